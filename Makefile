@@ -1,0 +1,38 @@
+# Everything a fresh machine needs: python 3.10-3.13, make and a package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup asr test test-slow lint clean
+
+help:
+	@echo "make asr        set up, then train and test a speech recogniser on the built-in corpus"
+	@echo "make test       set up, then run the tests"
+	@echo "make test-slow  the slow ones: many kills, real corpora at length"
+	@echo "make lint       ruff check and format"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not ((3, 10) <= v <= (3, 13)) and \
+	  "Soundstage needs Python 3.10 to 3.13, but %s is %d.%d: make PYTHON=python3.12 ..." % (sys.executable, *v))'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,dev]'
+	@touch $@
+
+asr: $(STAMP)
+	$(BIN)/python -m problems.asr run $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

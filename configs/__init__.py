@@ -1,0 +1,1 @@
+"""Presets: ``configs/<problem>/<name>.yaml``, found by ``--config <name>``."""

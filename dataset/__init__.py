@@ -1,0 +1,1 @@
+"""Files in, batches out: corpora, metadata, audio, label encoders, samplers. Knows no model."""

@@ -1,0 +1,26 @@
+"""Corpora by name, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from dataset.corpora.base import Corpus, CorpusError, Row, Splits
+
+CORPORA = {
+    "toy": "dataset.corpora.toy:Toy",
+    "librispeech": "dataset.corpora.librispeech:LibriSpeech",
+    "fsdd": "dataset.corpora.fsdd:FSDD",
+    "connected_digits": "dataset.corpora.fsdd:ConnectedDigits",
+    "csv": "dataset.corpora.csv:Csv",
+}
+
+
+def get_corpus(name: str) -> type[Corpus]:
+    """The class of the corpus called ``name``; a KeyError names the known ones."""
+    if name not in CORPORA:
+        raise KeyError(f"no corpus is called {name!r}; there are {', '.join(CORPORA)}")
+    module, _, attribute = CORPORA[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+__all__ = ["CORPORA", "Corpus", "CorpusError", "Row", "Splits", "get_corpus"]

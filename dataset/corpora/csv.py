@@ -1,0 +1,222 @@
+"""The user's own CSV files as a corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dataset.corpora.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.table import nearest, read_table, select
+from dataset.option import REQUIRED, option
+
+
+@dataclasses.dataclass
+class Csv(Corpus):
+    """Utterances listed in CSV files (UTF-8, a header line, commas; a ``.tsv`` has tabs and no quoting).
+
+    ``wav_path`` is absolute or relative to the folder of its CSV. All columns are kept; ``columns`` renames
+    some to the names that problems expect. Without an ``id`` column the id is the path as written in the CSV
+    without its suffix and any ``/``, ``./`` and ``../`` before it, and with ``-<start_sec>-<end_sec>`` for a
+    segment.
+
+    What is not given is held out of ``train``: groups of utterances (``split_by``; each utterance by itself
+    without it) are ordered by a hash of ``seed`` and their name, and taken from the front until they have the
+    fraction wanted. So a split does not depend on the order of rows, and changes little when some are added.
+
+    No id may be in two of train, valid and test; utterances without ids of their own are told apart by their
+    audio. Two test sets may share utterances. A column ``seconds`` is left out: the audio itself says how
+    long it is.
+    """
+
+    train: str = option(REQUIRED, "CSV file of the training utterances")
+    valid: str | None = option(None, "CSV file to validate on; null: hold out valid_fraction of train")
+    test: str | list | dict = option([], "CSV file or files to test on: a path, a list of paths, or {name: path}")
+    columns: dict = option({}, "names of your columns, ours first: {wav_path: path, transcription: text}")
+    where: dict = option(
+        {}, "rows to keep in train, valid, test or a named test set: {train: {your_column: value or list}}"
+    )
+    valid_fraction: float = option(0.1, "part of train held out for validation when valid is null", min=0, max=0.9)
+    test_fraction: float = option(0.0, "part of train held out for testing when test is empty", min=0, max=0.9)
+    split_by: str = option("", "column whose groups are never divided between splits, such as speaker")
+    seed: int = option(0, "which utterances are held out", min=0)
+
+    def sources(self) -> list[Path]:
+        """The CSV files."""
+        paths = [self.train, *([] if self.valid is None else [self.valid]), *self._test_paths().values()]
+        return list(dict.fromkeys(_absolute(path) for path in paths))
+
+    def load(self, cache_dir: Path) -> Splits:
+        """Rows of every split. A CorpusError names the file and the row, column or setting that is wrong."""
+        test_paths = self._test_paths()
+        self._check_where(test_paths)
+        train = self._read(self.train, "train")
+        test = {name: self._read(path, name if name in self.where else "test") for name, path in test_paths.items()}
+        if not test:
+            held_out, train = self._hold_out(train, self.test_fraction, len(train), "test")
+            test = {"test": held_out}
+        if self.valid is not None:
+            valid = self._read(self.valid, "valid")
+        else:
+            whole = len(train) + (0 if test_paths else len(test["test"]))
+            valid, train = self._hold_out(train, self.valid_fraction, whole, "valid")
+        self._check_disjoint({"train": train, "valid": valid, **test})
+        plain = [[utterance.row for utterance in part] for part in (train, valid, *test.values())]
+        return Splits(train=plain[0], valid=plain[1], test=dict(zip(test, plain[2:])))
+
+    def _test_paths(self) -> dict[str, str]:
+        if isinstance(self.test, Mapping):
+            paths = {str(name): path for name, path in self.test.items()}
+        else:
+            given = [self.test] if isinstance(self.test, str) else list(self.test)
+            paths = {Path(path).stem: path for path in given}
+            if len(paths) < len(given):
+                raise CorpusError(
+                    f"two test sets would have the same name; name them: test={{name: path}}, got {given}"
+                )
+        for name in paths:
+            if not re.fullmatch(r"[\w][\w.-]*", name) or name in ("train", "valid"):
+                raise CorpusError(
+                    f"a test set cannot be called {name!r}: a name is letters, digits, '_', '-' and '.', and "
+                    f"not 'train' or 'valid'; name it: test={{name: {paths[name]}}}"
+                )
+        if not paths and not self.test_fraction:
+            raise CorpusError("there is no test set: set test to a CSV, or test_fraction to hold a part of train out")
+        return paths
+
+    def _check_where(self, test_paths: dict[str, str]) -> None:
+        known = [
+            "train",
+            *([] if self.valid is None else ["valid"]),
+            *(["test", *test_paths] if test_paths else []),
+        ]
+        for split, conditions in self.where.items():
+            if split not in known:
+                raise CorpusError(
+                    f"where.{split} selects rows of a CSV that is not given{nearest(split, known)}; "
+                    f"where can have {', '.join(dict.fromkeys(known))}"
+                )
+            if not isinstance(conditions, Mapping):
+                raise CorpusError(f"where.{split} must be {{column: value}}, got {conditions!r}")
+
+    def _read(self, path: str, split: str) -> list[Utterance]:
+        """The utterances of a CSV that ``where.<split>`` keeps."""
+        file = _absolute(path)
+        lines = read_table(file)
+        header = list(lines[0][1]) if lines else []
+        if not lines:
+            raise CorpusError(f"{file} has no row under its header")
+        for ours, theirs in self.columns.items():
+            if theirs not in header:
+                raise CorpusError(
+                    f"{file} has no column {theirs!r}{nearest(theirs, header)}; it has {', '.join(header)}; "
+                    f"set columns.{ours} to one of them"
+                )
+        if "wav_path" not in self.columns and "wav_path" not in header:
+            raise CorpusError(
+                f"{file} has no column 'wav_path'{nearest('wav_path', header)}; it has {', '.join(header)}; "
+                "set columns.wav_path to the one with the path of the audio"
+            )
+        lines = select(lines, self.where.get(split, {}), f"where.{split}", file)
+        found: list[Utterance] = []
+        seen: dict[str, int] = {}
+        for number, line in lines:
+            utterance = self._utterance(line, file, number)
+            name = utterance.row["id"]
+            if name in seen:
+                made = "" if utterance.has_own_id else "; it is made from the path: set columns.id to a column of ids"
+                raise CorpusError(f"{file}, line {number}: the id {name!r} is that of line {seen[name]} already{made}")
+            seen[name] = number
+            found.append(utterance)
+        return found
+
+    def _utterance(self, line: Row, file: Path, number: int) -> Utterance:
+        renamed = set(self.columns.values())
+        row = {name: text for name, text in line.items() if name not in renamed}
+        row |= {ours: line[theirs] for ours, theirs in self.columns.items()}
+        row.pop("seconds", None)
+        written = row["wav_path"]
+        if not written:
+            raise CorpusError(f"{file}, line {number}: the path of the audio is empty")
+        has_own_id = "id" in row
+        if not has_own_id:
+            row["id"] = _id_of(written, row.get("start_sec", ""), row.get("end_sec", ""))
+        elif not row["id"]:
+            raise CorpusError(f"{file}, line {number}: the id is empty")
+        row["wav_path"] = os.path.abspath(file.parent / os.path.expanduser(written))
+        group = row["id"]
+        if self.split_by:
+            both = {**line, **row}
+            if self.split_by not in both:
+                raise CorpusError(
+                    f"{file} has no column {self.split_by!r}{nearest(self.split_by, list(both))}; "
+                    f"it has {', '.join(both)}; set split_by to one of them"
+                )
+            group = both[self.split_by]
+            if not group:
+                raise CorpusError(f"{file}, line {number}: {self.split_by!r}, by which to split, is empty")
+        audio = (row["wav_path"], row.get("start_sec", ""), row.get("end_sec", ""))
+        return Utterance(row, has_own_id, group, row["id"] if has_own_id else audio)
+
+    def _hold_out(
+        self, utterances: list[Utterance], fraction: float, whole: int, split: str
+    ) -> tuple[list[Utterance], list[Utterance]]:
+        """``fraction`` of ``whole`` utterances, and the others."""
+        if not fraction:
+            raise CorpusError(f"there is no {split} set: set {split} to a CSV, or {split}_fraction above 0")
+        sizes: dict[str, int] = {}
+        for utterance in utterances:
+            sizes[utterance.group] = sizes.get(utterance.group, 0) + 1
+        if len(sizes) < 2:
+            by = f"groups by {self.split_by!r}" if self.split_by else "utterances"
+            raise CorpusError(f"{self.train} has too few {by} left to hold out a {split} set: {len(sizes)}")
+        order = sorted(sizes, key=lambda group: hashlib.sha256(f"{self.seed} {group}".encode()).digest())
+        chosen: set[str] = set()
+        number = 0
+        for group in order[:-1]:
+            if chosen and number + sizes[group] / 2 > fraction * whole:  # nearer without this group than with it
+                break
+            chosen.add(group)
+            number += sizes[group]
+        return (
+            [utterance for utterance in utterances if utterance.group in chosen],
+            [utterance for utterance in utterances if utterance.group not in chosen],
+        )
+
+    def _check_disjoint(self, splits: dict[str, list[Utterance]]) -> None:
+        owners: dict[Any, str] = {}
+        for split, utterances in splits.items():
+            role = split if split in ("train", "valid") else "test"
+            for utterance in utterances:
+                keys = [("the utterance", utterance.row["id"], utterance.identity)]
+                if self.split_by:
+                    keys.append((self.split_by, utterance.group, (utterance.group,)))
+                for kind, name, key in keys:
+                    if owners.setdefault((kind, key), role) != role:
+                        raise CorpusError(
+                            f"{kind} {name!r} is in {owners[kind, key]} and in {split}; give each split its "
+                            "own CSV, or select rows of one CSV: where={train: {column: value}, ...}"
+                        )
+
+
+@dataclasses.dataclass
+class Utterance:
+    """A row, and what tells it apart from the rows of other splits."""
+
+    row: Row
+    has_own_id: bool
+    group: str  # what is never divided between splits
+    identity: str | tuple[str, str, str]  # the id, or (absolute path, start, end) where the id was made here
+
+
+def _id_of(written: str, start: str, end: str) -> str:
+    parts = [part for part in PurePosixPath(written).with_suffix("").parts if part not in ("/", ".", "..", "~")]
+    return "-".join(["/".join(parts), *filter(None, (start, end))])
+
+
+def _absolute(path: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))

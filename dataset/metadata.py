@@ -1,0 +1,184 @@
+"""Metadata CSVs: one utterance (or trial, or segment) a row, every cell a string.
+
+Words such as "null" and "NA" are transcripts, and "0012" is an id, so nothing is ever guessed to be missing
+or a number; :func:`numbers` converts a named column. The standard library's reader is used, strictly:
+pandas' own fills short rows up and takes the first of surplus cells for an index, without a word.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PATH_COLUMNS = ("wav_path", "wav_path1", "wav_path2")
+
+
+class MetadataError(ValueError):
+    """A CSV that cannot be used as it is; the message names file, row and column."""
+
+
+def write_csv(
+    path: str | os.PathLike[str],
+    rows: Sequence[Mapping[str, object]],
+    first_columns: Sequence[str] = ("id", "wav_path", "seconds"),
+) -> None:
+    """Write rows atomically as UTF-8; the same rows give the same bytes.
+
+    Args:
+        path: its folder is made where absent.
+        rows: cells are written as ``str(value)``; None, and a key that a row lacks, as an empty cell.
+        first_columns: those of them that any row has come first; the others follow as they first appear.
+
+    Raises:
+        MetadataError: a cell is NaN, which would read back as the word "nan".
+    """
+    seen = dict.fromkeys(key for row in rows for key in row)
+    leading = [column for column in first_columns if column in seen or not rows]
+    columns = leading + [column for column in seen if column not in leading]
+    lines = [",".join(_quoted(column) for column in columns)]
+    for number, row in enumerate(rows, start=2):
+        cells = [row.get(column) for column in columns]
+        for column, cell in zip(columns, cells):
+            if cell != cell:
+                raise MetadataError(
+                    f"{path}, row {number}, column {column!r}: NaN cannot be written; give a value or None"
+                )
+        lines.append(",".join(_quoted("" if cell is None else str(cell)) for cell in cells))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _quoted(text: str) -> str:
+    # by hand because before Python 3.13 csv.writer leaves a carriage return bare, and csv.reader refuses that
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
+
+
+def read_csv(path: str | os.PathLike[str], required: Sequence[str]) -> pd.DataFrame:
+    """Read a metadata CSV, in UTF-8 with or without a byte order mark, all cells as strings.
+
+    Relative paths in ``wav_path``, ``wav_path1`` and ``wav_path2`` are taken from the CSV's folder and made
+    absolute. Blank lines are skipped and not counted; in messages the header is row 1.
+
+    Raises:
+        MetadataError: missing, not UTF-8, malformed, without rows, without a column of ``required``; a row
+            with more or fewer cells than the header; an empty or duplicate ``id``; an empty path.
+    """
+    header, rows = _cells(path)
+    doubled = {column for column in header if header.count(column) > 1}
+    if doubled:
+        raise MetadataError(f"{path}: the header has {sorted(doubled)[0]!r} twice; rename one of the columns")
+    for column in required:
+        if column not in header:
+            raise MetadataError(_missing(path, column, header))
+    if not rows:
+        raise MetadataError(f"{path}: there are no rows below the header; expected at least one")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise MetadataError(
+                f"{path}, row {number} ({row[0]!r}): {len(row)} cells, the header has {len(header)}; "
+                "put a cell that contains commas in double quotes"
+            )
+    df = pd.DataFrame(rows, columns=header, dtype=str)
+    if "id" in df:
+        _check_ids(path, df["id"].tolist())
+    folder = os.path.dirname(os.path.abspath(path))
+    for column in PATH_COLUMNS:
+        if column in df:
+            values = df[column].tolist()
+            if "" in values:
+                raise MetadataError(f"{path}, row {values.index('') + 2}: {column} is empty; give the audio file")
+            df[column] = [os.path.join(folder, value) for value in values]
+    return df
+
+
+def _cells(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            rows = [row for row in reader if row]
+    except FileNotFoundError:
+        raise MetadataError(f"{path}: no such file; check the path, or prepare the data first") from None
+    except OSError as error:
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}); check path and rights") from error
+    except UnicodeDecodeError as error:
+        raise MetadataError(
+            f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save the table as CSV in UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise MetadataError(
+            f"{path}, line {reader.line_num}: not a CSV ({error}); a quote inside a quoted cell is doubled, "
+            "and every opened quote is closed"
+        ) from error
+    if not rows:
+        raise MetadataError(f"{path}: the file is empty; expected a header and at least one row")
+    return rows[0], rows[1:]
+
+
+def _check_ids(path: str | os.PathLike[str], ids: list[str]) -> None:
+    if "" in ids:
+        raise MetadataError(f"{path}, row {ids.index('') + 2}: the id is empty; give every row its own id")
+    if len(set(ids)) == len(ids):
+        return
+    first: dict[str, int] = {}
+    for number, name in enumerate(ids, start=2):
+        if name in first:
+            raise MetadataError(
+                f"{path}: the id {name!r} is in rows {first[name]} and {number}; give every row its own id"
+            )
+        first[name] = number
+
+
+def _missing(path: str | os.PathLike[str], column: str, columns: Sequence[str]) -> str:
+    message = f"{path}: there is no column {column!r}; the columns are {', '.join(map(repr, columns))}"
+    near = difflib.get_close_matches(column, columns, n=1)
+    if near:
+        return f"{message}; did you mean {near[0]!r}? Rename it in the file"
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
+        return f"{message}; separate the cells by commas"
+    return f"{message}; add it to the file"
+
+
+def numbers(df: pd.DataFrame, column: str, path: str | os.PathLike[str]) -> np.ndarray:
+    """A column of strings as float64 (N,), all finite.
+
+    Args:
+        path: where ``df`` was read from, for messages; its rows are taken to be those of the file in order.
+
+    Raises:
+        MetadataError: no such column; a cell is not a finite number (the first one is named).
+    """
+    if column not in df:
+        raise MetadataError(_missing(path, column, list(df.columns)))
+    cells = df[column].tolist()
+    try:
+        values = np.array([float(cell) for cell in cells], dtype=np.float64)
+    except ValueError:
+        values = np.array([_number_or_nan(cell) for cell in cells], dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        row = int(bad[0])
+        raise MetadataError(f"{path}, row {row + 2}, column {column!r}: {cells[row]!r} is not a finite number")
+    return values
+
+
+def _number_or_nan(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,110 @@
+"""eSpeak NG through ctypes: text in, samples and events out, synchronous, nothing played.
+
+Follows ``speak_lib.h`` and ``espeak_ng.h`` of eSpeak NG 1.52. The library draws breath and noise from a
+generator that it seeds with the clock, and keeps the phase of its waves from one call to the next. So the
+generator is seeded before every utterance, and then a fresh process that makes the same calls in the same
+order gives identical bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SAMPLE_RATE = 22050
+
+_SYNCHRONOUS, _BUFFER_MS = 2, 1000
+_PHONEME_EVENTS, _IPA_NAMES, _DONT_EXIT = 1, 2, 0x8000
+_RATE, _PITCH = 1, 3
+_CHARACTERS, _UTF8 = 1, 1
+_LIST_END, _WORD, _PHONEME = 0, 1, 7
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_void_p), ("string", ctypes.c_ubyte * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int16), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+@dataclass
+class Speech:
+    """``pcm``: int16 mono at 22050 Hz as bytes. ``words``: (character index, start sample, phone events
+    before it). ``phones``: (IPA name, start sample), where an empty name is a pause."""
+
+    pcm: bytearray = field(default_factory=bytearray)
+    words: list[tuple[int, int, int]] = field(default_factory=list)
+    phones: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Espeak:
+    """The one synthesiser of this process.
+
+    Args:
+        library: the shared library's file.
+        data: its ``espeak-ng-data`` folder; eSpeak NG takes at most about 230 characters of path.
+
+    Raises:
+        RuntimeError: the library refuses its data folder, a voice, or a text.
+    """
+
+    def __init__(self, library: str | Path, data: str | Path) -> None:
+        self.variants = Path(data) / "voices" / "!v"
+        self.library = ctypes.CDLL(os.fspath(library))
+        self.speech = Speech()
+        self.callback = _Callback(self._collect)  # kept: the library holds a bare pointer to it
+        options = _PHONEME_EVENTS | _IPA_NAMES | _DONT_EXIT
+        rate = self.library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), options)
+        if rate != SAMPLE_RATE:
+            raise RuntimeError(f"eSpeak NG did not start from {data}: got {rate}, expected {SAMPLE_RATE} Hz")
+        self.library.espeak_SetSynthCallback(self.callback)
+
+    def say(self, text: str, voice: str, rate: int, pitch: int) -> Speech:
+        """Synthesise ``text``. ``voice`` is ``language`` or ``language+variant``, ``rate`` in words a minute,
+        ``pitch`` 0-99."""
+        variant = voice.partition("+")[2]
+        # the library says nothing about a variant that it does not have, and takes the plain voice
+        if variant and not (self.variants / variant).is_file():
+            raise RuntimeError(f"eSpeak NG has no voice variant {variant!r} (in {voice!r})")
+        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise RuntimeError(f"eSpeak NG has no voice {voice!r}")
+        self.library.espeak_SetParameter(_RATE, rate, 0)
+        self.library.espeak_SetParameter(_PITCH, pitch, 0)
+        self.library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        self.speech = Speech()
+        data = text.encode()
+        status = self.library.espeak_Synth(data, len(data) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
+        if status != 0 or not self.speech.pcm:
+            raise RuntimeError(f"eSpeak NG made no sound of {text!r} in voice {voice!r} (status {status})")
+        return self.speech
+
+    def _collect(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+        if samples and count > 0:
+            self.speech.pcm += ctypes.string_at(samples, 2 * count)
+        index = 0
+        while events[index].type != _LIST_END:
+            event = events[index]
+            if event.type == _WORD:
+                self.speech.words.append((event.text_position - 1, event.sample, len(self.speech.phones)))
+            elif event.type == _PHONEME:
+                # the name fills at most 8 bytes, so a long one is cut, perhaps inside a character
+                name = bytes(event.id.string).split(b"\0")[0].decode(errors="ignore")
+                # "(en)" marks a switch of language, which is no sound
+                self.speech.phones.append(("" if name.startswith("(") else name, event.sample))
+            index += 1
+        return 0

@@ -1,0 +1,113 @@
+"""The dataset of all problems that read one utterance at a time."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from dataset import audio
+from dataset.metadata import MetadataError, numbers, read_csv
+
+
+class Utterances(torch.utils.data.Dataset):
+    """The rows of a metadata CSV with their audio.
+
+    Item: ``{"id": str, "wav": float32 (T,) at 16 kHz, "wav_len": T, **labels(row)}``. The optional columns
+    ``start_sec`` and ``end_sec`` name a segment of the file; an empty cell means its start or its end.
+
+    Args:
+        csv: with columns ``id, wav_path, seconds`` at least.
+        labels: from a row of the CSV (strings) to further entries, such as ``{"tokens": int64 (S,)}``. It is
+            called at every access, in the loader's workers.
+
+    Attributes:
+        seconds: float64 (N,), from the CSV.
+
+    Raises:
+        MetadataError: what :func:`dataset.metadata.read_csv` raises; a time that is no number or negative;
+            when an item is taken, a ValueError of ``labels``, with file and id.
+        AudioError: when an item is taken whose audio cannot be read, with file and id.
+    """
+
+    def __init__(
+        self, csv: str | os.PathLike[str], labels: Callable[[dict[str, str]], dict[str, Any]] | None = None
+    ) -> None:
+        df = read_csv(csv, ("id", "wav_path", "seconds"))
+        self.csv = os.fspath(csv)
+        self.labels = labels
+        self.seconds = numbers(df, "seconds", csv)
+        self._start, self._end = (_times(df, column, csv) for column in ("start_sec", "end_sec"))
+        for column, values in (("seconds", self.seconds), ("start_sec", self._start), ("end_sec", self._end)):
+            if (values < 0).any():
+                row = int(np.argmax(values < 0))
+                raise MetadataError(f"{csv}, row {row + 2}, column {column!r}: {values[row]:g} is negative")
+        self._columns = {column: _Strings(df[column].tolist()) for column in df.columns}
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids in the order of the CSV; the list is made anew at each access."""
+        return list(self._columns["id"])
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.csv}: there is no utterance {index}; it has {len(self)}")
+        index %= len(self)
+        row = {column: values[index] for column, values in self._columns.items()}
+        try:
+            wav = audio.read(row["wav_path"], _or_none(self._start[index]), _or_none(self._end[index]))
+        except audio.AudioError as error:
+            raise audio.AudioError(f"{self.csv}, id {row['id']!r}: {error}") from error
+        item: dict[str, Any] = {"id": row["id"], "wav": wav, "wav_len": len(wav)}
+        if self.labels is not None:
+            try:
+                extra = self.labels(row)
+            except ValueError as error:
+                raise MetadataError(f"{self.csv}, id {row['id']!r}: {error}") from error
+            if not item.keys().isdisjoint(extra):
+                raise ValueError(f"labels() may not return {sorted(item.keys() & extra.keys())}: rename the entry")
+            item.update(extra)
+        return item
+
+
+class _Strings:
+    """A sequence of strings in two arrays.
+
+    A list of Python objects would be copied page by page into every worker of a loader, because reading an
+    object writes its reference count (speechbrain issue 872).
+    """
+
+    def __init__(self, values: Sequence[str]) -> None:
+        encoded = [value.encode("utf-8", "surrogatepass") for value in values]
+        self._bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        self._ends = np.cumsum([0] + [len(value) for value in encoded])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._bytes[self._ends[index] : self._ends[index + 1]].tobytes().decode("utf-8", "surrogatepass")
+
+
+def _times(df: Any, column: str, csv: str | os.PathLike[str]) -> np.ndarray:
+    """Seconds of an optional column, NaN where it or a cell is absent."""
+    times = np.full(len(df), np.nan)
+    if column in df:
+        given = (df[column] != "").to_numpy()
+        filled = df[[column]].where(given[:, None], "0")  # keeps the rows' numbers for the message
+        times[given] = numbers(filled, column, csv)[given]
+    return times
+
+
+def _or_none(seconds: float) -> float | None:
+    return None if np.isnan(seconds) else float(seconds)

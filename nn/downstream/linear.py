@@ -1,0 +1,50 @@
+"""SUPERB's linear probes: two linear layers with nothing between them but, for utterances, the mean."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nn.pooling import MeanPooling
+
+
+class FrameLinear(nn.Module):
+    """linear -> linear on each frame (s3prl's FrameLevelLinear).
+
+    Args:
+        input_size: features a frame
+        output_size: classes
+        hidden_size: size between the two layers
+    """
+
+    downsample_rate = 1
+
+    def __init__(self, input_size: int, output_size: int, hidden_size: int = 256) -> None:
+        super().__init__()
+        self.input_linear = nn.Linear(input_size, hidden_size)
+        self.output_linear = nn.Linear(hidden_size, output_size)
+
+    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, T, input_size) -> (B, T, output_size); lengths (B,) pass through."""
+        return self.output_linear(self.input_linear(x)), x_len
+
+
+class MeanPoolLinear(nn.Module):
+    """linear -> mean over the true frames -> linear (s3prl's MeanPoolingLinear).
+
+    Args:
+        input_size: features a frame
+        output_size: classes
+        hidden_size: size between the two layers
+    """
+
+    def __init__(self, input_size: int, output_size: int, hidden_size: int = 256) -> None:
+        super().__init__()
+        self.input_linear = nn.Linear(input_size, hidden_size)
+        self.pooling = MeanPooling()
+        self.output_linear = nn.Linear(hidden_size, output_size)
+
+    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, T, input_size), x_len (B,) -> (B, output_size) and lengths of one (B,)."""
+        y = self.output_linear(self.pooling(self.input_linear(x), x_len))
+        return y, torch.ones_like(x_len)

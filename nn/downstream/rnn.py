@@ -1,0 +1,210 @@
+"""Recurrent encoder for sequence labelling, without packed sequences.
+
+A bidirectional layer is two unidirectional ones; the backward one reads each sequence reversed within its own
+length, so that padding comes after the true frames in both directions and cannot reach them. On a CPU this
+takes about half the time of ``pack_padded_sequence`` with the same result (2 x BiLSTM 256, batch 16, 130
+frames, 2 threads, forward and backward: 222 ms against 432 ms).
+
+Notation: B: batch, T: frames, H: features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nn.mask import zero_padding
+
+MODULES = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
+SAMPLE_STYLES = ("drop", "concat")
+
+
+def stack_frames(x: Tensor, x_len: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Join each ``size`` successive frames into one; the last group is filled with zeros.
+
+    x (B, T, H), x_len (B,) -> (B, ceil(T / size), size * H), ceil(x_len / size).
+    """
+    if size == 1:
+        return x, x_len
+    batch, num_frames, _ = x.shape
+    x = nn.functional.pad(zero_padding(x, x_len), (0, 0, 0, -num_frames % size))
+    return x.reshape(batch, x.shape[1] // size, -1), _ceil_div(x_len, size)
+
+
+def drop_frames(x: Tensor, x_len: Tensor, rate: int) -> tuple[Tensor, Tensor]:
+    """Keep frames 0, rate, 2 * rate, ...: (B, T, H) -> (B, ceil(T / rate), H), ceil(x_len / rate)."""
+    return x[:, ::rate], _ceil_div(x_len, rate)
+
+
+def reversal(x_len: Tensor, num_frames: int) -> Tensor:
+    """Where each frame of a batch comes from when every item is reversed within its length.
+
+    Its own inverse; frames past the length stay. x_len (B,) -> (B * T,), indices into ``x.flatten(0, 1)``.
+    """
+    step = torch.arange(num_frames, device=x_len.device)
+    length = x_len.unsqueeze(1)
+    index = torch.where(step < length, length - 1 - step, step)
+    start = torch.arange(len(x_len), device=x_len.device).unsqueeze(1) * num_frames
+    return (index + start).flatten()
+
+
+class RNNLayer(nn.Module):
+    """Recurrence -> layer norm -> dropout -> sub-sampling -> tanh(linear), all but the first optional.
+
+    The order is that of s3prl's RNNLayer. ``output_size`` is the size after all of them.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        module: str,
+        bidirectional: bool,
+        dropout: float,
+        layer_norm: bool,
+        proj: bool,
+        sample_rate: int,
+        sample_style: str,
+    ) -> None:
+        super().__init__()
+        recurrent = MODULES[module]
+        size = hidden_size * (2 if bidirectional else 1)
+        self.rate = sample_rate
+        self.concat = sample_style == "concat"
+        self.output_size = size * (sample_rate if self.concat else 1)
+        self.forward_rnn = recurrent(input_size, hidden_size, batch_first=True)
+        self.backward_rnn = recurrent(input_size, hidden_size, batch_first=True) if bidirectional else None
+        self.norm = nn.LayerNorm(size) if layer_norm else None
+        self.dropout = nn.Dropout(dropout)
+        self.proj = nn.Linear(self.output_size, self.output_size) if proj else None
+
+    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, input_size) -> (B, ceil(T / rate), output_size)."""
+        y, _ = self.forward_rnn(x)
+        if self.backward_rnn is not None:
+            index = reversal(x_len, x.shape[1])
+            past, _ = self.backward_rnn(_reorder(x, index))
+            y = torch.cat([y, _reorder(past, index)], dim=-1)
+        if self.norm is not None:
+            y = self.norm(y)
+        y = self.dropout(y)
+        if self.rate > 1:
+            y, x_len = (stack_frames if self.concat else drop_frames)(y, x_len, self.rate)
+        if self.proj is not None:
+            y = torch.tanh(self.proj(y))
+        return y, x_len
+
+
+class RNNEncoder(nn.Module):
+    """Frames -> [stack] -> [linear] -> recurrent layers -> linear, as s3prl's RNNEncoder.
+
+    The number of layers is the length of ``hidden_size``; the per-layer arguments take one value for all
+    layers or a list with one a layer. True frames come out the same in a padded batch as alone; items without
+    frames are legal; frames past the length are undefined.
+
+    Args:
+        input_size: features a frame
+        output_size: classes
+        module: kind of recurrence: LSTM, GRU or RNN
+        bidirectional: read each utterance in both directions
+        hidden_size: units of each layer, a direction
+        dropout: dropout after each layer
+        layer_norm: layer normalisation after each layer
+        proj: tanh(linear) after each layer
+        sample_rate: each layer keeps one frame of this many
+        sample_style: how a layer sub-samples: drop (keep the first frame) or concat (join them, zero-filled)
+        proj_size: size of a linear layer before the first recurrent one (0: none)
+        stack: join this many successive frames before everything else, the last group zero-filled
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        module: str = "LSTM",
+        bidirectional: bool = True,
+        hidden_size: list[int] = [256, 256],  # noqa: B006 (a literal, for --help; never changed)
+        dropout: float | list[float] = 0.0,
+        layer_norm: bool | list[bool] = False,
+        proj: bool | list[bool] = False,
+        sample_rate: int | list[int] = 1,
+        sample_style: str = "drop",
+        proj_size: int = 0,
+        stack: int = 1,
+    ) -> None:
+        super().__init__()
+        hidden = [hidden_size] if isinstance(hidden_size, int) else list(hidden_size)
+        if module not in MODULES:
+            raise ValueError(f"module is {module!r}, expected one of {', '.join(MODULES)}")
+        if sample_style not in SAMPLE_STYLES:
+            raise ValueError(f"sample_style is {sample_style!r}, expected one of {', '.join(SAMPLE_STYLES)}")
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"hidden_size is {hidden_size!r}, expected a positive size for each layer")
+        rates = _per_layer("sample_rate", sample_rate, len(hidden))
+        if stack < 1 or min(rates) < 1 or proj_size < 0:
+            raise ValueError(
+                f"stack ({stack}) and sample_rate ({sample_rate}) must be at least 1, "
+                f"proj_size ({proj_size}) at least 0"
+            )
+        self.stack = stack
+        size = input_size * stack
+        self.input_proj = nn.Linear(size, proj_size) if proj_size else None
+        size = proj_size or size
+        self.layers = nn.ModuleList()
+        for units, drop, norm, project, rate in zip(
+            hidden,
+            _per_layer("dropout", dropout, len(hidden)),
+            _per_layer("layer_norm", layer_norm, len(hidden)),
+            _per_layer("proj", proj, len(hidden)),
+            rates,
+        ):
+            layer = RNNLayer(size, units, module, bidirectional, drop, norm, project, rate, sample_style)
+            self.layers.append(layer)
+            size = layer.output_size
+        self.output = nn.Linear(size, output_size)
+
+    @property
+    def downsample_rate(self) -> int:
+        """Input frames per output frame."""
+        rate = self.stack
+        for layer in self.layers:
+            rate *= layer.rate
+        return rate
+
+    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode a padded batch.
+
+        Args:
+            x: (B, T, input_size), T at least 1.
+            x_len: (B,) int64.
+
+        Returns:
+            (B, T'', output_size) and lengths (B,): each division of the length (stack, then layer by layer)
+            rounds up, so that no true frame is lost.
+        """
+        x, x_len = stack_frames(x, x_len, self.stack)
+        if self.input_proj is not None:
+            x = self.input_proj(x)
+        for layer in self.layers:
+            x, x_len = layer(x, x_len)
+        return self.output(x), x_len
+
+
+def _ceil_div(lengths: Tensor, divisor: int) -> Tensor:
+    return torch.div(lengths + divisor - 1, divisor, rounding_mode="floor")
+
+
+def _reorder(x: Tensor, index: Tensor) -> Tensor:
+    return x.flatten(0, 1).index_select(0, index).view_as(x)
+
+
+def _per_layer(name: str, value: object, num_layers: int) -> list:
+    """One value a layer: a scalar is repeated, a list must have one for each."""
+    if not isinstance(value, (list, tuple)):
+        return [value] * num_layers
+    if len(value) != num_layers:
+        raise ValueError(
+            f"{name} has {len(value)} values {list(value)} for the {num_layers} layers of hidden_size; "
+            "give one for each layer, or a single value for all"
+        )
+    return list(value)

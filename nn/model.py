@@ -1,0 +1,81 @@
+"""Upstream, featurizer and downstream as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class UpstreamDownstreamModel(nn.Module):
+    """wav -> upstream -> featurizer -> [augment, in training mode] -> downstream.
+
+    A frozen upstream needs no gradients, runs under ``no_grad``, and stays in evaluation mode whatever
+    ``train()`` is told, so that its dropout and layer drop never act.
+
+    Args:
+        upstream: module with the interface that nn.upstream describes
+        featurizer: module that reduces the upstream's layers to one
+        downstream: module with the interface that nn.downstream describes
+        upstream_trainable: train the upstream too
+        augment: module called as augment(x, lengths) on the featurizer's output in training mode
+    """
+
+    def __init__(
+        self,
+        upstream: nn.Module,
+        featurizer: nn.Module,
+        downstream: nn.Module,
+        upstream_trainable: bool = False,
+        augment: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.upstream = upstream
+        self.featurizer = featurizer
+        self.downstream = downstream
+        self.upstream_trainable = upstream_trainable
+        self.augment = augment
+        if not upstream_trainable:
+            upstream.requires_grad_(False)
+            upstream.eval()
+
+    @property
+    def downsample_rate(self) -> int:
+        """Samples per output frame of a frame-level downstream."""
+        return self.featurizer.downsample_rate * getattr(self.downstream, "downsample_rate", 1)
+
+    def train(self, mode: bool = True) -> UpstreamDownstreamModel:
+        """Set training or evaluation mode; a frozen upstream stays in evaluation mode."""
+        super().train(mode)
+        if not self.upstream_trainable:
+            self.upstream.eval()
+        return self
+
+    def forward(
+        self,
+        wav: Tensor | None = None,
+        wav_len: Tensor | None = None,
+        hidden_states: Sequence[Tensor] | Tensor | None = None,
+        hidden_lens: Sequence[Tensor] | Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of a batch, from waveforms or from an upstream's states computed elsewhere.
+
+        Args:
+            wav: (B, T) float, 16 kHz, with ``wav_len`` (B,) int64; or instead of both
+            hidden_states: the upstream's L states, each (B, T', H), or one tensor (L, B, T', H), with
+                ``hidden_lens``, L int64 tensors (B,) or one for all layers.
+
+        Returns:
+            what the downstream returns: logits and their lengths (B,).
+        """
+        if (wav is None) == (hidden_states is None):
+            got = "neither" if wav is None else "both"
+            raise TypeError(f"the model takes wav and wav_len, or hidden_states and hidden_lens; got {got}")
+        if hidden_states is None:
+            with torch.set_grad_enabled(self.upstream_trainable and torch.is_grad_enabled()):
+                hidden_states, hidden_lens = self.upstream(wav, wav_len)
+        x, lengths = self.featurizer(hidden_states, hidden_lens)
+        if self.augment is not None and self.training:
+            x = self.augment(x, lengths)
+        return self.downstream(x, lengths)

@@ -1,0 +1,41 @@
+"""Staged speech problems by name, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from problems.base import Problem
+    from problems.engine.predict import Predictor
+
+NAMES = {
+    "asr": "problems.asr:ASR",
+}
+
+
+def get(name: str) -> type[Problem]:
+    """The class of the built-in problem called ``name``."""
+    if name not in NAMES:
+        raise KeyError(f"no problem is called {name!r}; there are {', '.join(NAMES)}")
+    module, _, attribute = NAMES[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def load(folder: str, problem: type[Problem] | None = None, device: str = "auto") -> Predictor:
+    """A trained model, ready for new audio: ``problems.load("result/asr/default").predict("my.wav")``.
+
+    Args:
+        folder: a checkpoint (``.../train/step_00001000``), or a target or training folder, whose best one is taken.
+        problem: the class that trained it, where that is your own.
+        device: auto, cpu, cuda, ...
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or it was saved by a class that is not at hand.
+    """
+    from problems.engine.predict import Predictor
+
+    return Predictor(folder, problem, device)
+
+
+__all__ = ["NAMES", "get", "load"]

@@ -1,0 +1,95 @@
+"""Speech recognition with CTC: ``python -m problems.asr run``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from problems.base import Problem, Section
+
+
+class ASR(Problem):
+    """From speech to text: characters, words, phones or word pieces by CTC; word and character error rates."""
+
+    summary = "speech recognition: audio to text, by CTC"
+    columns = ("transcription",)
+
+    def default_config(self) -> dict[str, Any]:
+        """The defaults of every problem, with validation by word error rate."""
+        config = super().default_config()
+        config["train"] |= {"valid_metric": "wer", "valid_higher_better": False}
+        return config
+
+    def build_encoder(
+        self,
+        build_encoder: Section,
+        target_dir: str,
+        cache_dir: str,
+        train_csv: str,
+        valid_csv: str,
+        test_csvs: list[str],
+        get_path_only: bool = False,
+    ) -> str:
+        """A tokenizer of the training transcripts; says which symbols of the other sets it does not know."""
+        from dataset.encoders import build_encoder as built
+        from dataset.metadata import read_csv
+        from problems.engine.metadata import warn_of_unknown
+
+        folder = Path(target_dir) / "encoder"
+        if not get_path_only:
+            texts = read_csv(train_csv, ("id", "transcription"))["transcription"]
+            encoder = built(build_encoder["name"], texts, **build_encoder["conf"])
+            encoder.save(folder)
+            for csv in (valid_csv, *test_csvs):
+                warn_of_unknown(encoder, read_csv(csv, ("id", "transcription")), "transcription", csv)
+        return str(folder)
+
+    def build_dataset(
+        self,
+        build_dataset: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        encoder_path: str,
+        frame_shift: int | None,
+    ) -> Any:
+        """Utterances with ``tokens`` int64 (S,) and ``text``."""
+        from dataset.utterances import Utterances
+
+        return Utterances(data_csv, _Transcripts(self.load_encoder(encoder_path)))
+
+    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+        """CTC."""
+        from tasks.ctc import CTCTask
+
+        return CTCTask(model, encoder, **build_task)
+
+    def predict_wav(self, task: Any, wav: Any, device: str) -> str:
+        """The text of one waveform; a long one is cut at its quietest places."""
+        from dataset.windows import at_pauses
+
+        texts = (super(ASR, self).predict_wav(task, piece, device) for piece in at_pauses(wav))
+        return " ".join(text for text in texts if text)
+
+
+class _Transcripts:
+    """From a row of metadata to what a batch of CTC needs. A class, so that workers of any kind can be given it."""
+
+    def __init__(self, encoder: Any):
+        self.encoder = encoder
+
+    def __call__(self, row: Mapping[str, str]) -> dict[str, Any]:
+        import torch
+
+        return {
+            "tokens": torch.tensor(self.encoder.encode(row["transcription"]), dtype=torch.int64),
+            "text": row["transcription"],
+        }
+
+
+if __name__ == "__main__":
+    from problems.asr import ASR as problem  # under its own name, not as __main__
+
+    problem().main()

@@ -1,0 +1,403 @@
+"""Problem: what every problem is made of. Each ``build_*`` method takes the config section of its name first.
+
+Subclass it, override what differs, and run it with the same verbs: ``MyASR().main()``. Nothing heavy is imported before
+a method needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from problems.engine import config as configuration
+from problems.engine import sections
+from problems.engine.components import build, load_class, resolve
+from problems.engine.errors import CheckpointError, ConfigError
+from problems.engine.files import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+Section = Mapping[str, Any]
+
+
+class Problem:
+    """A speech problem in five stages. Built-in ones live in a module of their name."""
+
+    summary = "a problem of your own"
+    run_section = sections.Run
+    sections: dict[str, type] = {
+        "prepare_data": sections.PrepareData,
+        "build_encoder": sections.BuildEncoder,
+        "build_dataset": sections.Empty,
+        "build_batch_sampler": sections.BuildBatchSampler,
+        "build_collate_fn": sections.Empty,
+        "build_upstream": sections.BuildUpstream,
+        "build_featurizer": sections.BuildFeaturizer,
+        "build_downstream": sections.BuildDownstream,
+        "build_model": sections.BuildModel,
+        "build_task": sections.Empty,
+        "build_optimizer": sections.BuildOptimizer,
+        "build_scheduler": sections.BuildScheduler,
+        "train": sections.Train,
+        "evaluate": sections.Evaluate,
+        "save_model": sections.SaveModel,
+        "save_task": sections.Empty,
+    }
+    columns: tuple[str, ...] = ()
+    """Columns of the metadata CSVs that this problem needs beside ``id, wav_path, seconds``."""
+
+    _store: dict[str, type[Problem]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        Problem._store[cls.__name__] = cls
+
+    @staticmethod
+    def get_class_from_name(name: str) -> type[Problem]:
+        """The problem class called ``name`` among those imported and those built in."""
+        import problems
+
+        if name not in Problem._store and name.lower() in problems.NAMES:
+            problems.get(name.lower())
+        if name not in Problem._store:
+            raise CheckpointError(f"no problem class is called {name!r}; import the module that defines it")
+        return Problem._store[name]
+
+    @classmethod
+    def families(cls) -> list[str]:
+        """The folders of presets that this problem has, its own first, then those it inherits."""
+        return [c.__name__.lower() for c in cls.__mro__ if issubclass(c, Problem) and c is not Problem]
+
+    # ---- config and running ----
+
+    def default_config(self) -> dict[str, Any]:
+        """Every key with its default. A subclass adds its own here; they are then known on the command line."""
+        found = configuration.section_defaults(self.run_section)
+        return found | {name: configuration.section_defaults(s) for name, s in self.sections.items()}
+
+    def main(self, args: list[str] | None = None) -> None:
+        """The command line of this problem: run, status, config, predict. Ends the process with its exit code."""
+        from problems.engine.cli import main
+
+        main(self, args)
+
+    def run(
+        self,
+        target_dir: str,
+        cache_dir: str | None = None,
+        remove_all_cache: bool = False,
+        start: int | None = None,
+        stop: int | None = None,
+        num_workers: int = 6,
+        eval_batch: int = -1,
+        device: str = "auto",
+        world_size: int = 1,
+        rank: int = 0,
+        test_ckpt_dir: str | None = None,
+        test_ckpt_steps: list[int] | None = None,
+        fresh: bool = False,
+        **section: dict[str, Any] | None,
+    ) -> None:
+        """Run the stages ``start`` to ``stop``; None is the first that is not done and fresh, and the last.
+
+        Args:
+            section: one dict a section, merged onto its default; None means its default.
+
+        Raises:
+            ConfigError: a key or a value is wrong. StageError: an earlier stage is missing or stale.
+        """
+        from problems.engine.pipeline import Pipeline
+
+        given = {k: v for k, v in locals().items() if k in configuration.section_defaults(self.run_section)}
+        given |= {name: values for name, values in section.items() if values is not None}
+        Pipeline(self, configuration.resolve(self, [configuration.Layer("run()", given)])).run()
+
+    # ---- data ----
+
+    def prepare_data(
+        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
+    ) -> tuple[str, str, list[str]]:
+        """Stage 0. Writes ``data/train.csv``, ``data/valid.csv`` and ``data/<test set>.csv``.
+
+        Returns:
+            Their paths. With ``get_path_only`` nothing is written.
+        """
+        from problems.engine import metadata
+
+        if get_path_only:
+            return metadata.paths(Path(target_dir))
+        return metadata.prepare(
+            self.corpus(prepare_data), prepare_data, self.columns, Path(target_dir), Path(cache_dir)
+        )
+
+    def corpus(self, prepare_data: Section) -> Any:
+        """The corpus that ``prepare_data`` names, with its settings."""
+        if "corpus" not in prepare_data:
+            return None  # a subclass that prepares its data itself
+        made = load_class(resolve(prepare_data["corpus"], load_class("dataset.corpora:CORPORA"), "prepare_data.corpus"))
+        own = {f.name for f, _ in configuration.fields_of(made)}
+        return made(**{k: v for k, v in prepare_data.items() if k in own})
+
+    def build_encoder(
+        self,
+        build_encoder: Section,
+        target_dir: str,
+        cache_dir: str,
+        train_csv: str,
+        valid_csv: str,
+        test_csvs: list[str],
+        get_path_only: bool = False,
+    ) -> str:
+        """Stage 1. Learns a label encoder from the training CSV, writes it and returns its folder."""
+        raise NotImplementedError(f"{type(self).__name__} must define build_encoder")
+
+    def load_encoder(self, encoder_path: str) -> Any:
+        """The label encoder in a folder."""
+        from dataset.encoders import load_encoder
+
+        return load_encoder(encoder_path)
+
+    def build_dataset(
+        self,
+        build_dataset: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        encoder_path: str,
+        frame_shift: int | None,
+    ) -> Any:
+        """The dataset of one CSV. ``frame_shift``: samples per frame of the model's output, where it is known."""
+        raise NotImplementedError(f"{type(self).__name__} must define build_dataset")
+
+    def build_batch_sampler(
+        self,
+        build_batch_sampler: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        dataset: Any,
+    ) -> Any:
+        """Batches of utterances of similar length."""
+        from dataset.samplers import BucketBatchSampler
+
+        try:
+            return BucketBatchSampler(dataset.seconds, **build_batch_sampler[mode])
+        except ValueError as error:
+            raise ConfigError(f"build_batch_sampler.{mode}: {error}") from error
+
+    def build_collate_fn(self, build_collate_fn: Section, mode: str) -> Callable:
+        """What makes a batch of items."""
+        from dataset.collate import collate
+
+        return collate
+
+    # ---- model ----
+
+    def build_upstream(self, build_upstream: Section) -> Any:
+        """The upstream."""
+        target = resolve(build_upstream["name"], load_class("nn.upstream:UPSTREAMS"), "build_upstream.name")
+        return build(target, build_upstream["conf"], "build_upstream")
+
+    def build_featurizer(self, build_featurizer: Section, upstream: Any) -> Any:
+        """The featurizer of an upstream."""
+        return build("nn.featurizer:Featurizer", build_featurizer, "build_featurizer", upstream=upstream)
+
+    def build_downstream(
+        self,
+        build_downstream: Section,
+        downstream_input_size: int,
+        downstream_output_size: int,
+        downstream_input_stride: int,
+    ) -> Any:
+        """The head: (B, T, downstream_input_size) at one frame per ``downstream_input_stride`` samples in."""
+        target = resolve(build_downstream["name"], load_class("nn.downstream:DOWNSTREAMS"), "build_downstream.name")
+        sizes = {"input_size": downstream_input_size, "output_size": downstream_output_size}
+        return build(target, build_downstream["conf"], "build_downstream", **sizes)
+
+    def build_model(
+        self,
+        build_model: Section,
+        model_output_size: int,
+        build_upstream: Section,
+        build_featurizer: Section,
+        build_downstream: Section,
+    ) -> Any:
+        """Upstream, featurizer and head as one model."""
+        upstream = self.build_upstream(build_upstream)
+        featurizer = self.build_featurizer(build_featurizer, upstream)
+        downstream = self.build_downstream(
+            build_downstream, featurizer.output_size, model_output_size, featurizer.downsample_rate
+        )
+        specaug = build_model["specaug"]
+        return build(
+            "nn.model:UpstreamDownstreamModel",
+            None,
+            "build_model",
+            upstream=upstream,
+            featurizer=featurizer,
+            downstream=downstream,
+            upstream_trainable=build_model["upstream_trainable"],
+            augment=None if specaug is None else build("nn.specaug:SpecAugment", specaug, "build_model.specaug"),
+        )
+
+    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+        """One train, valid or test step with its metrics."""
+        raise NotImplementedError(f"{type(self).__name__} must define build_task")
+
+    def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
+        """The optimizer."""
+        from problems.engine.optim import build_optimizer as made
+
+        return made(build_optimizer, parameters)
+
+    def build_scheduler(self, build_scheduler: Section, optimizer: Any) -> Any:
+        """The schedule of the learning rate."""
+        from problems.engine.optim import build_scheduler as made
+
+        return made(build_scheduler, optimizer)
+
+    # ---- loops ----
+
+    def train(
+        self,
+        train: Section,
+        train_dir: str,
+        build_model_all_args: Section,
+        build_task_all_args_except_model: Section,
+        save_model: Section,
+        save_task: Section,
+        build_optimizer: Section,
+        build_scheduler: Section,
+        evaluate: Section,
+        train_dataset: Any,
+        train_batch_sampler: Any,
+        train_collate_fn: Callable,
+        valid_dataset: Any,
+        valid_batch_sampler: Any,
+        valid_collate_fn: Callable,
+        num_workers: int,
+        world_size: int,
+        rank: int,
+        eval_batch: int,
+        device: str,
+        global_config: Section | None = None,
+    ) -> None:
+        """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
+        from problems.engine.training import Training
+
+        training = Training(self, train, Path(train_dir), device, global_config)
+        training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
+        training.fit(
+            lambda epoch, position: training.stream(
+                train_dataset, train_batch_sampler, train_collate_fn, num_workers, epoch, position
+            ),
+            lambda: self.evaluate(
+                evaluate,
+                "valid",
+                training.task,
+                training.with_features(valid_dataset),
+                valid_batch_sampler,
+                valid_collate_fn,
+                eval_batch,
+                None,
+                training.device.type,
+                num_workers,
+            ),  # fmt: skip
+            save_model,
+            save_task,
+        )
+
+    def evaluate(
+        self,
+        evaluate: Section,
+        mode: str,
+        task: Any,
+        dataset: Any,
+        batch_sampler: Any,
+        collate_fn: Callable,
+        eval_batch: int,
+        dump_dir: str | None,
+        device: str,
+        num_workers: int,
+    ) -> dict[str, float]:
+        """The metrics over a dataset; predictions and result in ``dump_dir`` where one is given."""
+        from problems.engine.evaluate import evaluate as measure
+
+        folder = None if dump_dir is None else Path(dump_dir)
+        return measure(task, mode, dataset, batch_sampler, collate_fn, eval_batch, folder, device, num_workers)
+
+    # ---- checkpoints ----
+
+    def save_model(self, save_model: Section, model_ckpt_dir: str, build_model_all_args: Section, model: Any) -> None:
+        """Write a model so that :meth:`load_model` finds all it needs."""
+        from problems.engine import saving
+
+        folder = Path(model_ckpt_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "problem.json", saving.origin(self))
+        saving.save_arguments(folder, build_model_all_args)
+        saving.save_weights(folder, model)
+        if save_model["extra_conf"] is not None:
+            write_json(folder / "extra_conf.json", save_model["extra_conf"])
+
+    def load_model(self, model_ckpt_dir: str) -> Any:
+        """The model of a checkpoint, in eval mode."""
+        from problems.engine import saving
+
+        folder = Path(model_ckpt_dir)
+        self._require_own(folder)
+        model = self.build_model(**saving.load_arguments(folder, self.load_encoder))
+        saving.load_weights(folder, model)
+        return model.eval()
+
+    def save_task(
+        self, save_task: Section, task_ckpt_dir: str, build_task_all_args_except_model: Section, task: Any
+    ) -> None:
+        """Write a task: its arguments (JSON, encoders, DataFrames) and its state."""
+        from problems.engine import saving
+
+        folder = Path(task_ckpt_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "problem.json", saving.origin(self))
+        saving.save_arguments(folder, build_task_all_args_except_model)
+        saving.save_state(folder, task.get_state())
+
+    def load_task(self, task_ckpt_dir: str, model: Any, task_overrides: Section | None = None) -> Any:
+        """The task of a checkpoint around ``model``; ``task_overrides`` replaces saved arguments by name."""
+        from problems.engine import saving
+
+        folder = Path(task_ckpt_dir)
+        self._require_own(folder)
+        arguments = saving.load_arguments(folder, self.load_encoder) | dict(task_overrides or {})
+        task = self.build_task(model=model, **arguments)
+        task.set_state(saving.load_state(folder))
+        return task.eval()
+
+    def load_model_and_task(self, ckpts_dir: str, task_overrides: Section | None = None) -> tuple[Any, Any]:
+        """The model and the task of a checkpoint folder."""
+        model = self.load_model(str(Path(ckpts_dir) / "model"))
+        return model, self.load_task(str(Path(ckpts_dir) / "task"), model, task_overrides)
+
+    def _require_own(self, folder: Path) -> None:
+        try:
+            saved = read_json(folder / "problem.json")
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            raise CheckpointError(f"{folder} is not part of a checkpoint: it has no problem.json") from error
+        if saved["problem"] not in {c.__name__ for c in type(self).__mro__}:
+            raise CheckpointError(
+                f"{folder} was saved by the problem {saved['problem']} (in {saved['file']}), not by"
+                f" {type(self).__name__}: use that file's command line, or problems.load(..., problem=...)"
+            )
+
+    # ---- new audio ----
+
+    def predict_wav(self, task: Any, wav: Any, device: str) -> str:
+        """The prediction for one waveform (T,) at 16 kHz, as a line of text."""
+        import torch
+
+        with torch.inference_mode():
+            return str(task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0])

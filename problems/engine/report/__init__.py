@@ -1,0 +1,7 @@
+"""Stage 4: tables, plots and one self-contained page out of what the other stages left."""
+
+from __future__ import annotations
+
+from problems.engine.report.write import Report, write_report
+
+__all__ = ["Report", "write_report"]

@@ -1,0 +1,111 @@
+"""Curves by matplotlib's object interface: a PNG for the report folder, an SVG to inline in the page.
+
+Heavy: import inside functions. pyplot is never touched, so no backend is chosen for the caller's process.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import dataclass, field
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+
+from problems.engine.report.text import is_rate
+
+# Drawn in these colours; the page's style sheet gives each a light and a dark value under the name beside it.
+COLOURS = {
+    "#2f6fde": "var(--curve-train)",
+    "#d9622b": "var(--curve-valid)",
+    "#5f6773": "var(--muted)",
+    "#d4d8df": "var(--line)",
+    "#1c2027": "var(--ink)",
+}
+TRAIN, VALID, MUTED, LINE, INK = COLOURS
+
+
+@dataclass
+class Series:
+    """One curve; a value that is not finite is a gap."""
+
+    name: str
+    steps: list[float]
+    values: list[float]
+    colour: str
+    sparse: bool = False  # few points: each gets a marker
+
+
+@dataclass
+class Plot:
+    """One picture.
+
+    file: the PNG's name; metric: what is on the y axis; log: a log scale; best: a point (step, value).
+    """
+
+    file: str
+    title: str
+    metric: str
+    series: list[Series]
+    log: bool = False
+    best: tuple[float, float] | None = None
+    png: bytes = field(default=b"", repr=False)
+    svg: str = field(default="", repr=False)
+
+
+def draw(plot: Plot) -> Plot:
+    """Fill in ``png`` and ``svg``; the same input gives the same bytes."""
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for series in plot.series:
+        values = [v if math.isfinite(v) else math.nan for v in series.values]
+        marker = "o" if series.sparse or len(values) == 1 else None
+        lines = axes.plot(series.steps, values, color=series.colour, linewidth=1.6, marker=marker, markersize=3.5)
+        lines[0].set_label(series.name)
+    if plot.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    if is_rate(plot.metric):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+    if plot.best is not None:
+        axes.plot(*plot.best, "o", color=VALID, markersize=9, fillstyle="none", markeredgewidth=1.6)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel("step", color=MUTED)
+    axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=9)
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(LINE)
+    if len(plot.series) > 1:
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    plot.svg = _svg(figure, plot)
+    axes.set_title(plot.title, parse_math=False, loc="left", fontsize=11, color=INK)  # the page has its own
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150)
+    plot.png = png.getvalue()
+    return plot
+
+
+def _svg(figure: Figure, plot: Plot) -> str:
+    buffer = io.StringIO()
+    # text stays text (the page's font), ids differ between plots of one page and repeat between runs
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": plot.file}):
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r' id="[^"]*_\d+"', "", svg)  # group names that matplotlib repeats in each figure
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", svg)
+    svg = re.sub(r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, flags=re.S)
+    svg = svg.replace("xlink:href", "href")
+    for colour, name in COLOURS.items():
+        svg = svg.replace(colour, name)
+    return svg

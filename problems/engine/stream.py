@@ -1,0 +1,179 @@
+"""Batches as an endless, resumable stream.
+
+The order of an epoch is a pure function of (seed, epoch), whatever the batch sampler; what is random about an
+utterance is one of (seed, epoch, its id). So the stream starts anywhere at once, and gives the same batches with any
+number of workers. One loader lives through all epochs: workers are started once and read ahead over an epoch's end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from problems.engine.randomness import derive, isolated, seed_cpu
+
+
+@dataclasses.dataclass
+class Place:
+    """Where a batch stands: its epoch, its position in it, and how many batches the epoch has."""
+
+    epoch: int
+    position: int
+    batches: int
+
+    @property
+    def last(self) -> bool:
+        """Whether the epoch ends with this batch."""
+        return self.position == self.batches - 1
+
+
+@dataclasses.dataclass
+class _Failure:
+    """An error of a worker on its way to the main process."""
+
+    error: Exception
+    trace: str
+
+
+def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one epoch. A sampler without ``set_epoch`` is drawn under a seed of its own."""
+    if hasattr(batch_sampler, "set_epoch"):
+        batch_sampler.set_epoch(epoch)
+    with isolated(derive(seed, epoch, "order")):
+        return [list(batch) for batch in batch_sampler]
+
+
+class _Items(Dataset):
+    """A dataset read a batch at a time, each utterance under its own seed and with one thread."""
+
+    def __init__(self, dataset: Any, collate_fn: Callable, seed: int):
+        self.dataset, self.collate_fn, self.seed = dataset, collate_fn, seed
+        self.ids = getattr(dataset, "ids", None)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _item(self, epoch: int, index: int) -> Any:
+        seed_cpu(derive(self.seed, epoch, index if self.ids is None else str(self.ids[index])))
+        return self.dataset[index]
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
+        in_worker = torch.utils.data.get_worker_info() is not None
+        try:
+            with contextlib.nullcontext() if in_worker else _alone():
+                return self.collate_fn([self._item(epoch, index) for epoch, index in keys])
+        except Exception as error:
+            return _Failure(_portable(error) if in_worker else error, traceback.format_exc())
+
+
+def _portable(error: Exception) -> Exception:
+    """``error`` as one that surely crosses to another process: some classes cannot be made from their ``args``."""
+    try:
+        copy = type(error)(*error.args)
+        if str(copy) == str(error) and all(isinstance(a, (str, int, float)) for a in error.args):
+            return copy
+    except Exception:
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Read in the main process as a worker would: one thread, and no trace in the generators."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with isolated():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+def _deaf(worker: int) -> None:
+    """Let the main process alone answer Ctrl-C and SIGTERM, which reach a whole process group."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _loader(items: _Items, batches: Any, num_workers: int, pin_memory: bool) -> DataLoader:
+    return DataLoader(
+        items,
+        batch_sampler=batches,
+        collate_fn=_same,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_deaf,
+        generator=torch.Generator(),  # its own, so that starting workers does not draw from the training's
+        prefetch_factor=4 if num_workers else None,
+    )
+
+
+def _checked(batch: Any) -> Any:
+    if isinstance(batch, _Failure):
+        batch.error.add_note(batch.trace) if hasattr(batch.error, "add_note") else None
+        raise batch.error
+    return batch
+
+
+class _Keys:
+    """The batch sampler of the stream: notes the place of each batch as it hands out its keys."""
+
+    def __init__(self, batch_sampler: Any, seed: int, epoch: int, position: int):
+        self.batch_sampler, self.seed, self.epoch, self.position = batch_sampler, seed, epoch, position
+        self.places: deque[Place] = deque()
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, start = self.epoch, self.position
+        while True:
+            batches = epoch_batches(self.batch_sampler, self.seed, epoch)
+            if not batches:
+                raise ValueError("the batch sampler gives no batch: there is nothing to train on")
+            for position in range(start, len(batches)):
+                self.places.append(Place(epoch, position, len(batches)))
+                yield [(epoch, index) for index in batches[position]]
+            epoch, start = epoch + 1, 0
+
+
+def train_stream(
+    dataset: Any,
+    batch_sampler: Any,
+    collate_fn: Callable,
+    seed: int,
+    epoch: int = 0,
+    position: int = 0,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Every batch from ``position`` of ``epoch`` on, without end, each with its place.
+
+    Raises:
+        Exception: whatever reading an utterance raised, as itself, from any worker.
+    """
+    keys = _Keys(batch_sampler, seed, epoch, position)
+    for batch in _loader(_Items(dataset, collate_fn, seed), keys, num_workers, pin_memory):
+        yield keys.places.popleft(), _checked(batch)
+
+
+def eval_stream(
+    dataset: Any,
+    batches: list[list[int]],
+    collate_fn: Callable,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Mapping[str, Any]]:
+    """The given batches of a dataset, once, in order."""
+    keys = [[(0, index) for index in batch] for batch in batches]
+    for batch in _loader(_Items(dataset, collate_fn, 0), keys, min(num_workers, len(keys)), pin_memory):
+        yield _checked(batch)

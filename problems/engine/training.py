@@ -1,0 +1,158 @@
+"""Stage 2 from its parts: model, task, optimizer and schedule built or taken up again, then the loop."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from problems.engine import checkpoint, features, optim, randomness, saving
+from problems.engine.errors import ConfigError
+from problems.engine.files import write_text
+from problems.engine.stream import epoch_batches, train_stream
+from problems.engine.train import Stream, TrainLoop
+
+log = logging.getLogger(__name__)
+
+Section = Mapping[str, Any]
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` as a GPU where there is one; any other name as it is.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """How many numbers are trained, and how many are frozen."""
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, trained in sizes if trained), sum(n for n, trained in sizes if not trained)
+
+
+class Training:
+    """One training in one folder.
+
+    Args:
+        problem: builds the parts, saves them.
+        train: the config's section.
+        train_dir: the folder.
+        device: a name that :func:`pick_device` takes.
+        global_config: the whole config, kept in each checkpoint.
+    """
+
+    def __init__(self, problem: Any, train: Section, train_dir: Path, device: str, global_config: Section | None):
+        self.problem, self.config, self.train_dir = problem, dict(train), Path(train_dir)
+        self.device, self.global_config = pick_device(device), global_config
+
+    def build(
+        self, model_args: Section, task_args: Section, build_optimizer: Section, build_scheduler: Section
+    ) -> None:
+        """Build what is trained; ``train.seed`` decides every initial weight."""
+        randomness.seed_all(self.config["seed"])
+        self.model_args, self.task_args = model_args, task_args
+        self.sections = build_optimizer, build_scheduler
+        self.model = self.problem.build_model(**model_args)
+        self.task = self.problem.build_task(model=self.model, **task_args).to(self.device)
+        trained, frozen = count_parameters(self.task)
+        log.info("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
+
+    @functools.cached_property
+    def in_loader(self) -> bool:
+        """Whether the loader computes the upstream's features."""
+        return features.may_compute_in_loader(self.model)
+
+    def with_features(self, dataset: Any) -> Any:
+        """``dataset`` with features in place of waveforms where the loader can compute them."""
+        return features.WithFeatures(dataset, self.model.upstream) if self.in_loader else dataset
+
+    def stream(
+        self,
+        dataset: Any,
+        batch_sampler: Any,
+        collate_fn: Callable,
+        num_workers: int,
+        epoch: int,
+        position: int,
+    ) -> Stream:
+        """The training's batches from a place on."""
+        seed, pin = self.config["seed"], self.device.type == "cuda"
+        dataset = self.with_features(dataset)
+        return train_stream(dataset, batch_sampler, collate_fn, seed, epoch, position, num_workers, pin)
+
+    def plan(self, batch_sampler: Any) -> None:
+        """Turn ``epochs`` into the number of steps that the schedule and the progress count with."""
+        if self.config["epochs"] is not None:
+            batches = len(epoch_batches(batch_sampler, self.config["seed"], 0))
+            windows = math.ceil(batches / self.config["gradient_accumulate"])
+            self.config["total_steps"] = self.config["epochs"] * windows
+
+    def fit(
+        self,
+        make_stream: Callable[[int, int], Stream],
+        validate: Callable[[], dict],
+        save_model: Section,
+        save_task: Section,
+    ) -> None:
+        """Train to the end, from the newest whole checkpoint on."""
+        total = self.config["total_steps"]
+        optimizer = self.problem.build_optimizer(self.sections[0], self.task.parameters())
+        scheduler = None
+        if self.config["use_scheduler"]:
+            scheduler = self.problem.build_scheduler(optim.with_total(self.sections[1], total), optimizer)
+
+        def save(folder: Path) -> None:
+            self.problem.save_model(save_model, str(folder / "model"), self.model_args, self.model)
+            self.problem.save_task(save_task, str(folder / "task"), self.task_args, self.task)
+            if self.global_config is not None:
+                from omegaconf import OmegaConf
+
+                write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
+
+        loop = TrainLoop(
+            self.task,
+            optimizer,
+            scheduler,
+            self.config,
+            self.train_dir,
+            make_stream,
+            validate,
+            save,
+            self.device,
+        )
+        self._resume(loop)
+        loop.fit()
+
+    def _resume(self, loop: TrainLoop) -> None:
+        """Take up the newest whole checkpoint, or the one to start from where there is none."""
+        folder, given = checkpoint.newest(self.train_dir), self.config["resume_ckpt_dir"]
+        if folder is None and given is not None:
+            folder = checkpoint.require(Path(given))
+        if folder is None:
+            return
+        saving.load_weights(folder / "model", self.model)
+        self.task.set_state(saving.load_state(folder / "task"))
+        state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
+        state["rng"] = {k: _on_cpu(v) for k, v in state["rng"].items()}
+        loop.load_state_dict(state)
+        log.info("training goes on from step %d (%s)", loop.progress.step, folder)
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    return [_on_cpu(v) for v in value] if isinstance(value, list) else value

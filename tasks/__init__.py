@@ -1,0 +1,1 @@
+"""One train, validation or test step and its metrics, for each kind of task; knows no file."""
