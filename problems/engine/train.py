@@ -246,7 +246,7 @@ class TrainLoop:
         harmed = [n for n, b in self.task.named_buffers() if b.is_floating_point() and not torch.isfinite(b).all()]
         if harmed:
             raise TrainingError(
-                f"{where}: the batch put values that are not finite into {harmed[0]}; resume from the last checkpoint"
+                f"{where}: the batch put values that are not finite into {harmed[0]}; the last checkpoint is whole"
             )
         log.warning("%s is skipped: its gradients are not finite (%d so far)", where, progress.nonfinite)
         self.optimizer.zero_grad(set_to_none=True)
