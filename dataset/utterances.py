@@ -24,6 +24,7 @@ class Utterances(torch.utils.data.Dataset):
         csv: with columns ``id, wav_path, seconds`` at least.
         labels: from a row of the CSV (strings) to further entries, such as ``{"tokens": int64 (S,)}``. It is
             called at every access, in the loader's workers.
+        augment: from a waveform (T,) to another, at every access.
 
     Attributes:
         seconds: float64 (N,), from the CSV.
@@ -35,11 +36,15 @@ class Utterances(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self, csv: str | os.PathLike[str], labels: Callable[[dict[str, str]], dict[str, Any]] | None = None
+        self,
+        csv: str | os.PathLike[str],
+        labels: Callable[[dict[str, str]], dict[str, Any]] | None = None,
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         df = read_csv(csv, ("id", "wav_path", "seconds"))
         self.csv = os.fspath(csv)
         self.labels = labels
+        self.augment = augment
         self.seconds = numbers(df, "seconds", csv)
         self._start, self._end = (_times(df, column, csv) for column in ("start_sec", "end_sec"))
         for column, values in (("seconds", self.seconds), ("start_sec", self._start), ("end_sec", self._end)):
@@ -49,9 +54,9 @@ class Utterances(torch.utils.data.Dataset):
         self._columns = {column: _Strings(df[column].tolist()) for column in df.columns}
 
     @property
-    def ids(self) -> list[str]:
-        """The ids in the order of the CSV; the list is made anew at each access."""
-        return list(self._columns["id"])
+    def ids(self) -> Sequence[str]:
+        """The ids in the order of the CSV."""
+        return self._columns["id"]
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -66,6 +71,8 @@ class Utterances(torch.utils.data.Dataset):
             wav = audio.read(row["wav_path"], _or_none(self._start[index]), _or_none(self._end[index]))
         except audio.AudioError as error:
             raise audio.AudioError(f"{self.csv}, id {row['id']!r}: {error}") from error
+        if self.augment is not None:
+            wav = self.augment(wav)
         item: dict[str, Any] = {"id": row["id"], "wav": wav, "wav_len": len(wav)}
         if self.labels is not None:
             try:

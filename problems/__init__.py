@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from problems.engine import roots
 
 if TYPE_CHECKING:
     from problems.base import Problem
     from problems.engine.predict import Predictor
+
+try:
+    roots.check()
+except ImportError as _error:
+    if sys.argv[:1] != ["-m"]:  # what Python has there while it looks for the module of ``python -m problems.asr``
+        raise
+    print(f"error: {_error}", file=sys.stderr)
+    sys.exit(2)
 
 NAMES = {
     "asr": "problems.asr:ASR",

@@ -56,9 +56,13 @@ class ASR(Problem):
         frame_shift: int | None,
     ) -> Any:
         """Utterances with ``tokens`` int64 (S,) and ``text``."""
+        from dataset.augment import SpeedPerturb
         from dataset.utterances import Utterances
 
-        return Utterances(data_csv, _Transcripts(self.load_encoder(encoder_path)))
+        augment = (
+            SpeedPerturb(build_dataset["speeds"]) if mode == "train" and build_dataset["speeds"] != [1.0] else None
+        )
+        return Utterances(data_csv, _Transcripts(self.load_encoder(encoder_path)), augment)
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """CTC."""
@@ -67,11 +71,11 @@ class ASR(Problem):
         return CTCTask(model, encoder, **build_task)
 
     def predict_wav(self, task: Any, wav: Any, device: str) -> str:
-        """The text of one waveform; a long one is cut at its quietest places."""
+        """The text of one waveform, its words apart by one space; a long one is cut at its quietest places."""
         from dataset.windows import at_pauses
 
         texts = (super(ASR, self).predict_wav(task, piece, device) for piece in at_pauses(wav))
-        return " ".join(text for text in texts if text)
+        return " ".join(word for text in texts for word in text.split())
 
 
 class _Transcripts:

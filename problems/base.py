@@ -30,7 +30,7 @@ class Problem:
     sections: dict[str, type] = {
         "prepare_data": sections.PrepareData,
         "build_encoder": sections.BuildEncoder,
-        "build_dataset": sections.Empty,
+        "build_dataset": sections.BuildDataset,
         "build_batch_sampler": sections.BuildBatchSampler,
         "build_collate_fn": sections.Empty,
         "build_upstream": sections.BuildUpstream,
@@ -287,8 +287,11 @@ class Problem:
         global_config: Section | None = None,
     ) -> None:
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
+        from problems.engine import saving
         from problems.engine.training import Training
 
+        for arguments in (build_model_all_args, build_task_all_args_except_model):
+            saving.check_arguments(arguments)
         training = Training(self, train, Path(train_dir), device, global_config)
         training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
         training.fit(
@@ -357,14 +360,14 @@ class Problem:
     def save_task(
         self, save_task: Section, task_ckpt_dir: str, build_task_all_args_except_model: Section, task: Any
     ) -> None:
-        """Write a task: its arguments (JSON, encoders, DataFrames) and its state."""
+        """Write a task: its arguments (JSON, encoders, DataFrames), its state and its own weights."""
         from problems.engine import saving
 
         folder = Path(task_ckpt_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "problem.json", saving.origin(self))
         saving.save_arguments(folder, build_task_all_args_except_model)
-        saving.save_state(folder, task.get_state())
+        saving.save_task(folder, task)
 
     def load_task(self, task_ckpt_dir: str, model: Any, task_overrides: Section | None = None) -> Any:
         """The task of a checkpoint around ``model``; ``task_overrides`` replaces saved arguments by name."""
@@ -374,7 +377,7 @@ class Problem:
         self._require_own(folder)
         arguments = saving.load_arguments(folder, self.load_encoder) | dict(task_overrides or {})
         task = self.build_task(model=model, **arguments)
-        task.set_state(saving.load_state(folder))
+        saving.load_task(folder, task)
         return task.eval()
 
     def load_model_and_task(self, ckpts_dir: str, task_overrides: Section | None = None) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from dataset.toy import Spoken, Utterance, grammar, synthesise, voices
 
 # words a minute, and eSpeak NG's scale of pitch, where 50 is the voice's own; training varies more, since its
 # few voices must stand for many
-RATES = {"train": (135, 205), "valid": (145, 195), "test": (145, 195)}
+RATES = {"train": (120, 190), "valid": (130, 170), "test": (130, 170)}
 PITCHES = {"train": (20, 80), "valid": (35, 65), "test": (35, 65)}
 GAINS_DB, NOISES_DB = (-12.0, 0.0), (-75.0, -50.0)  # so that levels vary and silence is not digital silence
 

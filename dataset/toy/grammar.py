@@ -49,13 +49,12 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "time": (
         "noon",
         "midnight",
-        "half past seven",
         "half past nine",
         "quarter to six",
-        "quarter past four",
         "eight",
         "ten",
         "five",
+        "seven",
     ),
     "object": ("key", "book", "phone", "cup", "coat", "hat", "bottle", "letter", "hammer", "ticket"),
     "place": ("table", "chair", "shelf", "drawer", "floor", "window", "sofa", "piano"),
@@ -70,22 +69,22 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "switch_on": (
         "turn on the {device} in the {room}",
         "please switch on the {color} {device}",
-        "i want the {room} {device} on at {time}",
-        "the {device} in the {room} should be on by {time}",
+        "i want the {room} {device} on",
+        "the {room} {device} should be on by {time}",
         "{person} wants the {color} {device} on",
     ),
     "switch_off": (
-        "turn off the {device} in the {room} please",
+        "turn off the {device} in the {room}",
         "switch the {color} {device} off",
-        "the {device} in the {room} must be off by {time}",
-        "off with the {color} {device} in the {room}",
+        "the {device} must be off by {time}",
+        "off with the {color} {device}",
         "turn my {device} off at {time}",
     ),
     "put_object": (
         "put the {color} {object} {relation} the {place}",
-        "leave my {object} {relation} the {place} in the {room}",
+        "leave my {object} {relation} the {place}",
         "please bring the {object} to {person}",
-        "in the {room} there is a {object} {relation} the {place}",
+        "in the {room} there is a {object}",
         "bring me {number} {color} bottles",
     ),
     "find_object": (
@@ -98,15 +97,15 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "book_trip": (
         "book a {speed} {vehicle} to {city} for {person}",
         "i need {number} tickets from {city} to {city}",
-        "we want to go to {city} by {vehicle} {date}",
+        "we go to {city} by {vehicle} {date}",
         "on {day} {person} takes the {vehicle} to {city}",
-        "for {number} people a {speed} {vehicle} from {city} please",
+        "for {number} people a {vehicle} from {city}",
     ),
     "ask_departure": (
         "when does the {speed} {vehicle} to {city} leave",
         "how long does the {vehicle} to {city} take",
         "is there a {vehicle} from {city} at {time}",
-        "does the {vehicle} from {city} leave at {time} on {day}",
+        "does the {vehicle} leave at {time} on {day}",
         "from {city} how {speed} is the {vehicle}",
     ),
     "ask_weather": (
@@ -119,7 +118,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "shopping": (
         "buy {number} {unit} of {food}",
         "add {food} and {food} to the list",
-        "we need {number} {unit} of {food} for the {dish}",
+        "we need {number} {unit} for the {dish}",
         "{person} needs {food} and {number} {unit} of {food}",
         "how much {food} do we have",
     ),
@@ -134,7 +133,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "call {person} at {time}",
         "send a message to {person} about the {dish}",
         "tell {person} that we leave on {day}",
-        "at {time} send {person} a message about {city}",
+        "send {person} a message about {city}",
         "on {day} tell {person} to call me",
     ),
     "reminder": (
@@ -142,7 +141,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "wake me up at {time} on {day}",
         "set an alarm for {time} in the {room}",
         "in {duration} wake {person}",
-        "on {day} remind me about the {dish} at {time}",
+        "remind me about the {dish} at {time}",
     ),
     "play_music": (
         "play some {music} in the {room}",
@@ -169,12 +168,12 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "on {day} we take a {speed} {vehicle} to {city}",
     ),
     "ask_departure": (
-        "on {day} does a {vehicle} leave {city} at {time}",
+        "at {time} does a {vehicle} leave {city}",
         "how {speed} is the {vehicle} from {city}",
     ),
     "ask_weather": ("is there some {weather} {date} in {city}", "in winter does {city} have much {weather}"),
     "shopping": (
-        "{person} must buy {food} and {number} {unit} of {food}",
+        "{person} must buy {number} {unit} of {food}",
         "how much {food} does {person} need",
     ),
     "cooking": (
@@ -182,7 +181,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "after {duration} mix the {food} and the {dish}",
     ),
     "call": ("call {person} about the {city} {vehicle}", "at {time} tell {person} about the {dish}"),
-    "reminder": ("in {duration} remind {person} to call", "set the {room} alarm for {time} on {day}"),
+    "reminder": ("in {duration} remind {person} to call", "set the {room} alarm for {time}"),
     "play_music": ("after {duration} play the {music} in {city}", "{person} will like some {music} {date}"),
 }
 

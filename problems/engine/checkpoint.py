@@ -149,11 +149,12 @@ class Checkpoints:
         return {rule: [[value, step] for value, step in ranked] for rule, ranked in self.ranking.items()}
 
     def restore(self, state: dict[str, list[list[float]]]) -> None:
-        """Take the ranking from a checkpoint; what a kill left half done is swept away."""
+        """Take the ranking from a checkpoint, of those that are here; finish what a kill left half done."""
         sweep(self.train_dir)
+        here = {step_of(folder) for folder in steps_in(self.train_dir)}
         for rule in self.rules:
-            ranked = state.get(rule, [])
-            self.ranking[rule] = [(value, int(step)) for value, step in ranked]
+            self.ranking[rule] = [(value, int(step)) for value, step in state.get(rule, []) if step in here]
+        self._publish()
 
     def rank(self, step: int, metrics: dict[str, float]) -> bool:
         """Place the checkpoint of ``step`` by each rule; whether it is among the best of any.
@@ -178,10 +179,13 @@ class Checkpoints:
         """Write the checkpoint of ``step``, then ``best.json``, then remove what no rule keeps."""
         folder = self.train_dir / name_of(step)
         write(folder, fill)
+        self._prune(self._publish())
+        return folder
+
+    def _publish(self) -> dict[str, list[str]]:
         best = {rule: [name_of(s) for _, s in ranked] for rule, ranked in self.ranking.items()}
         write_json(self.train_dir / "best.json", best)
-        self._prune(best)
-        return folder
+        return best
 
     def _prune(self, best: dict[str, list[str]]) -> None:
         if self.keep_newest is None:

@@ -6,6 +6,7 @@ the target folder always has it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -16,28 +17,27 @@ from typing import Any
 
 from problems.engine import config as configuration
 from problems.engine.errors import ConfigError, SoundstageError, nearest
+from problems.engine.roots import OURS
 
 VERBS = ("run", "status", "config", "predict")
-OURS = ("problems", "dataset", "nn", "tasks", "configs")
+HELP = ("-h", "--help")
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 log = logging.getLogger(__name__)
 
 
-def parse(args: Sequence[str], flags: Sequence[str]) -> tuple[list[str], list[tuple[str, str]], bool]:
-    """``(configs, overrides, traceback?)`` from ``--config X``, ``--a.b v``, ``--a.b=v``, ``a.b=v`` and flags.
+def parse(args: Sequence[str], flags: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """``(configs, overrides)`` from ``--config X``, ``--a.b v``, ``--a.b=v``, ``a.b=v`` and flags.
 
     Raises:
         ConfigError: an option has no value, or a word is neither an option nor an override.
     """
-    configs, overrides, show = [], [], False
-    rest = list(args)
+    configs, overrides = [], []
+    rest = [word for word in args if word != "--traceback"]
     while rest:
         word = rest.pop(0)
-        if word == "--traceback":
-            show = True
-            continue
         key, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") and not equals:
+        if not key or not (word.startswith("--") or equals):
             raise ConfigError(f"{word!r} is not understood: expected --key value, --key=value or key=value")
         if not equals:
             if rest and not rest[0].startswith("--"):
@@ -50,7 +50,7 @@ def parse(args: Sequence[str], flags: Sequence[str]) -> tuple[list[str], list[tu
             configs.append(value)
         else:
             overrides.append((key, value))
-    return configs, overrides, show
+    return configs, overrides
 
 
 def resolved(
@@ -61,62 +61,80 @@ def resolved(
     Args:
         recorded: take the config that the target folder holds where nothing but the folder is given.
     """
-    families = problem.families()
-    layers = [configuration.find_config(name, families) for name in configs or _default_preset(families)]
-    typed = configuration.override_layer(overrides)
-    target = typed.tree.get("target_dir") or next(
-        (t for la in reversed(layers) if (t := la.tree.get("target_dir"))), None
-    )
-    if target is None:
-        target = f"result/{families[0]}/{Path(configs[-1]).stem if configs else 'default'}"
-    kept = Path(target) / "config.yaml"
-    if recorded and not configs and set(typed.tree) <= {"target_dir"} and kept.exists():
-        layers = [configuration.load_file(kept)]
-        for key in ("start", "stop", "fresh", "remove_all_cache"):
-            layers[0].tree.pop(key, None)  # what that one run was asked, not what it is
-    return configuration.resolve(problem, [*layers, typed]) | {"target_dir": str(target)}
+    layers = _layers(problem, configs, overrides)
+    usual = f"result/{problem.families()[0]}/{Path(configs[-1]).stem if configs else 'default'}"
+    if recorded and not configs and all(key == "target_dir" for key, _ in overrides):
+        kept = Path(dict(overrides).get("target_dir", usual)) / "config.yaml"
+        if kept.exists():
+            layers = [configuration.load_file(kept), layers[-1]]
+            for key in ("start", "stop", "fresh", "remove_all_cache"):
+                layers[0].tree.pop(key, None)  # what that one run was asked, not what it is
+    found = configuration.resolve(problem, layers)
+    return found if found["target_dir"] else found | {"target_dir": usual}
 
 
-def _default_preset(families: Sequence[str]) -> list[str]:
+def _layers(problem: Any, configs: Sequence[str], overrides: Sequence[tuple[str, str]]) -> list[configuration.Layer]:
     from importlib import resources
 
+    families = problem.families()
     root = Path(str(resources.files("configs")))
-    return ["default"] if any((root / f / "default.yaml").is_file() for f in families) else []
+    usual = ["default"] if any((root / f / "default.yaml").is_file() for f in families) else []
+    named = [configuration.find_config(name, families) for name in configs or usual]
+    return [*named, configuration.override_layer(overrides)]
 
 
 class _Console(logging.Handler):
     """Messages on stderr, above the progress bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
+        if getattr(record, "quiet", False):  # for the log alone
+            return
+        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        text = prefix + record.getMessage()
         if "tqdm" in sys.modules:
             sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
         else:
             print(text, file=sys.stderr)
 
 
-class _ConsoleFormat(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        return prefix + record.getMessage()
+class _File(logging.FileHandler):
+    """``run.log``."""
 
 
-def _start_logging(folder: Path | None) -> None:
+def _start_logging(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _File(folder / "run.log", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"target_dir: cannot write in {folder}: {error.strerror} ({error.filename});"
+            " give another folder: --target_dir DIR"
+        ) from error
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.setLevel(logging.INFO)
-    console = _Console()
-    console.setFormatter(_ConsoleFormat())
-    root.addHandler(console)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(folder / "run.log", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(file)
+    root.addHandler(_Console())
+    root.addHandler(file)
+
+
+def _stop_logging() -> None:
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, (_Console, _File))]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def is_explained(error: BaseException) -> bool:
     """Whether an error's message says all that a user needs: one of ours, or the system's about a file."""
-    return type(error).__module__.partition(".")[0] in OURS or isinstance(error, OSError)
+    return type(error).__module__.partition(".")[0] in OURS or (isinstance(error, OSError) and bool(error.strerror))
+
+
+def _said(error: BaseException) -> str:
+    if not (isinstance(error, OSError) and error.strerror):
+        return str(error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "; make room, and the same command goes on from what is finished" if full else ""
+    return error.strerror + (f": {error.filename}" if error.filename else "") + advice
 
 
 def main(problem: Any, args: Sequence[str] | None = None) -> None:
@@ -127,64 +145,64 @@ def main(problem: Any, args: Sequence[str] | None = None) -> None:
 def execute(problem: Any, args: Sequence[str]) -> int:
     """Run a command line; its exit code."""
     args = list(args)
-    verb = next((a for a in args if not a.startswith("-")), None) if args else None
-    if not args or args[0] in ("-h", "--help") or (verb in VERBS and {"-h", "--help"} & set(args)):
-        from problems.engine.help import text
-
-        print(text(problem, verb))
-        return 0 if args else 2
-    if args[0] not in VERBS:
-        hint = nearest(args[0], VERBS)
-        print(
-            f"error: there is no verb {args[0]!r}{hint}; there are {', '.join(VERBS)}, and --help",
-            file=sys.stderr,
-        )
-        return 2
-    show = "--traceback" in args
     try:
-        _check_roots()
-        return globals()[f"_{args[0]}"](problem, args[1:])
+        code = _dispatch(problem, args)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command goes on from there", file=sys.stderr)
         return 130
     except Exception as error:
-        logged = any(isinstance(h, logging.FileHandler) for h in logging.getLogger().handlers)
-        if logged:
-            handler = next(h for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler))
-            handler.handle(log.makeRecord(log.name, logging.ERROR, "", 0, str(error), (), sys.exc_info()))
-        if show or not is_explained(error):
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            return BROKEN_PIPE
+        if any(isinstance(handler, _File) for handler in logging.getLogger().handlers):
+            log.error("%s", _said(error), exc_info=True, extra={"quiet": True})
+        if "--traceback" in args or not is_explained(error):
             traceback.print_exc()
         else:
-            where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
-            said = f"{error.strerror}{where}" if isinstance(error, OSError) and error.strerror else str(error)
-            print(f"error: {said}", file=sys.stderr)
+            print(f"error: {_said(error)}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
     finally:
-        for handler in list(logging.getLogger().handlers):
-            if isinstance(handler, (_Console, logging.FileHandler)):
-                logging.getLogger().removeHandler(handler)
-                handler.close()
+        _stop_logging()
 
 
-def _check_roots() -> None:
-    """The packages are called by everyday names: see that none of them is somebody else's."""
-    from importlib.util import find_spec
+def _reader_is_gone() -> bool:
+    """Whether nobody reads what we print (``... | head -1``); what is left to print then goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
-    home = Path(__file__).resolve().parents[2]
-    for name in OURS:
-        spec = find_spec(name)
-        places = list(spec.submodule_search_locations or []) if spec else []
-        if not places or Path(places[0]).resolve().parent != home:
-            found = places[0] if places else "nothing"
-            raise SoundstageError(
-                f"the package {name!r} is {found}, but Soundstage's is {home / name}:"
-                " rename that folder, or start from another one"
-            )
+
+def _dispatch(problem: Any, args: list[str]) -> int:
+    if not args or set(HELP) & set(args):
+        _help(problem, [a for a in args if a not in (*HELP, *VERBS)])
+        return 0 if args else 2
+    verb = args[0]
+    if verb not in VERBS:
+        raise ConfigError(
+            f"there is no verb {verb!r}{nearest(verb, VERBS)}; the first word is one of {', '.join(VERBS)}, or --help"
+        )
+    verbs = {"run": _run, "status": _status, "config": _config, "predict": _predict}
+    return verbs[verb](problem, args[1:])
 
 
 def _flags(problem: Any) -> list[str]:
-    tree = problem.default_config()
-    return [key for key, setting in configuration.schema(problem, tree).items() if setting.type == "bool"]
+    settings = configuration.schema(problem, configuration.defaults(problem))
+    return [key for key, setting in settings.items() if setting.type == "bool"]
+
+
+def _help(problem: Any, args: list[str]) -> None:
+    from problems.engine.help import text
+
+    try:
+        configs, overrides = parse(args, _flags(problem))
+        given = _layers(problem, configs, overrides) if args else []
+    except SoundstageError:
+        given = []  # help is never refused
+    print(text(problem, configuration.merge(problem, given, {}, []), bool(given)))
 
 
 def _run(problem: Any, args: Sequence[str]) -> int:
@@ -194,7 +212,7 @@ def _run(problem: Any, args: Sequence[str]) -> int:
     # Waiting threads that spin starve whoever has the core: with a second process on the machine (a loader's worker
     # is one) an LSTM step took 60 times as long. Read by OpenMP when torch is first loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    configs, overrides, _ = parse(args, _flags(problem))
+    configs, overrides = parse(args, _flags(problem))
     config = resolved(problem, configs, overrides)
     pipeline = Pipeline(problem, config)
     _start_logging(pipeline.root)
@@ -207,7 +225,7 @@ def _run(problem: Any, args: Sequence[str]) -> int:
 def _status(problem: Any, args: Sequence[str]) -> int:
     from problems.engine.status import show
 
-    configs, overrides, _ = parse(args, _flags(problem))
+    configs, overrides = parse(args, _flags(problem))
     print(show(problem, resolved(problem, configs, overrides, recorded=True)))
     return 0
 
@@ -215,28 +233,38 @@ def _status(problem: Any, args: Sequence[str]) -> int:
 def _config(problem: Any, args: Sequence[str]) -> int:
     from omegaconf import OmegaConf
 
-    configs, overrides, _ = parse(args, _flags(problem))
+    configs, overrides = parse(args, _flags(problem))
     print(OmegaConf.to_yaml(OmegaConf.create(resolved(problem, configs, overrides))), end="")
     return 0
 
 
 def _predict(problem: Any, args: Sequence[str]) -> int:
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="predict", description="Print path<TAB>prediction for each audio file.")
-    parser.add_argument("--ckpt", required=True, help="a checkpoint, or a target folder, whose best one is taken")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    parser.add_argument("--traceback", action="store_true", help="show where an error was found")
-    parser.add_argument("audio", nargs="+", help="wav, flac, ogg or mp3; any rate, channels and length")
-    options = parser.parse_args(list(args))
+    ckpt, device, files = None, "auto", []
+    rest = [word for word in args if word != "--traceback"]
+    while rest:
+        word = rest.pop(0)
+        key, equals, value = word.partition("=")
+        if key not in ("--ckpt", "--device"):
+            if word.startswith("--"):
+                raise ConfigError(f"predict takes --ckpt DIR, --device NAME and audio files, not {word!r}")
+            files.append(word)
+            continue
+        if not equals and not rest:
+            raise ConfigError(f"{key} needs a value")
+        value = value if equals else rest.pop(0)
+        ckpt, device = (value, device) if key == "--ckpt" else (ckpt, value)
+    if ckpt is None or not files:
+        missing = "--ckpt DIR" if ckpt is None else "an audio file"
+        raise ConfigError(f"predict needs {missing}: predict --ckpt DIR AUDIO...")
+    from dataset.audio import AudioError
     from problems.engine.predict import Predictor
 
-    predictor = Predictor(options.ckpt, type(problem), options.device)
+    predictor = Predictor(ckpt, type(problem), device)
     failed = 0
-    for path in options.audio:
+    for path in files:
         try:
             print(f"{path}\t{predictor.predict(path)}", flush=True)
-        except ValueError as error:  # an AudioError: the other files go on
+        except AudioError as error:  # the other files go on
             print(f"error: {error}", file=sys.stderr)
             failed = 1
     return failed

@@ -32,7 +32,7 @@ class Parameter:
 
 def resolve(name: str, registry: Mapping[str, str], section: str) -> str:
     """The ``"module:Class"`` of a registered name, or of a user's own path; an unknown name names the known ones."""
-    if name in registry:
+    if isinstance(name, str) and name in registry:
         return registry[name]
     if isinstance(name, str) and ":" in name:
         return name
@@ -59,30 +59,41 @@ def _class_node(target: str) -> tuple[ast.ClassDef | ast.FunctionDef, ast.Module
 
 
 def _documented(docstring: str) -> dict[str, str]:
-    """``{argument: first line of its meaning}`` from an ``Args:`` block."""
-    block = re.search(r"^ *Args:\n(.*?)(?:\n\s*\n|\Z)", docstring or "", re.S | re.M)
-    lines = block.group(1).splitlines() if block else []
-    found = (re.match(r"\s+(\w+(?:, \w+)*)(?: \([^)]*\))?: (.+)", line) for line in lines)
-    return {name: m.group(2).rstrip(".") for m in found if m for name in m.group(1).split(", ")}
+    """``{argument: its meaning as one line}`` from an ``Args:`` block."""
+    block = re.search(r"^( *)Args:\n(.*?)(?:\n\s*\n|\Z)", docstring or "", re.S | re.M)
+    if not block:
+        return {}
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in block.group(2).splitlines():
+        deeper = len(line) - len(line.lstrip()) - len(block.group(1)) > 4
+        entry = None if deeper else re.match(r"\s+(\w+(?:, \w+)*)(?: \([^)]*\))?: (.+)", line)
+        if entry:
+            names = entry.group(1).split(", ")
+            found |= dict.fromkeys(names, entry.group(2))
+        else:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return {name: meaning.replace("``", "").strip().rstrip(".") for name, meaning in found.items()}
 
 
-def describe(target: str) -> list[Parameter]:
-    """The arguments with defaults of the class or function ``"module:Class"``, without importing it."""
-    node, tree = _class_node(target)
-    if isinstance(node, ast.ClassDef):
-        functions = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
-        # a label encoder is made by its classmethod ``build``, which is what a config speaks to
-        inits = [functions[name] for name in ("build", "__init__") if name in functions][:1]
-        docs = [ast.get_docstring(node, clean=False)] + [ast.get_docstring(n, clean=False) for n in inits]
-        if not inits:
-            module = target.partition(":")[0]
-            local = {n.name for n in tree.body if isinstance(n, ast.ClassDef)}
-            base = next((b.id for b in node.bases if isinstance(b, ast.Name) and b.id in local), None)
-            return describe(f"{module}:{base}") if base else []
-        function = inits[0]
-    else:
-        function, docs = node, [ast.get_docstring(node, clean=False)]
-    meanings = {k: v for doc in docs for k, v in _documented(doc or "").items()}
+def _base(node: ast.ClassDef, tree: ast.Module, module: str) -> str | None:
+    """The ``"module:Class"`` of the first base that is defined, or imported by name, in the same file."""
+    local = {n.name: module for n in tree.body if isinstance(n, ast.ClassDef)}
+    imported = {
+        (alias.asname or alias.name): (n.module, alias.name)
+        for n in tree.body
+        if isinstance(n, ast.ImportFrom) and n.module and not n.level
+        for alias in n.names
+    }
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in local:
+            return f"{module}:{base.id}"
+        if isinstance(base, ast.Name) and base.id in imported:
+            return ":".join(imported[base.id])
+    return None
+
+
+def _parameters(function: ast.FunctionDef, meanings: Mapping[str, str]) -> list[Parameter]:
     arguments = function.args
     positional = arguments.posonlyargs + arguments.args
     pairs = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults))
@@ -94,15 +105,55 @@ def describe(target: str) -> list[Parameter]:
         except ValueError:
             value = None
         value = list(value) if isinstance(value, tuple) else value
-        annotation = ast.unparse(argument.annotation) if argument.annotation else "Any"
+        annotation = "Any" if argument.annotation is None else ast.unparse(argument.annotation)
+        if isinstance(argument.annotation, ast.Constant) and isinstance(argument.annotation.value, str):
+            annotation = argument.annotation.value
+        if value is None and not isinstance(default, ast.Constant):
+            annotation = "Any"  # a default that only running the module tells
         found.append(Parameter(argument.arg, value, annotation, meanings.get(argument.arg, "")))
     return found
 
 
+def describe(target: str) -> list[Parameter]:
+    """The arguments with defaults of the class or function ``"module:Class"``, without importing it.
+
+    A class without ``__init__`` has those of its base; one that takes ``**kwargs`` has them beside its own.
+    """
+    node, tree = _class_node(target)
+    if not isinstance(node, ast.ClassDef):
+        return _parameters(node, _documented(ast.get_docstring(node, clean=False) or ""))
+    functions = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
+    # a label encoder is made by its classmethod ``build``, which is what a config speaks to
+    made = next((functions[name] for name in ("build", "__init__") if name in functions), None)
+    inherited: list[Parameter] = []
+    if made is None or made.args.kwarg is not None:
+        base = _base(node, tree, target.partition(":")[0])
+        inherited = describe(base) if base else []
+    if made is None:
+        return inherited
+    docs = [ast.get_docstring(n, clean=False) or "" for n in (node, made)]
+    own = _parameters(made, {k: v for doc in docs for k, v in _documented(doc).items()})
+    taken = {a.arg for a in made.args.posonlyargs + made.args.args + made.args.kwonlyargs}
+    return own + [p for p in inherited if p.name not in taken]
+
+
 def load_class(target: str) -> Any:
-    """Import ``"module:Class"``."""
+    """Import ``"module:Class"``.
+
+    Raises:
+        ConfigError: there is no such module, or nothing of that name in it.
+    """
     module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and one that it imports is not
+        raise ConfigError(f"{target}: there is no module {module!r} on the Python path") from error
+    except AttributeError as error:
+        if name in str(error):
+            raise ConfigError(f"{target}: the module {module} has no {name!r}") from error
+        raise
 
 
 def build(target: str, conf: Mapping[str, Any] | None, section: str, **given: Any) -> Any:

@@ -8,30 +8,28 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from dataset.option import REQUIRED
-from problems.engine import components
 from problems.engine.errors import ConfigError, nearest
+from problems.engine.schema import (
+    Setting,
+    Tree,
+    chooser_of,
+    defaults,
+    fields_of,
+    follow_choices,
+    part_settings,
+    schema,
+    section_defaults,
+    values_of,
+)
 from problems.engine.values import accepted
-
-Tree = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """One key: its type as written, its default, its meaning and its bounds."""
-
-    type: str
-    default: Any
-    help: str = ""
-    min: float | None = None
-    max: float | None = None
-    choices: tuple[str, ...] | None = None
-    open: bool = False  # a dict whose keys are somebody else's to check
 
 
 @dataclasses.dataclass
@@ -43,115 +41,26 @@ class Layer:
     texts: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def fields_of(section: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
-    """Each field of a section's class with its default."""
-    made = section() if isinstance(section, type) else section
-    for field in dataclasses.fields(section):
-        yield field, getattr(made, field.name, REQUIRED)
-
-
-def _chooser(section: type) -> tuple[str, str, bool] | None:
-    """``(key, registry, conf beside it?)`` of a section that names a part."""
-    names = {f.name for f in dataclasses.fields(section)}
-    for field in dataclasses.fields(section):
-        if field.metadata.get("registry"):
-            return field.name, field.metadata["registry"], "conf" in names
-    return None
-
-
-def _part(registry: str, name: str, section: str) -> dict[str, Setting]:
-    """The settings of the part called ``name``."""
-    target = components.resolve(name, components.load_class(registry), section)
-    if registry.startswith("dataset.corpora"):  # light modules whose dataclasses hold bounds too
-        return {f.name: _setting(f, default) for f, default in fields_of(components.load_class(target))}
-    return {p.name: Setting(p.type, p.default, p.help) for p in components.describe(target)}
-
-
-def _setting(field: dataclasses.Field, default: Any) -> Setting:
-    bounds = {k: field.metadata.get(k) for k in ("help", "min", "max", "choices")}
-    return Setting(type=str(field.type), default=default, open="dict" in str(field.type), **bounds)
-
-
-def section_defaults(section: type) -> Tree:
-    """A section's class as a dict, the settings of the part that it names included."""
-    tree = {f.name: dataclasses.asdict(d) if dataclasses.is_dataclass(d) else d for f, d in fields_of(section)}
-    chooser = _chooser(section)
-    if chooser:
-        key, registry, nested = chooser
-        part = {name: s.default for name, s in _part(registry, tree[key], section.__name__).items()}
-        tree = {**tree, "conf": {**part, **tree["conf"]}} if nested else {**tree, **part}
-    return copy.deepcopy(tree)
-
-
-def _declared(prefix: str, section: Any, tree: Mapping[str, Any]) -> dict[str, Setting]:
-    found: dict[str, Setting] = {}
-    for field, default in fields_of(section):
-        path = f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(default):
-            found |= _declared(f"{path}.", default, tree.get(field.name) or {})
-        else:
-            found[path] = _setting(field, default)
-    chooser = _chooser(type(section) if not isinstance(section, type) else section)
-    if chooser and chooser[0] in tree:
-        key, registry, nested = chooser
-        part = _part(registry, tree[key], prefix.rstrip("."))
-        if nested:
-            found[f"{prefix}conf"] = dataclasses.replace(found[f"{prefix}conf"], open=False)
-        found |= {f"{prefix}{'conf.' if nested else ''}{name}": setting for name, setting in part.items()}
-    return found
-
-
-def _inferred(prefix: str, tree: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Setting]:
-    """Settings for the keys that a subclass added to ``default_config()``, typed by their defaults."""
-    found: dict[str, Setting] = {}
-    for key, default in tree.items():
-        path = f"{prefix}{key}"
-        if path in known or any(k.startswith(f"{path}.") for k in known):
-            if isinstance(default, Mapping) and not (path in known and known[path].open):
-                found |= _inferred(f"{path}.", default, known)
-        elif isinstance(default, Mapping) and default:
-            found |= _inferred(f"{path}.", default, known)
-        else:
-            kind = "Any" if default is None or default == REQUIRED else type(default).__name__
-            found[path] = Setting(kind, default, open=isinstance(default, Mapping))
-    return found
-
-
-def schema(problem: Any, tree: Tree) -> dict[str, Setting]:
-    """Every key that a config of ``problem`` may have, given the parts that ``tree`` names."""
-    default = problem.default_config()
-    found = _declared("", problem.run_section, tree)
+def _without_unknown_parts(problem: Any, layer: Layer, errors: dict[str, str]) -> Tree:
+    """The layer's tree less every section that names a part that there is not; ``errors`` says so by section."""
+    tree = dict(layer.tree)
     for name, section in problem.sections.items():
-        if set(default.get(name, {})) >= {f.name for f in dataclasses.fields(section)}:
-            found |= _declared(f"{name}.", section, tree.get(name) or {})
-    chosen = _follow_choices(problem, copy.deepcopy(default), tree)
-    return found | _inferred("", chosen, found)
-
-
-def _follow_choices(problem: Any, tree: Tree, layer: Mapping[str, Any]) -> Tree:
-    """Replace the settings of every part for which ``layer`` names another."""
-    for name, section in problem.sections.items():
-        chooser, values, given = _chooser(section), tree.get(name), layer.get(name)
-        if not (chooser and isinstance(values, dict) and isinstance(given, Mapping) and chooser[0] in values):
-            continue
-        key, registry, nested = chooser
-        wanted = given.get(key, values[key])
-        if wanted == values[key]:
-            continue
-        fresh = {k: s.default for k, s in _part(registry, wanted, f"{name}.{key}").items()}
-        if nested:
-            values["conf"] = fresh
-        else:
-            for old in _part(registry, values[key], name):
-                values.pop(old, None)
-            values.update(fresh)
-        values[key] = wanted
+        chooser, given = chooser_of(section), values_of(tree, name)
+        if chooser and chooser[0] in given:
+            errors.pop(name, None)  # a later layer puts right what an earlier one had wrong
+            try:
+                part_settings(chooser[1], given[chooser[0]], f"{name}.{chooser[0]}")
+            except ConfigError as error:
+                errors[name] = f"{error} ({layer.origin})"
+                del tree[name]
     return tree
 
 
 def _merge(tree: Tree, layer: Mapping[str, Any], origin: str, origins: dict[str, str], prefix: str = "") -> None:
     for key, value in layer.items():
         path = f"{prefix}{key}"
+        if value is None and not prefix and isinstance(tree.get(key), dict):
+            continue  # a section whose every line is commented out
         if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
             _merge(tree[key], value, origin, origins, f"{path}.")
         else:
@@ -170,9 +79,16 @@ def load_file(path: Path) -> Layer:
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML that can be read: {error}") from error
     except OSError as error:
+        if error.strerror is None:  # omegaconf's way to say that the file holds one scalar
+            raise ConfigError(f"{path}: expected keys and values, got a single value") from error
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(tree).__name__}")
+    for key in tree:
+        if "." in str(key):
+            raise ConfigError(
+                f"{path}: {key}: dots are for the command line; in a file, keys stand below their section"
+            )
     return Layer(str(path), tree)
 
 
@@ -191,25 +107,32 @@ def find_config(name: str, families: Sequence[str]) -> Layer:
     )
 
 
-def override_layer(pairs: Sequence[tuple[str, str]]) -> Layer:
-    """Dotted overrides as typed, ``[("train.total_steps", "100")]``; values are YAML scalars, lists or mappings."""
+def _scalar(text: str) -> Any:
+    """What ``text`` is in YAML; text that is no YAML, and 0012 and 12:30 (numbers of base 8 and 60), are text."""
     import yaml
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
+    try:
+        value = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={text}"]), resolve=False)["v"]
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError):
+        return text
+    odd = type(value) is int and (":" in text or re.fullmatch(r"[-+]?0\d+", text.strip()))
+    return text if odd else value
+
+
+def override_layer(pairs: Sequence[tuple[str, str]]) -> Layer:
+    """Dotted overrides as typed, ``[("train.total_steps", "100")]``; values are YAML scalars, lists or mappings."""
     layer = Layer("command line", {})
     for key, text in pairs:
-        try:
-            value = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={text}"]), resolve=False)["v"]
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"--{key}: {text!r} is not a YAML value: {error}") from error
         node = layer.tree
         *parents, last = key.split(".")
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"--{key}: {parent} was given a value of its own before")
-        node[last] = value
-        layer.texts[key] = text
+        node[last] = _scalar(text)
+        layer.texts = {k: t for k, t in layer.texts.items() if not k.startswith(f"{key}.")} | {key: text}
     return layer
 
 
@@ -230,11 +153,42 @@ def _put(tree: Tree, path: str, value: Any) -> None:
     tree[last] = value
 
 
-def _unknown(path: str, settings: Mapping[str, Setting]) -> str:
+def _unknown(path: str, value: Any, settings: Mapping[str, Setting]) -> str:
+    if any(k.startswith(f"{path}.") for k in settings):
+        return f"{path}: expected keys and values below it, got {value!r}"
     last = path.rpartition(".")[2]
     same = [k for k in settings if k.rpartition(".")[2] == last]
-    hint = f"; did you mean {same[0]}?" if same else nearest(path, settings)
+    if "." in path:  # most like the one with the same section, a typo aside
+        same = difflib.get_close_matches(path, same, n=1, cutoff=0.0)
+    hint = f"; did you mean {' or '.join(same[:3])}?" if same else nearest(path, settings)
+    if not hint and "." not in path:
+        ends = {k.rpartition(".")[2]: k for k in reversed(settings)}
+        close = difflib.get_close_matches(path, ends, n=1, cutoff=0.75)
+        hint = f"; did you mean {ends[close[0]]}?" if close else ""
     return f"{path}: unknown key{hint}"
+
+
+def merge(problem: Any, layers: Sequence[Layer], origins: dict[str, str], errors: list[str]) -> Tree:
+    """The defaults with ``layers`` on them, unchecked; ``origins`` gets where each value is from."""
+    tree, unknown_parts = defaults(problem), {}
+    for layer in layers:
+        known = _without_unknown_parts(problem, layer, unknown_parts)
+        tree = follow_choices(problem, tree, known)
+        _merge(tree, known, layer.origin, origins)
+    errors += unknown_parts.values()
+    return tree
+
+
+def _resolved(tree: Tree) -> Tree:
+    """``tree`` with every ``${...}`` replaced by what it refers to."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
+    except OmegaConfBaseException as error:
+        key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+        raise ConfigError(f"the config is wrong:\n  {key}{str(error).splitlines()[0]}") from error
 
 
 def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
@@ -243,27 +197,19 @@ def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
     Raises:
         ConfigError: with every unknown key, wrong type, value out of bounds and missing value.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    tree, origins, texts = problem.default_config(), {}, {}
-    for layer in layers:
-        tree = _follow_choices(problem, tree, layer.tree)
-        _merge(tree, layer.tree, layer.origin, origins)
-        texts = {**texts, **layer.texts}
-    try:
-        tree = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"the config refers to something that is not there: {error}") from error
+    origins: dict[str, str] = {}
+    errors: list[str] = []
+    tree = _resolved(merge(problem, layers, origins, errors))
+    texts = {k: v for layer in layers for k, v in layer.texts.items()}
     settings = schema(problem, tree)
-    errors = []
+    open_keys = [k for k, s in settings.items() if s.open]
     for path, value in list(_leaves(tree, settings)):
         where = f" ({origins[path]})" if path in origins else ""
         setting = settings.get(path)
         if setting is None:
-            inside_open = any(s.open and path.startswith(f"{k}.") for k, s in settings.items())
-            if not inside_open:
-                errors.append(_unknown(path, settings) + where)
+            empty = path in problem.sections and value == {}
+            if not empty and not any(path.startswith(f"{k}.") for k in open_keys):
+                errors.append(_unknown(path, value, settings) + where)
         elif isinstance(value, str) and value == REQUIRED:
             errors.append(f"{path}: must be given: {setting.help or 'it has no default'}")
         else:
@@ -272,7 +218,8 @@ def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
             except ValueError as error:
                 errors.append(f"{path}: {error}{where}")
     for name, section in problem.sections.items():
-        if not errors and hasattr(section, "check"):
+        whole = set(values_of(tree, name)) >= {f.name for f in dataclasses.fields(section)}
+        if not errors and whole and hasattr(section, "check"):
             errors += section.check(tree[name])
     if errors:
         head = "the config is wrong" if len(errors) == 1 else f"{len(errors)} errors in the config"
@@ -280,7 +227,16 @@ def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
     return tree
 
 
-def registry_names(registry: str) -> list[str]:
-    """The names in a registry, for ``--help``."""
-    module, _, name = registry.partition(":")
-    return list(getattr(import_module(module), name))
+__all__ = [
+    "Layer",
+    "Setting",
+    "defaults",
+    "fields_of",
+    "find_config",
+    "load_file",
+    "merge",
+    "override_layer",
+    "resolve",
+    "schema",
+    "section_defaults",
+]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from problems.engine import config as configuration
+from problems.engine import components
+from problems.engine.schema import Setting, Tree, schema
 
 USAGE = """usage: {program} run [--config NAME|FILE]... [--start N] [--stop N] [--KEY VALUE]...
        {program} status | config [--config NAME|FILE]... [--KEY VALUE]...
@@ -22,6 +24,9 @@ USAGE = """usage: {program} run [--config NAME|FILE]... [--start N] [--stop N] [
 
 presets (--config): {presets}
 --KEY VALUE, --KEY=VALUE and KEY=VALUE are the same; values are YAML. --traceback shows where an error was found.
+Naming another part takes the settings of the one that it replaces away; to see its own: run --KEY NAME --help.
+
+{values}:
 """
 
 
@@ -29,33 +34,52 @@ def _shown(value: Any) -> str:
     return "(to be given)" if value == "???" else json.dumps(value, ensure_ascii=False)
 
 
-def text(problem: Any, verb: str | None = None) -> str:
-    """The whole help of a problem."""
+def _meaning(setting: Setting) -> str:
+    names = setting.choices or (components.load_class(setting.registry) if setting.registry else ())
+    return setting.help + (f" [{', '.join(names)}]" if names else "")
+
+
+def text(problem: Any, tree: Tree, given: bool = False) -> str:
+    """The whole help of a problem.
+
+    Args:
+        tree: the values to show, with the parts whose settings to list.
+        given: whether the values are those of a command line, rather than the defaults of the code.
+    """
     module = type(problem).__module__
-    program = f"python -m {module}" if module.startswith("problems.") else "python your_file.py"
+    program = f"python -m {module}" if module.startswith("problems.") else f"python {Path(sys.argv[0]).name}"
     root = Path(str(resources.files("configs")))
     presets = sorted({p.stem for f in problem.families() for p in (root / f).glob("*.yaml")})
-    lines = [USAGE.format(program=program, summary=problem.summary, presets=", ".join(presets) or "none")]
-    tree = problem.default_config()
+    unnamed = "; without --config, the preset `default` is laid over them" if "default" in presets else ""
+    lines = [
+        USAGE.format(
+            program=program,
+            summary=problem.summary,
+            presets=", ".join(presets) or "none",
+            values="keys with the values of this command line" if given else f"keys with their defaults{unnamed}",
+        )
+    ]
+    settings = schema(problem, tree)
     section = None
-    settings = configuration.schema(problem, tree)
     for key, setting in sorted(settings.items(), key=lambda p: _place(p[0], tree)):
         value = _at(tree, key)
-        if value == {} and (key in problem.sections or any(k.startswith(f"{key}.") for k in settings)):
-            continue
+        if isinstance(value, dict) and any(k.startswith(f"{key}.") for k in settings):
+            continue  # its keys are listed one by one
         head = key.partition(".")[0] if "." in key else "for a run"
         if head != section:
             section = head
             docs = (getattr(problem.sections.get(head, problem.run_section), "__doc__", "") or "").splitlines()
-            lines.append(f"\n{section}: {docs[0] if docs else ''}")
-        meaning = setting.help + (f" [{', '.join(setting.choices)}]" if setting.choices else "")
-        lines.append(f"  --{key + ' ' + _shown(value):58} {meaning}".rstrip())
+            lines.append(f"\n{section}: {docs[0] if docs else ''}" if "." in key else "for a run:")
+        lines.append(f"  --{key + ' ' + _shown(value):58} {_meaning(setting)}".rstrip())
+    bare = [name for name in problem.sections if not any(k.startswith(f"{name}.") for k in settings)]
+    if bare:
+        lines.append(f"\nsections without keys, until a subclass adds some: {', '.join(bare)}")
     return "\n".join(lines)
 
 
 def _at(tree: Any, key: str) -> Any:
     for part in key.split("."):
-        tree = tree[part]
+        tree = tree.get(part) if isinstance(tree, dict) else None  # a mistake in a command line is not help's to tell
     return tree
 
 

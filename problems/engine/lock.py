@@ -51,8 +51,8 @@ class FolderLock:
             raise StageError(
                 f"{self.path.parent} is in use by {holder}; wait for it to end, or run in another folder (--target_dir)"
             ) from None
+        self.file.truncate(0)  # under a shared lock too: what stands there is of a holder that has ended
         if not self.shared:
-            self.file.truncate(0)
             self.file.write(
                 f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
             )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset.audio import AudioError, durations
-from dataset.corpora import Corpus, CorpusError, Row
+from dataset.audio import END_TOLERANCE_SEC, AudioError, durations
+from dataset.corpora import Corpus, CorpusError, Row, Splits
 from dataset.metadata import write_csv
+from problems.engine.files import write_text
 
 log = logging.getLogger(__name__)
+
+SHOWN = 20  # lines of a list of bad audio; a longer one is in a file
+UNUSABLE = "unusable.txt"
 
 
 def paths(target_dir: Path) -> tuple[str, str, list[str]]:
@@ -22,34 +29,75 @@ def paths(target_dir: Path) -> tuple[str, str, list[str]]:
     return str(data / "train.csv"), str(data / "valid.csv"), [str(p) for p in tests]
 
 
+def split(rows: Sequence[Row], valid: float = 0.1, test: float = 0.1) -> Splits:
+    """Divide ``rows`` by a hash of their ids: the parts do not depend on the order, and stay when rows are added.
+
+    Args:
+        valid, test: the fraction of the rows in each; at least one row.
+    """
+    ranked = sorted(rows, key=lambda row: hashlib.sha256(str(row["id"]).encode()).digest())
+    for_valid, for_test = (max(1, round(len(ranked) * part)) for part in (valid, test))
+    held = for_valid + for_test
+    return Splits(train=ranked[held:], valid=ranked[:for_valid], test={"test": ranked[for_valid:held]})
+
+
+def length(seconds: float) -> str:
+    """An amount of speech as a person reads it: 31.2 s, 12.5 min, 100.6 h."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
 def prepare(
-    corpus: Corpus, settings: dict[str, Any], columns: tuple[str, ...], target_dir: Path, cache_dir: Path
+    corpus: Corpus, settings: Mapping[str, Any], columns: Sequence[str], target_dir: Path, cache_dir: Path
+) -> tuple[str, str, list[str]]:
+    """:func:`write` what a corpus loads."""
+    return write(corpus.load(cache_dir), settings, columns, target_dir, cache_dir)
+
+
+def write(
+    splits: Splits,
+    settings: Mapping[str, Any],
+    columns: Sequence[str],
+    target_dir: str | Path,
+    cache_dir: str | Path,
 ) -> tuple[str, str, list[str]]:
     """Write ``data/train.csv``, ``data/valid.csv`` and one CSV a test set; CSVs of an earlier corpus go.
 
+    Args:
+        splits: rows with ``id``, ``wav_path`` and ``columns``; ``seconds`` is read from the audio.
+        settings: the config's ``prepare_data``, of which ``min_seconds`` and ``skip_bad`` count.
+        columns: those that the problem needs.
+        target_dir, cache_dir: the run's folders.
+
+    Returns:
+        The CSVs' paths, as ``prepare_data`` returns them.
+
     Raises:
         CorpusError: a set is empty, lacks a column, or has a name that cannot be a file's.
-        AudioError: audio that cannot be used, every file of it, unless ``skip_bad`` leaves it out.
+        AudioError: audio that cannot be used, all of it named, unless ``skip_bad`` leaves it out.
     """
-    splits = corpus.load(cache_dir)
-    sets = {"train": splits.train, "valid": splits.valid}
+    target_dir, sets = Path(target_dir), {"train": splits.train, "valid": splits.valid}
     for name, rows in splits.test.items():
         if name in sets or not re.fullmatch(r"[\w.@ -]+", name):
             raise CorpusError(
                 f"{name!r} cannot name a test set: it is taken, or has letters that a file's name may not have"
             )
         sets[name] = rows
+    if len(sets) == 2:
+        raise CorpusError("there is no test set: at least one is needed")
     for name, rows in sets.items():
         _check_columns(name, rows, columns)
-    usable = _with_seconds(sets, settings, cache_dir)
+        sets[name] = [{**row, "wav_path": os.path.abspath(row["wav_path"])} for row in rows]
     data = target_dir / "data"
+    usable = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
     for old in data.glob("*.csv"):
         if old.stem not in usable:
             old.unlink()
     for name, rows in usable.items():
         write_csv(data / f"{name}.csv", rows)
-        hours = sum(float(row["seconds"]) for row in rows) / 3600
-        log.info("%-12s %6d utterances  %7.2f hours", name, len(rows), hours)
+        log.info("  %-12s %6d utterances  %9s", name, len(rows), length(sum(float(row["seconds"]) for row in rows)))
     return paths(target_dir)
 
 
@@ -70,33 +118,46 @@ def _check_columns(name: str, rows: list[Row], columns: tuple[str, ...]) -> None
         )
 
 
-def _seconds(row: Row, lengths: dict[str, float]) -> float:
-    start, end = row.get("start_sec") or 0.0, row.get("end_sec") or lengths[row["wav_path"]]
-    return float(end) - float(start)
+def _seconds(row: Row, whole: float) -> float:
+    """How long an utterance is. An AudioError: its segment is not one of its file."""
+    try:
+        start, end = float(row.get("start_sec") or 0), float(row.get("end_sec") or whole)
+    except ValueError as error:
+        raise AudioError(f"{row['wav_path']}: a time of its segment is no number ({error})") from None
+    if not 0 <= start < end <= whole + END_TOLERANCE_SEC:
+        raise AudioError(f"{row['wav_path']}: there is no segment from {start:g} s to {end:g} s in {whole:.3f} s")
+    return end - start
 
 
-def _with_seconds(sets: dict[str, list[Row]], settings: dict[str, Any], cache_dir: Path) -> dict[str, list[Row]]:
+def _with_seconds(
+    sets: dict[str, list[Row]], settings: Mapping[str, Any], cache_dir: Path, listing: Path
+) -> dict[str, list[Row]]:
     """Rows with the seconds that the headers say; bad audio is refused or left out, all of it named."""
     files = sorted({row["wav_path"] for rows in sets.values() for row in rows})
     lengths, errors = durations(files, cache_dir)
+    least = settings.get("min_seconds", 0.0)
     bad, usable = [], {}
     for name, rows in sets.items():
         usable[name] = []
         for row in rows:
-            problem = errors.get(row["wav_path"])
-            seconds = 0.0 if problem else _seconds(row, lengths)
-            if problem is None and seconds < settings["min_seconds"]:
-                samples = f"{seconds * 1000:.3g} ms ({round(seconds * 16000)} samples at 16 kHz)"
-                shorter = f"shorter than prepare_data.min_seconds {settings['min_seconds']:g}"
-                problem = f"{row['wav_path']}: {samples}, {shorter}"
-            if problem is None:
+            try:
+                if row["wav_path"] in errors:
+                    raise errors[row["wav_path"]]
+                seconds = _seconds(row, lengths[row["wav_path"]])
+                if seconds < least:
+                    samples = f"{seconds * 1000:.3g} ms ({round(seconds * 16000)} samples at 16 kHz)"
+                    raise AudioError(f"{row['wav_path']}: {samples}, less than prepare_data.min_seconds {least:g}")
                 usable[name].append({**row, "seconds": f"{seconds:.6g}"})
-            else:
-                bad.append(f"{name} {row['id']}: {problem}")
+            except AudioError as error:
+                bad.append(f"{name} {row['id']}: {error}")
+    listing.unlink(missing_ok=True)
     if not bad:
         return usable
-    listed = "\n  ".join(bad[:20] + ([f"... and {len(bad) - 20} more"] if len(bad) > 20 else []))
-    if not settings["skip_bad"]:
+    if len(bad) > SHOWN:
+        write_text(listing, "\n".join(bad) + "\n")
+    rest = [f"... and {len(bad) - SHOWN} more, all of them in {listing}"] if len(bad) > SHOWN else []
+    listed = "\n  ".join(bad[:SHOWN] + rest)
+    if not settings.get("skip_bad", False):
         raise AudioError(
             f"{len(bad)} utterances cannot be used:\n  {listed}\n"
             "mend them, or leave them out: --prepare_data.skip_bad true"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.files import finite, write_text
+from problems.engine.report.text import is_count, number
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,12 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def shown(values: dict[str, Any], first: str | None = None) -> str:
+    """Metrics on one line: ``first`` comes first, rates are in percent, counts stand in the files only."""
+    names = sorted((k for k, v in _numbers(values) if not is_count(k, v) or k == first), key=lambda k: k != first)
+    return "  ".join(f"{name.replace('_', ' ')} {number(name, values[name])}" for name in names)
+
+
 def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
     return ((k, v) for k, v in values.items() if isinstance(v, (int, float)) and not isinstance(v, bool))
 
@@ -54,11 +61,13 @@ class Monitor:
         train_dir: where the history stands.
         step: the step to go on from; what the history holds past it is of a run that was cut, and is dropped.
         total_steps: the last step, for the progress.
+        primary: the metric that is shown first.
     """
 
-    def __init__(self, train_dir: Path, step: int, total_steps: int):
+    def __init__(self, train_dir: Path, step: int, total_steps: int, primary: str | None = None):
         from torch.utils.tensorboard import SummaryWriter
 
+        self.primary = primary
         self.total_steps, self.started, self.first_step = total_steps, time.monotonic(), step
         self._last = (self.started, step)
         rows = [row for row in read_history(train_dir) if row["step"] <= step]
@@ -91,14 +100,23 @@ class Monitor:
         self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.file.flush()
         self._to_board(row)
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in _numbers(values) if k not in TIMES)
-        if split == "train" and self.bar is not None:
-            self.bar.set_postfix_str(shown)
+        if split == "train":
+            self._show_train(step, epoch, values)
+        else:
+            self._say(step, epoch, split, shown(values, self.primary))
+
+    def _show_train(self, step: int, epoch: float, values: dict[str, Any]) -> None:
+        loss_and_rest = "  ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in _numbers(values) if k not in TIMES)
+        if self.bar is not None:
+            self.bar.set_postfix_str(loss_and_rest)
             return
         rate = (step - self.first_step) / max(time.monotonic() - self.started, 1e-9)
-        left = duration((self.total_steps - step) / rate) if rate else "?"
-        progress = f"{rate:.3g} steps/s, {left} left" if split == "train" else split
-        log.info("step %d/%d  epoch %.2f  %s  (%s)", step, self.total_steps, epoch, shown, progress)
+        left = f"{rate:.3g} steps/s, {duration((self.total_steps - step) / rate)} left" if rate else ""
+        self._say(step, epoch, "train", f"{loss_and_rest}  ({left})" if step < self.total_steps else loss_and_rest)
+
+    def _say(self, step: int, epoch: float, split: str, text: str) -> None:
+        width = len(str(self.total_steps))
+        log.info("  step %*d/%d  epoch %5.1f  %s  %s", width, step, self.total_steps, epoch, split, text)
 
     def speed(self, step: int) -> dict[str, float]:
         """Seconds of this run so far, and steps a second since the last call."""

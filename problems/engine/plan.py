@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +19,56 @@ def describe_plan(pipeline: Any, chosen: list[Stage]) -> list[str]:
     config = pipeline.config
     lines = [
         f"{type(pipeline.problem).__name__} in {pipeline.root}",
-        f"  stages   {', '.join(f'{s.number} {s.name}' for s in chosen)}",
-        f"  data     {_data(pipeline)}",
+        f"  stages    {', '.join(f'{s.number} {s.name}' for s in chosen)}",
+        f"  data      {_data(pipeline)}",
     ]
     if any(s.number == 2 for s in chosen):
         trained, frozen, guess = _parameters(pipeline)
-        train = config["train"]
-        kept = (train["keep_num_ckpts"] or 10) + train["keep_best_ckpts"]
-        unit = f"{train['epochs']} epochs" if train["epochs"] else f"{train['total_steps']} steps"
         lines += [
-            f"  model    {trained:,} parameters trained, {frozen:,} frozen{guess}",
-            f"  training {unit}, {_batch(config)} x {train['gradient_accumulate']} a step{_epochs(pipeline, config)}",
-            f"  disk     about {_megabytes(trained, kept)} MB for {kept} checkpoints in {pipeline.train_dir}",
+            f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}",
+            f"  training  {_steps(pipeline, config)}",
+            f"  disk      {_disk(trained, config['train'], pipeline.train_dir)}",
         ]
-    return [
-        *lines,
-        f"  device   {pipeline.device}, {pipeline.workers} processes read audio; cache in {pipeline.cache}",
-    ]
+    readers = {0: "audio is read by the main process", 1: "audio is read by 1 more process"}
+    reading = readers.get(pipeline.workers, f"audio is read by {pipeline.workers} more processes")
+    return [*lines, f"  device    {pipeline.device}; {reading}", f"  cache     {pipeline.cache}"]
 
 
-def _megabytes(trained: int, checkpoints: int) -> int:
-    return max(1, math.ceil(trained * BYTES * checkpoints / 1e6))
+def _disk(trained: int, train: dict[str, Any], train_dir: Path) -> str:
+    """What the checkpoints will take, and what is free where that is not enough."""
+    total, newest = train["total_steps"], train["keep_num_ckpts"]
+    written = math.ceil(total / train["save_step"]) if total else None
+    kept = (newest or written or 10) + train["keep_best_ckpts"]
+    kept = kept if written is None else min(kept, written)
+    needed = max(1e6, trained * BYTES * (kept + 1))  # one more while a new one is written
+    free = shutil.disk_usage(next(p for p in (train_dir, *train_dir.parents) if p.exists())).free
+    short = f"; ONLY {free / 1e6:,.0f} MB ARE FREE" if free < needed else ""
+    many = "1 checkpoint" if kept == 1 else f"{kept} checkpoints"
+    return f"about {math.ceil(needed / 1e6):,} MB for {many} in {train_dir}{short}"
 
 
-def _hours(csv: str) -> tuple[int, float]:
+def _seconds(csv: str) -> tuple[int, float]:
+    """How many utterances a CSV has, and how long they are together."""
     from dataset.metadata import numbers, read_csv
 
-    table = read_csv(csv, ("id",))
-    return len(table), float(numbers(table, "seconds", csv).sum()) / 3600 if "seconds" in table else 0.0
+    table = read_csv(csv, ())
+    return len(table), float(numbers(table, "seconds", csv).sum()) if "seconds" in table else 0.0
 
 
 def _data(pipeline: Any) -> str:
+    from problems.engine.metadata import length
+
     if pipeline.stale(_stage(0)):
-        source = pipeline.config["prepare_data"].get("corpus", "its own")
-        return f"to be read from the corpus: {source}"
+        source = pipeline.config["prepare_data"].get("corpus")
+        own = source is None or _is_overridden(pipeline.problem, "prepare_data")
+        return "to be prepared by " + (f"{type(pipeline.problem).__name__}" if own else f"the corpus {source}")
     train, valid, tests = pipeline.csvs()
-    sets = ((Path(csv).stem, *_hours(csv)) for csv in (train, valid, *tests))
-    return "; ".join(f"{name} {count} utterances, {hours:.2f} h" for name, count, hours in sets)
+    sets = ((Path(csv).stem, *_seconds(csv)) for csv in (train, valid, *tests))
+    return "; ".join(f"{name} {count:,} utterances, {length(seconds)}" for name, count, seconds in sets)
+
+
+def _is_overridden(problem: Any, method: str) -> bool:
+    return getattr(type(problem), method).__module__.partition(".")[0] != "problems"
 
 
 def _stage(number: int) -> Stage:
@@ -71,19 +85,18 @@ def _parameters(pipeline: Any) -> tuple[int, int, str]:
     labels: Any = pipeline.problem.load_encoder(pipeline.encoder_path()) if known else range(NOMINAL_LABELS)
     with randomness.isolated():
         model = pipeline.problem.build_model(**pipeline.model_arguments(labels))
-    return *count_parameters(model), "" if known else " (labels not counted yet)"
+    return *count_parameters(model), "" if known else f" (with {NOMINAL_LABELS} labels; stage 1 counts them)"
 
 
-def _batch(config: dict[str, Any]) -> str:
-    batches = (config.get("build_batch_sampler") or {}).get("train") or {}
-    size, seconds = batches.get("batch_size"), batches.get("max_seconds")
-    return f"{size or '?'} utterances" if not seconds else f"up to {seconds:g} s"
-
-
-def _epochs(pipeline: Any, config: dict[str, Any]) -> str:
-    """How many epochs the steps are, where that can be said."""
-    batches = (config.get("build_batch_sampler") or {}).get("train") or {}
-    if config["train"]["epochs"] or not batches.get("batch_size") or pipeline.stale(_stage(0)):
-        return ""
-    steps = math.ceil(_hours(pipeline.csvs()[0])[0] / batches["batch_size"] / config["train"]["gradient_accumulate"])
-    return f", about {config['train']['total_steps'] / steps:.1f} epochs"
+def _steps(pipeline: Any, config: dict[str, Any]) -> str:
+    """Steps and epochs, as far as they can be said before the batches are made."""
+    train, batches = config["train"], (config.get("build_batch_sampler") or {}).get("train") or {}
+    size, seconds, joined = batches.get("batch_size"), batches.get("max_seconds"), train["gradient_accumulate"]
+    limits = ([f"{size} utterances"] if size else []) + ([f"{seconds:g} s"] if seconds else [])
+    text = f"{train['epochs']:,} epochs" if train["epochs"] else f"{train['total_steps']:,} steps"
+    if limits:
+        text += f" of {'at most ' if seconds else ''}{' and '.join(limits)}" + (f" x {joined}" if joined > 1 else "")
+    if train["epochs"] or not size or seconds or pipeline.stale(_stage(0)):
+        return text
+    an_epoch = math.ceil(math.ceil(_seconds(pipeline.csvs()[0])[0] / size) / joined)
+    return f"{text}, about {train['total_steps'] / an_epoch:.1f} epochs"

@@ -5,6 +5,7 @@ Nothing is unpickled, and no code is imported from a recorded path.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import inspect
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.errors import CheckpointError, ConfigError
-from problems.engine.files import read_json, write_json
+from problems.engine.files import read_json, write_json, write_text
 
 WEIGHTS = "weights.safetensors"
 
@@ -29,23 +30,32 @@ def digest(tensors: Mapping[str, Any]) -> str:
 
     found = hashlib.sha256()
     for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
 def save_weights(folder: Path, model: Any) -> None:
     """Write what training changes of ``model``; of a frozen upstream only a digest, to know it by."""
-    from safetensors.torch import save_file
-
     state, prefix = model.state_dict(), referred_prefix(model)
     frozen = {k: v for k, v in state.items() if prefix and k.startswith(prefix)}
-    kept = {k: v.detach().clone().contiguous() for k, v in state.items() if k not in frozen}
-    save_file(kept, folder / WEIGHTS)
+    _save_tensors(folder / WEIGHTS, {k: v for k, v in state.items() if k not in frozen})
     if frozen:
         if getattr(model, "_referred_digest", None) is None:
             model._referred_digest = digest(frozen)  # frozen: the same at every save
         write_json(folder / "referred.json", {"upstream": model._referred_digest})
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor):
+            raise ConfigError(f"{name!r} cannot be saved among weights: expected a tensor, got {type(value).__name__}")
+    # cloned, because safetensors refuses tensors that share their memory
+    save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, path)
 
 
 def load_weights(folder: Path, model: Any) -> None:
@@ -66,13 +76,14 @@ def load_weights(folder: Path, model: Any) -> None:
             f"the weights in {folder} are not this model's:"
             f" missing {missing[:3]}, unknown {left[:3]}, other shapes {shapes[:3]}"
         )
+    frozen = {k: v for k, v in own.items() if prefix and k.startswith(prefix)}
     referred = folder / "referred.json"
-    if referred.exists():
-        frozen = {k: v for k, v in own.items() if prefix and k.startswith(prefix)}
-        if digest(frozen) != read_json(referred)["upstream"]:
-            raise CheckpointError(
-                f"the frozen upstream is not the one that {folder} was trained on: its weights differ"
-            )
+    trained_on = read_json(referred)["upstream"] if referred.exists() else None
+    if (digest(frozen) if frozen else None) != trained_on:
+        raise CheckpointError(
+            f"the frozen upstream is not the one that {folder} was trained on: its weights differ;"
+            " give build_upstream the weights that it had then"
+        )
     model.load_state_dict(state, strict=False)
 
 
@@ -85,29 +96,60 @@ def origin(problem: Any) -> dict[str, str]:
     return {"problem": type(problem).__name__, "file": file}
 
 
+def check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What of ``arguments`` a checkpoint holds as JSON; the others are label encoders and DataFrames.
+
+    Raises:
+        ConfigError: an argument is none of these three, or JSON would change it.
+    """
+    return {name: _json(name, value) for name, value in arguments.items() if _kind(value) is None}
+
+
+def _kind(value: Any) -> str | None:
+    if hasattr(value, "save") and hasattr(value, "load"):
+        return "encoder"
+    return "csv" if type(value).__name__ == "DataFrame" else None
+
+
+def _json(name: str, value: Any) -> Any:
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        plain = None
+    if plain is None and value is not None:
+        raise ConfigError(
+            f"the argument {name!r} ({type(value).__name__}) cannot be saved in a checkpoint: expected JSON, "
+            "a label encoder with save and load, or a DataFrame"
+        )
+    if not _has_text_keys(value):
+        raise ConfigError(f"the argument {name!r} would come back changed from a checkpoint: its keys must be text")
+    return plain
+
+
+def _has_text_keys(value: Any) -> bool:
+    """Whether every key is text; JSON makes text of the others without a word."""
+    if isinstance(value, Mapping):
+        return all(isinstance(k, str) and _has_text_keys(v) for k, v in value.items())
+    return not isinstance(value, (list, tuple)) or all(_has_text_keys(v) for v in value)
+
+
 def save_arguments(folder: Path, arguments: Mapping[str, Any]) -> None:
     """Write each argument as JSON, as a label encoder's own files or as a CSV; anything else is refused by name.
 
     Raises:
-        ConfigError: an argument is none of these.
+        ConfigError: what :func:`check_arguments` raises.
     """
-    plain, kinds = {}, {}
+    plain, kinds = check_arguments(arguments), {}
     for name, value in arguments.items():
-        if hasattr(value, "save") and hasattr(value, "load"):
-            kinds[name] = "encoder"
-            (folder / name).mkdir(parents=True)
+        if name in plain:
+            continue
+        kinds[name] = _kind(value)
+        if kinds[name] == "encoder":
+            (folder / name).mkdir(parents=True, exist_ok=True)
             value.save(folder / name)
-        elif type(value).__name__ == "DataFrame":
-            kinds[name] = "csv"
-            value.astype(str).to_csv(folder / f"{name}.csv", index=False)
         else:
-            try:
-                plain[name] = json.loads(json.dumps(value))
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    f"the argument {name!r} ({type(value).__name__}) cannot be saved in a checkpoint: expected JSON, "
-                    "a label encoder with save and load, or a DataFrame"
-                ) from None
+            # every cell quoted: a lone empty one would be a blank line, a bare carriage return the end of one
+            value.astype(str).to_csv(folder / f"{name}.csv", index=False, quoting=csv.QUOTE_ALL, lineterminator="\n")
     write_json(folder / "arguments.json", {"values": plain, "files": kinds})
 
 
@@ -128,20 +170,55 @@ def load_arguments(folder: Path, load_encoder: Callable[[str], Any]) -> dict[str
     return values
 
 
-def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write a task's state: tensors as safetensors, the rest as JSON."""
+def save_task(folder: Path, task: Any) -> None:
+    """Write what a task holds beyond its model: weights of its own, and its state (tensors, and the rest as JSON).
+
+    Raises:
+        ConfigError: a value of its state is neither a tensor nor JSON.
+    """
     import torch
-    from safetensors.torch import save_file
 
-    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items() if isinstance(v, torch.Tensor)}
-    write_json(folder / "state.json", {k: v for k, v in state.items() if k not in tensors})
+    state = task.get_state()
+    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
+    plain = {k: v for k, v in state.items() if k not in tensors}
+    for name, value in plain.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            storable = False
+        else:
+            storable = _has_text_keys(value)
+        if not storable:
+            raise ConfigError(
+                f"{type(task).__name__}.get_state() has {name!r} ({type(value).__name__}), which a checkpoint cannot"
+                " hold: expected a tensor, or JSON whose keys are text"
+            )
+    # not write_json: a running value may be infinite or NaN, and must come back so
+    write_text(folder / "state.json", json.dumps(plain, ensure_ascii=False) + "\n")
     if tensors:
-        save_file(tensors, folder / "state.safetensors")
+        _save_tensors(folder / "state.safetensors", tensors)
+    own = _own_weights(task)
+    if own:
+        _save_tensors(folder / WEIGHTS, own)
 
 
-def load_state(folder: Path) -> dict[str, Any]:
-    """Read what :func:`save_state` wrote."""
+def load_task(folder: Path, task: Any) -> None:
+    """Read into ``task`` what :func:`save_task` wrote.
+
+    Raises:
+        CheckpointError: its weights are not this task's.
+    """
     from safetensors.torch import load_file
 
-    tensors = folder / "state.safetensors"
-    return read_json(folder / "state.json") | (load_file(tensors) if tensors.exists() else {})
+    tensors, weights = folder / "state.safetensors", folder / WEIGHTS
+    saved, own = load_file(weights) if weights.exists() else {}, _own_weights(task)
+    if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in own.items()}:
+        raise CheckpointError(
+            f"the weights in {folder} are not this task's: it has {sorted(own)[:3]}, there are {sorted(saved)[:3]}"
+        )
+    task.load_state_dict(saved, strict=False)
+    task.set_state(read_json(folder / "state.json") | (load_file(tensors) if tensors.exists() else {}))
+
+
+def _own_weights(task: Any) -> dict[str, Any]:
+    return {k: v for k, v in task.state_dict().items() if not k.startswith("model.")}

@@ -41,6 +41,13 @@ class PrepareData:
 
 
 @dataclass
+class BuildDataset:
+    """What happens to the audio of the training set."""
+
+    speeds: list[float] = option([1.0], "speeds to play training utterances at, one drawn each time: [0.9, 1.0, 1.1]")
+
+
+@dataclass
 class BuildEncoder:
     """Stage 1: from labels to numbers."""
 

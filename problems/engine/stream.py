@@ -76,6 +76,8 @@ class _Items(Dataset):
 
 def _portable(error: Exception) -> Exception:
     """``error`` as one that surely crosses to another process: some classes cannot be made from their ``args``."""
+    if isinstance(error, OSError):
+        return type(error)(error.errno, error.strerror, error.filename)
     try:
         copy = type(error)(*error.args)
         if str(copy) == str(error) and all(isinstance(a, (str, int, float)) for a in error.args):

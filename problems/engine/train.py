@@ -239,14 +239,14 @@ class TrainLoop:
         where = f"step {progress.step + 1} (epoch {progress.epochs:.2f})"
         if progress.nonfinite_in_a_row > patience:
             raise TrainingError(
-                f"{where}: the gradients are not finite, for {progress.nonfinite_in_a_row} steps in a row now, more than"
-                f" train.nonfinite_patience {patience} allows. The weights are unharmed: lower build_optimizer.conf.lr,"
+                f"{where}: the gradients are not finite, for {progress.nonfinite_in_a_row} steps in a row now,"
+                f" more than train.nonfinite_patience {patience} allows. The weights are unharmed: lower build_optimizer.conf.lr,"
                 " or look for bad audio or labels"
             )
         harmed = [n for n, b in self.task.named_buffers() if b.is_floating_point() and not torch.isfinite(b).all()]
         if harmed:
             raise TrainingError(
-                f"{where}: the batch put values that are not finite into {harmed[0]}; the last checkpoint is whole"
+                f"{where}: the batch put values that are not finite into {harmed[0]}; resume from the last"
             )
         log.warning("%s is skipped: its gradients are not finite (%d so far)", where, progress.nonfinite)
         self.optimizer.zero_grad(set_to_none=True)

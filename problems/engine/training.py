@@ -145,7 +145,7 @@ class Training:
         if folder is None:
             return
         saving.load_weights(folder / "model", self.model)
-        self.task.set_state(saving.load_state(folder / "task"))
+        saving.load_task(folder / "task", self.task)
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
         state["rng"] = {k: _on_cpu(v) for k, v in state["rng"].items()}
         loop.load_state_dict(state)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 from typing import Any
 
-_SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
+_SCALARS = {"bool": bool, "str": str}
+_LISTS = ("list", "tuple", "Sequence")
+_DICTS = ("dict", "Mapping")
 _NAMES = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
     "str": "text",
     "None": "null",
+    "dict": "keys and values",
+    "Mapping": "keys and values",
+    "list": "a list",
+    "tuple": "a list",
 }
 
 
@@ -25,37 +32,55 @@ def _alternatives(annotation: str) -> list[ast.expr]:
     return [node, *reversed(parts)]
 
 
-def _matches(value: Any, node: ast.expr) -> bool:
-    if isinstance(node, ast.Constant):
-        return value is None if node.value is None else value == node.value
-    if isinstance(node, ast.Subscript):
-        outer = ast.unparse(node.value).rpartition(".")[2]
-        if outer == "Literal":
-            inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return any(_matches(value, n) for n in inner)
-        if outer in ("list", "tuple", "Sequence"):
-            inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
-            return isinstance(value, list) and all(any(_matches(v, n) for n in _split(inner)) for v in value)
-        return outer not in ("dict", "Mapping") or isinstance(value, dict)
-    name = ast.unparse(node)
-    if name == "int":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if name == "float":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if name in _SCALARS:
-        return isinstance(value, _SCALARS[name])
-    if name in ("list", "tuple"):
-        return isinstance(value, list)
-    return isinstance(value, dict) if name == "dict" else True
-
-
 def _split(node: ast.expr) -> list[ast.expr]:
     return _alternatives(ast.unparse(node))
 
 
-def _spoken(annotation: str) -> str:
-    parts = [ast.unparse(n) for n in _alternatives(annotation)]
-    return " or ".join(_NAMES.get(p, p.replace("list[", "a list of [")) for p in parts)
+def _inner(node: ast.Subscript) -> list[ast.expr]:
+    return [e for e in (node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice])]
+
+
+def _name(node: ast.expr) -> str:
+    return ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
+
+
+def _matches(value: Any, node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return value is None if node.value is None else value == node.value
+    name = _name(node)
+    if isinstance(node, ast.Subscript) and name == "Literal":
+        return any(_matches(value, n) for n in _inner(node))
+    if name in _LISTS:
+        inner = _split(_inner(node)[0]) if isinstance(node, ast.Subscript) else None
+        return isinstance(value, list) and (inner is None or all(any(_matches(v, n) for n in inner) for v in value))
+    if name in _DICTS:
+        return isinstance(value, dict)
+    if name in ("int", "float"):
+        return isinstance(value, (int, float) if name == "float" else int) and not isinstance(value, bool)
+    return isinstance(value, _SCALARS[name]) if name in _SCALARS else True
+
+
+def _spoken(node: ast.expr) -> str:
+    name = _name(node)
+    if isinstance(node, ast.Subscript) and name == "Literal":
+        return " or ".join(repr(ast.literal_eval(n)) for n in _inner(node))
+    if isinstance(node, ast.Subscript) and name in _LISTS:
+        one = " or ".join(_spoken(n) for n in _split(_inner(node)[0]))
+        return f"a list (each: {one})"
+    return _NAMES.get(name, ast.unparse(node))
+
+
+def _whole(value: Any, names: set[str]) -> Any:
+    """1e4 as 10000 where a whole number is wanted."""
+    whole = isinstance(value, float) and value.is_integer() and "int" in names and "float" not in names
+    return int(value) if whole else value
+
+
+def _as_typed(value: Any, text: str, names: set[str]) -> Any:
+    """The text of the command line for a setting that is text: 0012, a #1, no. Quotes around it are YAML's."""
+    if names - {"str", "None"} or (value is None and "None" in names) or "${" in text or text[:1] in ("'", '"'):
+        return value
+    return text
 
 
 def accepted(value: Any, setting: Any, text: str | None = None) -> Any:
@@ -71,13 +96,14 @@ def accepted(value: Any, setting: Any, text: str | None = None) -> Any:
     """
     nodes = _alternatives(setting.type)
     names = {ast.unparse(n) for n in nodes}
-    if isinstance(value, float) and "int" in names and "float" not in names and value.is_integer():
-        value = int(value)  # 1e4 steps
+    value = _whole(os.fspath(value) if isinstance(value, os.PathLike) else value, names)
+    if text is not None and "str" in names:
+        value = _as_typed(value, text, names)
     if not any(_matches(value, n) for n in nodes):
         if text is not None and "str" in names and not isinstance(value, (list, dict)):
             value = text
         else:
-            raise ValueError(f"expected {_spoken(setting.type)}, got {value!r}")
+            raise ValueError(f"expected {' or '.join(_spoken(n) for n in nodes)}, got {value!r}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"expected a finite number, got {value!r}")
