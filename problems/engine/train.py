@@ -240,8 +240,8 @@ class TrainLoop:
         if progress.nonfinite_in_a_row > patience:
             raise TrainingError(
                 f"{where}: the gradients are not finite, for {progress.nonfinite_in_a_row} steps in a row now,"
-                f" more than train.nonfinite_patience {patience} allows. The weights are unharmed: lower build_optimizer.conf.lr,"
-                " or look for bad audio or labels"
+                f" more than train.nonfinite_patience {patience} allows. The weights are unharmed:"
+                " lower build_optimizer.conf.lr, or look for bad audio or labels"
             )
         harmed = [n for n, b in self.task.named_buffers() if b.is_floating_point() and not torch.isfinite(b).all()]
         if harmed:
