@@ -294,25 +294,13 @@ class Problem:
             saving.check_arguments(arguments)
         training = Training(self, train, Path(train_dir), device, global_config)
         training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
-        training.fit(
-            lambda epoch, position: training.stream(
-                train_dataset, train_batch_sampler, train_collate_fn, num_workers, epoch, position
-            ),
-            lambda: self.evaluate(
-                evaluate,
-                "valid",
-                training.task,
-                training.with_features(valid_dataset),
-                valid_batch_sampler,
-                valid_collate_fn,
-                eval_batch,
-                None,
-                training.device.type,
-                num_workers,
-            ),  # fmt: skip
-            save_model,
-            save_task,
-        )
+        training.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
+        valid = training.with_features(valid_dataset), valid_batch_sampler, valid_collate_fn
+
+        def validate() -> dict[str, float]:
+            return self.evaluate(evaluate, "valid", training.task, *valid, eval_batch, None, device, num_workers)
+
+        training.fit(validate, save_model, save_task)
 
     def evaluate(
         self,

@@ -148,13 +148,14 @@ class Checkpoints:
         """The ranking, to be saved in each checkpoint."""
         return {rule: [[value, step] for value, step in ranked] for rule, ranked in self.ranking.items()}
 
-    def restore(self, state: dict[str, list[list[float]]]) -> None:
-        """Take the ranking from a checkpoint, of those that are here; finish what a kill left half done."""
-        sweep(self.train_dir)
+    def restore(self, state: dict[str, list[list[float]]], writes: bool = True) -> None:
+        """Take the ranking from a checkpoint, of those that are here; where it ``writes``, finish what a kill cut."""
         here = {step_of(folder) for folder in steps_in(self.train_dir)}
         for rule in self.rules:
             self.ranking[rule] = [(value, int(step)) for value, step in state.get(rule, []) if step in here]
-        self._publish()
+        if writes:
+            sweep(self.train_dir)
+            self._publish()
 
     def rank(self, step: int, metrics: dict[str, float]) -> bool:
         """Place the checkpoint of ``step`` by each rule; whether it is among the best of any.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -169,11 +170,15 @@ def execute(problem: Any, args: Sequence[str]) -> int:
 def _reader_is_gone() -> bool:
     """Whether nobody reads what we print (``... | head -1``); what is left to print then goes nowhere."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file at all
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return gone
 
 
 def _dispatch(problem: Any, args: list[str]) -> int:

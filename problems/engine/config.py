@@ -160,11 +160,11 @@ def _unknown(path: str, value: Any, settings: Mapping[str, Setting]) -> str:
     same = [k for k in settings if k.rpartition(".")[2] == last]
     if "." in path:  # most like the one with the same section, a typo aside
         same = difflib.get_close_matches(path, same, n=1, cutoff=0.0)
-    hint = f"; did you mean {' or '.join(same[:3])}?" if same else nearest(path, settings)
+    hint = f" (did you mean {' or '.join(same[:3])}?)" if same else nearest(path, settings)
     if not hint and "." not in path:
         ends = {k.rpartition(".")[2]: k for k in reversed(settings)}
         close = difflib.get_close_matches(path, ends, n=1, cutoff=0.75)
-        hint = f"; did you mean {ends[close[0]]}?" if close else ""
+        hint = f" (did you mean {ends[close[0]]}?)" if close else ""
     return f"{path}: unknown key{hint}"
 
 
@@ -204,7 +204,7 @@ def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
     settings = schema(problem, tree)
     open_keys = [k for k, s in settings.items() if s.open]
     for path, value in list(_leaves(tree, settings)):
-        where = f" ({origins[path]})" if path in origins else ""
+        where = next((f" ({o})" for k, o in origins.items() if f"{path}.".startswith(f"{k}.")), "")
         setting = settings.get(path)
         if setting is None:
             empty = path in problem.sections and value == {}

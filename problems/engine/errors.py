@@ -41,6 +41,6 @@ class Interrupted(SoundstageError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """``'; did you mean X?'`` for the known word closest to ``word``, or nothing."""
+    """``' (did you mean X?)'`` for the known word closest to ``word``, or nothing."""
     matches = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    return f" (did you mean {matches[0]}?)" if matches else ""

@@ -1,6 +1,6 @@
 """The evaluation loop: every utterance once, metrics over all of them, and going on where it was cut.
 
-The records of each batch are appended to ``part.jsonl``; what stands there is not computed again.
+The records of each batch are appended to ``part-<rank>.jsonl``; what stands there is not computed again.
 """
 
 from __future__ import annotations
@@ -14,44 +14,56 @@ from typing import Any
 import torch
 
 from dataset.metadata import write_csv
+from problems.engine import distributed
 from problems.engine.files import finite, write_json
 from problems.engine.stream import epoch_batches, eval_stream
 from problems.engine.train import to_device
 
-PART = "part.jsonl"
+PART = "part-{}.jsonl"
 Records = dict[str, list[Any]]
 
 
 class _Part:
-    """Records that are already there, batch by batch, and the file to add more to."""
+    """Records by batch that are there already, from every process that ever wrote, and this one's file to add more to."""
 
-    def __init__(self, path: Path | None):
-        self.path, self.done, self.file = path, [], None
-        if path is None:
+    def __init__(self, folder: Path | None, rank: int):
+        self.done: dict[int, Records] = {}
+        self.folder, self.file = folder, None
+        if folder is None:
             return
-        whole = 0
-        if path.exists():
-            for line in path.read_bytes().splitlines(keepends=True):
-                try:
-                    self.done.append(json.loads(line))
-                except ValueError:  # the line that a kill tore
-                    break
-                whole += len(line)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = open(path, "ab")
-        self.file.truncate(whole)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("part-*.jsonl")):
+            whole = self._read(path)
+            if path.name == PART.format(rank):
+                with open(path, "r+b") as file:
+                    file.truncate(whole)
+        self.file = open(folder / PART.format(rank), "ab")
 
-    def add(self, records: Records) -> None:
-        self.done.append(records)
+    def _read(self, path: Path) -> int:
+        """Take the records of a file; how many of its bytes are whole lines."""
+        whole = 0
+        for line in path.read_bytes().splitlines(keepends=True):
+            try:
+                batch, records = json.loads(line)
+            except ValueError:  # the line that a kill tore
+                break
+            self.done[batch] = records
+            whole += len(line)
+        return whole
+
+    def add(self, batch: int, records: Records) -> None:
+        self.done[batch] = records
         if self.file:
-            self.file.write(json.dumps(records, ensure_ascii=False).encode() + b"\n")
+            self.file.write(json.dumps([batch, records], ensure_ascii=False).encode() + b"\n")
             self.file.flush()
 
-    def close(self, finished: bool = False) -> None:
+    def close(self) -> None:
         if self.file:
             self.file.close()
-            if finished and self.path:
-                self.path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        for path in self.folder.glob("part-*.jsonl") if self.folder else ():
+            path.unlink(missing_ok=True)
 
 
 def _joined(parts: list[Records], order: list[int]) -> Records:
@@ -72,38 +84,54 @@ def evaluate(
     dump_dir: Path | None = None,
     device: torch.device | str = "cpu",
     num_workers: int = 0,
-    show: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """The metrics of ``task`` over ``dataset``.
+
+    Of several processes each takes its share of the batches; the metrics are reduced once, over the records of all
+    utterances, so that they are those of a single process to the last bit.
 
     Args:
         eval_batch: how many batches to look at; -1 for all.
         dump_dir: where to leave ``predictions.csv`` and ``result.json``; None leaves nothing.
-        show: told (batches done, batches in all) after each.
     """
-    started = time.monotonic()
+    started, world = time.monotonic(), distributed.world()
     batches = epoch_batches(batch_sampler, 0, 0)
     batches = batches if eval_batch < 0 else batches[:eval_batch]
-    part = _Part(None if dump_dir is None else Path(dump_dir) / PART)
-    device = torch.device(device)
+    part = _Part(None if dump_dir is None else Path(dump_dir), world.rank)
+    done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
+    mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
     was_training = task.training
     task.eval()
     try:
-        stream = eval_stream(dataset, batches[len(part.done) :], collate_fn, num_workers, device.type == "cuda")
-        with torch.inference_mode():
-            for batch in stream:
-                part.add(task(mode, **to_device(batch, device)).records)
-                if show:
-                    show(len(part.done), len(batches))
+        _records_of(task, mode, dataset, batches, mine, collate_fn, torch.device(device), num_workers, part)
     finally:
         part.close()
         task.train(was_training)
-    records = _joined(part.done, [index for batch in batches for index in batch])
-    metrics = {name: float(value) for name, value in task.reduction(mode, records).items()}
-    if dump_dir is not None:
+    found = {number: records for share in distributed.gather(part.done) for number, records in share.items()}
+    records = _joined([found[n] for n in range(len(batches))], [index for batch in batches for index in batch])
+    metrics = distributed.on_main(lambda: {k: float(v) for k, v in task.reduction(mode, records).items()})
+    if dump_dir is not None and world.main:
         _leave(Path(dump_dir), records, metrics, time.monotonic() - started, eval_batch)
-        part.close(finished=True)
+        part.remove()
     return metrics
+
+
+def _records_of(
+    task: Any,
+    mode: str,
+    dataset: Any,
+    batches: list[list[int]],
+    numbers: list[int],
+    collate_fn: Callable,
+    device: torch.device,
+    num_workers: int,
+    part: _Part,
+) -> None:
+    """Put the records of the batches with these ``numbers`` into ``part``."""
+    stream = eval_stream(dataset, [batches[n] for n in numbers], collate_fn, num_workers, device.type == "cuda")
+    with torch.inference_mode():
+        for number, batch in zip(numbers, stream):
+            part.add(number, task(mode, **to_device(batch, device)).records)
 
 
 def _leave(folder: Path, records: Records, metrics: Mapping[str, float], seconds: float, eval_batch: int) -> None:

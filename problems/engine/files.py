@@ -94,6 +94,8 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         raise
     replaced = path.with_name(f"{path.name}.old")
     if path.exists():
+        if replaced.exists():  # left by a writer that was killed just before it would have removed it
+            remove_folder(replaced)
         os.rename(path, replaced)
     os.rename(temporary, path)
     fsync_folder(path.parent)

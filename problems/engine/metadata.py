@@ -22,9 +22,9 @@ SHOWN = 20  # lines of a list of bad audio; a longer one is in a file
 UNUSABLE = "unusable.txt"
 
 
-def paths(target_dir: Path) -> tuple[str, str, list[str]]:
+def paths(target_dir: str | Path) -> tuple[str, str, list[str]]:
     """Where the metadata of the training, validation and test sets stand."""
-    data = target_dir / "data"
+    data = Path(target_dir) / "data"
     tests = sorted(p for p in data.glob("*.csv") if p.stem not in ("train", "valid"))
     return str(data / "train.csv"), str(data / "valid.csv"), [str(p) for p in tests]
 

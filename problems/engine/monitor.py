@@ -29,7 +29,7 @@ def read_history(train_dir: Path) -> list[dict[str, Any]]:
     """The rows of the metric history; a last line that a kill tore is left out."""
     path = Path(train_dir) / HISTORY
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             rows.append(json.loads(line))
         except ValueError:
@@ -137,3 +137,23 @@ class Monitor:
         os.fsync(self.file.fileno())
         self.file.close()
         self.board.close()
+
+
+class Silent:
+    """The monitor of a process that shows and writes nothing."""
+
+    def tick(self, step: int) -> None: ...
+
+    def log(self, split: str, step: int, epoch: float, values: dict[str, Any]) -> None: ...
+
+    def speed(self, step: int) -> dict[str, float]:
+        return {}
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def open_monitor(train_dir: Path, step: int, total_steps: int, writes: bool = True) -> Monitor | Silent:
+    """The monitor of the process that ``writes``, or one that keeps silent."""
+    return Monitor(train_dir, step, total_steps) if writes else Silent()

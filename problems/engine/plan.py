@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine import randomness
-from problems.engine.stages import Stage
+from problems.engine.stages import STAGES, Stage
 
 BYTES = 4 * 3  # a weight and Adam's two moments, in float32
 NOMINAL_LABELS = 32  # before stage 1 has counted them
@@ -30,8 +30,8 @@ def describe_plan(pipeline: Any, chosen: list[Stage]) -> list[str]:
             f"  disk      {_disk(trained, config['train'], pipeline.train_dir)}",
         ]
     readers = {0: "audio is read by the main process", 1: "audio is read by 1 more process"}
-    reading = readers.get(pipeline.workers, f"audio is read by {pipeline.workers} more processes")
-    return [*lines, f"  device    {pipeline.device}; {reading}", f"  cache     {pipeline.cache}"]
+    reading = readers.get(pipeline.work.workers, f"audio is read by {pipeline.work.workers} more processes")
+    return [*lines, f"  device    {pipeline.work.device}; {reading}", f"  cache     {pipeline.cache}"]
 
 
 def _disk(trained: int, train: dict[str, Any], train_dir: Path) -> str:
@@ -58,11 +58,11 @@ def _seconds(csv: str) -> tuple[int, float]:
 def _data(pipeline: Any) -> str:
     from problems.engine.metadata import length
 
-    if pipeline.stale(_stage(0)):
+    if pipeline.stale(STAGES[0]):
         source = pipeline.config["prepare_data"].get("corpus")
         own = source is None or _is_overridden(pipeline.problem, "prepare_data")
         return "to be prepared by " + (f"{type(pipeline.problem).__name__}" if own else f"the corpus {source}")
-    train, valid, tests = pipeline.csvs()
+    train, valid, tests = pipeline.work.csvs()
     sets = ((Path(csv).stem, *_seconds(csv)) for csv in (train, valid, *tests))
     return "; ".join(f"{name} {count:,} utterances, {length(seconds)}" for name, count, seconds in sets)
 
@@ -71,20 +71,14 @@ def _is_overridden(problem: Any, method: str) -> bool:
     return getattr(type(problem), method).__module__.partition(".")[0] != "problems"
 
 
-def _stage(number: int) -> Stage:
-    from problems.engine.pipeline import STAGES
-
-    return STAGES[number]
-
-
 def _parameters(pipeline: Any) -> tuple[int, int, str]:
     """Parameters trained and frozen, from the model itself: what it refuses is known before any work begins."""
     from problems.engine.training import count_parameters
 
-    known = not pipeline.stale(_stage(0)) and not pipeline.stale(_stage(1))
-    labels: Any = pipeline.problem.load_encoder(pipeline.encoder_path()) if known else range(NOMINAL_LABELS)
+    known = not pipeline.stale(STAGES[0]) and not pipeline.stale(STAGES[1])
+    labels: Any = pipeline.problem.load_encoder(pipeline.work.encoder_path()) if known else range(NOMINAL_LABELS)
     with randomness.isolated():
-        model = pipeline.problem.build_model(**pipeline.model_arguments(labels))
+        model = pipeline.problem.build_model(**pipeline.work.model_arguments(labels))
     return *count_parameters(model), "" if known else f" (with {NOMINAL_LABELS} labels; stage 1 counts them)"
 
 
@@ -96,7 +90,7 @@ def _steps(pipeline: Any, config: dict[str, Any]) -> str:
     text = f"{train['epochs']:,} epochs" if train["epochs"] else f"{train['total_steps']:,} steps"
     if limits:
         text += f" of {'at most ' if seconds else ''}{' and '.join(limits)}" + (f" x {joined}" if joined > 1 else "")
-    if train["epochs"] or not size or seconds or pipeline.stale(_stage(0)):
+    if train["epochs"] or not size or seconds or pipeline.stale(STAGES[0]):
         return text
-    an_epoch = math.ceil(math.ceil(_seconds(pipeline.csvs()[0])[0] / size) / joined)
+    an_epoch = math.ceil(math.ceil(_seconds(pipeline.work.csvs()[0])[0] / size) / joined)
     return f"{text}, about {train['total_steps'] / an_epoch:.1f} epochs"

@@ -30,6 +30,26 @@ class Stage:
     sections: tuple[str, ...]
 
 
+DATA = ("build_dataset", "build_collate_fn")
+STAGES = (
+    Stage(0, "prepare data", ("prepare_data",)),
+    Stage(1, "build encoder", ("build_encoder",)),
+    Stage(
+        2,
+        "train",
+        (*DATA, "build_batch_sampler", "build_upstream", "build_featurizer", "build_downstream", "build_model",
+         "build_task", "build_optimizer", "build_scheduler", "train", "save_model", "save_task"),
+    ),
+    Stage(3, "evaluate checkpoints", (*DATA, "evaluate")),
+    Stage(4, "report", ()),
+)  # fmt: skip
+# What may change under an existing training: these do not touch its result, ...
+_FREE = "log_step eval_step save_step keep_num_ckpts keep_best_ckpts auto_resume resume_ckpt_dir"
+FREE = {f"train.{key}" for key in _FREE.split()}
+# ... and these extend it.
+EXTENDING = {f"train.{k}" for k in ("total_steps", "epochs", "patience")}
+
+
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
     """``{path: sha256}``, relative to ``root`` where the file is inside it; a missing file has ``"missing"``."""
     found = {}
@@ -72,7 +92,10 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(old: Fingerprint, new: Fingerprint, ignore: Iterable[str] = ()) -> list[str]:
-    """What changed between two fingerprints, a line each, with the old and the new value."""
+    """What changed between two fingerprints, a line each, with the old and the new value.
+
+    A key that was not there and is null now is no change: a setting that is off, of a newer version.
+    """
     lines = []
     if old["class"] != new["class"]:
         lines.append(f"class: {old['class']} -> {new['class']}")
@@ -112,9 +135,10 @@ class Manifest:
     def load(self) -> dict[str, dict[str, Any]]:
         """The record of each stage by number; empty before the first run or where the file is damaged."""
         try:
-            return read_json(self.path)["stages"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            found = read_json(self.path)["stages"].items()
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return {}
+        return {number: entry for number, entry in found if isinstance(entry, dict)}
 
     def record(self, stage: Stage, **values: Any) -> None:
         """Write what became of ``stage``; outputs are paths, hashed by content."""
@@ -146,7 +170,7 @@ class Manifest:
         entry = self.load().get(str(stage.number))
         if entry is None:
             return ["it has not run"]
-        if entry.get("status") != "done":
+        if entry.get("status") != "done" or not {"fingerprint", "outputs"} <= entry.keys():
             return [f"it was {entry.get('status', 'left')} on {entry.get('time', 'an earlier day')}"]
         reasons = differences(entry["fingerprint"], mark)
         for name, digest in entry["outputs"].items():

@@ -8,7 +8,8 @@ from typing import Any
 from problems.engine.checkpoint import steps_in
 from problems.engine.files import read_json
 from problems.engine.monitor import duration, read_history
-from problems.engine.pipeline import STAGES, Pipeline
+from problems.engine.pipeline import Pipeline
+from problems.engine.stages import STAGES
 
 
 def show(problem: Any, config: dict[str, Any]) -> str:

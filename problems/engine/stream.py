@@ -23,16 +23,21 @@ from problems.engine.randomness import derive, isolated, seed_cpu
 
 @dataclasses.dataclass
 class Place:
-    """Where a batch stands: its epoch, its position in it, and how many batches the epoch has."""
+    """Where a batch stands: its epoch, how many of the epoch's batches are behind once it is taken, and of how many.
+
+    Of several processes each takes its own batch of a round; ``real`` is false where the epoch ended before this one's
+    turn: its batch is another's, to be given no weight.
+    """
 
     epoch: int
-    position: int
+    behind: int
     batches: int
+    real: bool = True
 
     @property
     def last(self) -> bool:
         """Whether the epoch ends with this batch."""
-        return self.position == self.batches - 1
+        return self.behind == self.batches
 
 
 @dataclasses.dataclass
@@ -132,8 +137,9 @@ def _checked(batch: Any) -> Any:
 class _Keys:
     """The batch sampler of the stream: notes the place of each batch as it hands out its keys."""
 
-    def __init__(self, batch_sampler: Any, seed: int, epoch: int, position: int):
+    def __init__(self, batch_sampler: Any, seed: int, epoch: int, position: int, rank: int, size: int):
         self.batch_sampler, self.seed, self.epoch, self.position = batch_sampler, seed, epoch, position
+        self.rank, self.size = rank, size
         self.places: deque[Place] = deque()
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -142,9 +148,10 @@ class _Keys:
             batches = epoch_batches(self.batch_sampler, self.seed, epoch)
             if not batches:
                 raise ValueError("the batch sampler gives no batch: there is nothing to train on")
-            for position in range(start, len(batches)):
-                self.places.append(Place(epoch, position, len(batches)))
-                yield [(epoch, index) for index in batches[position]]
+            for first in range(start, len(batches), self.size):
+                real = first + self.rank < len(batches)
+                self.places.append(Place(epoch, min(first + self.size, len(batches)), len(batches), real))
+                yield [(epoch, index) for index in batches[first + self.rank if real else first]]
             epoch, start = epoch + 1, 0
 
 
@@ -157,13 +164,17 @@ def train_stream(
     position: int = 0,
     num_workers: int = 0,
     pin_memory: bool = False,
+    rank: int = 0,
+    size: int = 1,
 ) -> Iterator[tuple[Place, Mapping[str, Any]]]:
     """Every batch from ``position`` of ``epoch`` on, without end, each with its place.
+
+    Of ``size`` processes, the one numbered ``rank`` sees each ``size``-th batch, every process as many as the others.
 
     Raises:
         Exception: whatever reading an utterance raised, as itself, from any worker.
     """
-    keys = _Keys(batch_sampler, seed, epoch, position)
+    keys = _Keys(batch_sampler, seed, epoch, position, rank, size)
     for batch in _loader(_Items(dataset, collate_fn, seed), keys, num_workers, pin_memory):
         yield keys.places.popleft(), _checked(batch)
 

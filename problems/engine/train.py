@@ -8,6 +8,7 @@ what it trains; both are saved, so that a run that was cut goes on as if it had 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +17,10 @@ from typing import Any
 
 import torch
 
-from problems.engine import randomness
+from problems.engine import distributed, randomness
 from problems.engine.checkpoint import Checkpoints
 from problems.engine.errors import Interrupted, TrainingError
-from problems.engine.monitor import Monitor
+from problems.engine.monitor import open_monitor
 from problems.engine.signals import StopRequest
 from problems.engine.stream import Place
 
@@ -35,7 +36,7 @@ class Progress:
 
     step: int = 0
     epoch: int = 0
-    position: int = 0  # batches of the epoch that are behind
+    position: int = 0  # batches of the epoch that are behind, of all processes
     batches: int = 1  # batches of the epoch
     validated: int = -1  # the step of the last validation
     saved: int = -1  # the step of the last checkpoint
@@ -106,35 +107,47 @@ class TrainLoop:
         direction = "max" if train["valid_higher_better"] else "min"
         rule = (train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])
         self.checkpoints = Checkpoints(train_dir, {f"{rule[0]} {direction}": rule}, train["keep_num_ckpts"])
-        self.train_dir = Path(train_dir)
+        self.train_dir, self.world = Path(train_dir), distributed.world()
         self.progress = Progress()
+        self.asked_to_stop = False
         self.stop = StopRequest()
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
     # ---- state ----
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the weights that the next step depends on."""
+        """Everything but the weights that the next step depends on, of all processes; each must ask for it."""
         self._read_loss()
         return {
             "progress": dataclasses.asdict(self.progress),
             "ranking": self.checkpoints.state(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-            "rng": randomness.get_state(),
+            "rng": distributed.gather(randomness.get_state()),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave; the weights are the caller's to load."""
         self.progress = Progress(**state["progress"])
-        self.checkpoints.restore(state["ranking"])
+        self.checkpoints.restore(state["ranking"], self.world.main)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler and state["scheduler"]:
             planned = getattr(self.scheduler, "total_steps", None)
             self.scheduler.load_state_dict(state["scheduler"])
             if planned is not None:
                 self.scheduler.total_steps = planned  # the schedule follows a total that was extended
-        randomness.set_state(state["rng"])
+        self._restore_randomness(state["rng"])
+
+    def _restore_randomness(self, states: list[dict[str, Any]]) -> None:
+        rank, size = self.world.rank, self.world.size
+        if rank:
+            self.progress.loss_sum = 0.0  # the first process holds the sum of all
+        if len(states) != size:
+            log.warning("the training was saved by %d processes and goes on with %d", len(states), size)
+        if rank < len(states):
+            randomness.set_state(states[rank])
+        else:
+            randomness.seed_all(randomness.derive(self.train["seed"], self.progress.step, rank))
 
     # ---- the loop ----
 
@@ -153,7 +166,8 @@ class TrainLoop:
             Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
         """
         progress = self.progress
-        self.monitor = Monitor(self.train_dir, progress.step, self.train["total_steps"])
+        self.monitor = open_monitor(self.train_dir, progress.step, self.train["total_steps"], self.world.main)
+        distributed.same_everywhere([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
             with self.stop:
@@ -169,58 +183,59 @@ class TrainLoop:
                 stream.close()
             self.monitor.close()
 
-    def next_window(self, stream: Stream) -> list[Batch]:
-        """The batches of the next step, and the place behind them."""
+    def next_window(self, stream: Stream) -> list[tuple[Batch, bool]]:
+        """The batches of the next step, each with whether it counts, and the place behind them."""
         window = []
         for place, batch in stream:
-            window.append(batch)
+            window.append((batch, place.real))
             progress = self.progress
             progress.batches = place.batches
-            progress.epoch, progress.position = (
-                (place.epoch + 1, 0) if place.last else (place.epoch, place.position + 1)
-            )
+            progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.behind)
             if place.last or len(window) == self.train["gradient_accumulate"]:
                 break
         return window
 
-    def fit_window(self, window: list[Batch]) -> None:
-        """One optimizer step over the batches of a window."""
+    def fit_window(self, window: list[tuple[Batch, bool]]) -> None:
+        """One optimizer step over the batches of a window, of all processes."""
         self.optimizer.zero_grad(set_to_none=True)
-        total, alone, loss = 0.0, len(window) == 1, torch.zeros_like(self._loss)
-        for batch in window:
+        weight, loss = 0.0, torch.zeros_like(self._loss)
+        plain = len(window) == 1 and self.world.size == 1  # the mean is the batch's own: nothing to divide
+        for batch, counts in window:
             in_backward = False
             try:
                 output = self.task("train", **to_device(batch, self.device))
+                units = float(output.weight) if counts else 0.0
                 in_backward = True
-                (output.loss if alone else output.loss * output.weight).backward()
+                (output.loss if plain else output.loss * units).backward()
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 self._survive_memory(batch, error)
                 if in_backward:  # some gradients hold a part of this batch: none of the window's can be told apart
                     self.optimizer.zero_grad(set_to_none=True)
-                    total, loss = 0.0, torch.zeros_like(self._loss)
+                    weight, loss = 0.0, torch.zeros_like(self._loss)
                 continue
-            total += float(output.weight)
-            loss += output.loss.detach() * output.weight
-        if total > 0 and self.optimizers_step(None if alone else total):
+            weight += units
+            loss += output.loss.detach() * units
+        everyone, stopping = distributed.total([weight, bool(self.stop)])
+        self.asked_to_stop = stopping > 0
+        if everyone > 0 and self.optimizers_step(None if plain else everyone):
             self._loss += loss
-            self.progress.weight_sum += total
+            self.progress.weight_sum += everyone
         if self.scheduler:
             self.scheduler.step()
         self.progress.step += 1
 
-    def optimizers_step(self, total: float | None) -> bool:
-        """Divide the summed gradients by ``total`` units, clip them over all groups, step; False where it may not."""
-        if total is not None:
-            for parameter in self.parameters:
-                if parameter.grad is not None:
-                    parameter.grad /= total
-        limit = self.train["gradient_clipping"]
+    def optimizers_step(self, units: float | None) -> bool:
+        """Sum gradients over the processes, divide by ``units``, clip over all groups, step; False where it may not."""
+        distributed.sum_gradients(self.parameters)
         grads = [p.grad for p in self.parameters if p.grad is not None]
+        if units is not None:
+            torch._foreach_div_(grads, units)
         norm = torch.nn.utils.get_total_norm(grads)
         if not self.check_gradients(norm):
             return False
+        limit = self.train["gradient_clipping"]
         if limit is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, limit, norm)
         self.grad_norm = norm
@@ -272,17 +287,19 @@ class TrainLoop:
         if progress.weight_sum and (progress.step % train["log_step"] == 0 or self.finished):
             self._log()
         due = progress.saved != progress.step and (
-            progress.step % train["save_step"] == 0 or self.finished or bool(self.stop)
+            progress.step % train["save_step"] == 0 or self.finished or self.asked_to_stop
         )
         if progress.validated != progress.step and (progress.step % train["eval_step"] == 0 or self.finished):
             due |= self._validate()
         if due:
             self.save_checkpoint()
-        if self.stop and not self.finished:
+        if self.asked_to_stop and not self.finished:
             raise self.stop.error(f"the training is saved at step {progress.step}; the same command goes on from there")
 
     def _read_loss(self) -> None:
-        self.progress.loss_sum += float(self._loss)
+        """Bring the loss of all processes into the first one's sum: the only wait for the device between two lines."""
+        (everyone,) = distributed.total([self.progress.loss_sum + float(self._loss)])
+        self.progress.loss_sum = everyone if self.world.main else 0.0
         self._loss.zero_()
 
     def _log(self) -> None:
@@ -299,7 +316,8 @@ class TrainLoop:
         progress, train = self.progress, self.train
         self.task.eval()
         try:
-            with randomness.isolated(), self.stop.at_once():
+            with randomness.isolated(), self.stop.at_once() if self.world.size == 1 else contextlib.nullcontext():
+                distributed.same_everywhere(list(self.task.buffers()))
                 metrics = self.validate()
         except Interrupted:
             self.save_checkpoint()
@@ -329,10 +347,12 @@ class TrainLoop:
         return placed
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint of this step."""
+        """Write a checkpoint of this step; every process must take part."""
         self.progress.saved = self.progress.step
         self.monitor.sync()
         state = self.state_dict()
+        if not self.world.main:
+            return
 
         def fill(folder: Path) -> None:
             self.save(folder)

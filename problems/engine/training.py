@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from problems.engine import checkpoint, features, optim, randomness, saving
+from problems.engine import checkpoint, distributed, features, optim, randomness, saving
 from problems.engine.errors import ConfigError
 from problems.engine.files import write_text
 from problems.engine.stream import epoch_batches, train_stream
@@ -22,14 +22,15 @@ log = logging.getLogger(__name__)
 Section = Mapping[str, Any]
 
 
-def pick_device(name: str) -> torch.device:
-    """``auto`` as a GPU where there is one; any other name as it is.
+def pick_device(name: str, local: int = 0) -> torch.device:
+    """``auto`` as a GPU where there is one; any other name as it is. ``cuda`` is the GPU with this process's number.
 
     Raises:
         ConfigError: there is no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = f"cuda:{local}" if name == "cuda" else name
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -57,7 +58,7 @@ class Training:
 
     def __init__(self, problem: Any, train: Section, train_dir: Path, device: str, global_config: Section | None):
         self.problem, self.config, self.train_dir = problem, dict(train), Path(train_dir)
-        self.device, self.global_config = pick_device(device), global_config
+        self.device, self.global_config, self.world = pick_device(device), global_config, distributed.world()
 
     def build(
         self, model_args: Section, task_args: Section, build_optimizer: Section, build_scheduler: Section
@@ -68,6 +69,8 @@ class Training:
         self.sections = build_optimizer, build_scheduler
         self.model = self.problem.build_model(**model_args)
         self.task = self.problem.build_task(model=self.model, **task_args).to(self.device)
+        if self.world.rank:  # the same weights everywhere, and other dropout
+            randomness.seed_all(randomness.derive(self.config["seed"], self.world.rank))
         trained, frozen = count_parameters(self.task)
         log.info("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
 
@@ -80,34 +83,22 @@ class Training:
         """``dataset`` with features in place of waveforms where the loader can compute them."""
         return features.WithFeatures(dataset, self.model.upstream) if self.in_loader else dataset
 
-    def stream(
-        self,
-        dataset: Any,
-        batch_sampler: Any,
-        collate_fn: Callable,
-        num_workers: int,
-        epoch: int,
-        position: int,
-    ) -> Stream:
-        """The training's batches from a place on."""
-        seed, pin = self.config["seed"], self.device.type == "cuda"
-        dataset = self.with_features(dataset)
-        return train_stream(dataset, batch_sampler, collate_fn, seed, epoch, position, num_workers, pin)
-
-    def plan(self, batch_sampler: Any) -> None:
-        """Turn ``epochs`` into the number of steps that the schedule and the progress count with."""
+    def read(self, dataset: Any, batch_sampler: Any, collate_fn: Callable, num_workers: int) -> None:
+        """Take what to train on; turn ``epochs`` into the number of steps that schedule and progress count with."""
+        self.data = self.with_features(dataset), batch_sampler, collate_fn
+        self.num_workers = num_workers
         if self.config["epochs"] is not None:
             batches = len(epoch_batches(batch_sampler, self.config["seed"], 0))
-            windows = math.ceil(batches / self.config["gradient_accumulate"])
+            windows = math.ceil(batches / self.config["gradient_accumulate"] / self.world.size)
             self.config["total_steps"] = self.config["epochs"] * windows
 
-    def fit(
-        self,
-        make_stream: Callable[[int, int], Stream],
-        validate: Callable[[], dict],
-        save_model: Section,
-        save_task: Section,
-    ) -> None:
+    def stream(self, epoch: int, position: int) -> Stream:
+        """The training's batches from a place on."""
+        seed, pin = self.config["seed"], self.device.type == "cuda"
+        workers, share = (self.num_workers, pin), (self.world.rank, self.world.size)
+        return train_stream(*self.data, seed, epoch, position, *workers, *share)
+
+    def fit(self, validate: Callable[[], dict[str, float]], save_model: Section, save_task: Section) -> None:
         """Train to the end, from the newest whole checkpoint on."""
         total = self.config["total_steps"]
         optimizer = self.problem.build_optimizer(self.sections[0], self.task.parameters())
@@ -129,7 +120,7 @@ class Training:
             scheduler,
             self.config,
             self.train_dir,
-            make_stream,
+            self.stream,
             validate,
             save,
             self.device,
@@ -147,7 +138,7 @@ class Training:
         saving.load_weights(folder / "model", self.model)
         saving.load_task(folder / "task", self.task)
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
-        state["rng"] = {k: _on_cpu(v) for k, v in state["rng"].items()}
+        state["rng"] = [{k: _on_cpu(v) for k, v in one.items()} for one in state["rng"]]
         loop.load_state_dict(state)
         log.info("training goes on from step %d (%s)", loop.progress.step, folder)
 

@@ -37,7 +37,7 @@ def _split(node: ast.expr) -> list[ast.expr]:
 
 
 def _inner(node: ast.Subscript) -> list[ast.expr]:
-    return [e for e in (node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice])]
+    return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
 
 
 def _name(node: ast.expr) -> str:
@@ -77,10 +77,10 @@ def _whole(value: Any, names: set[str]) -> Any:
 
 
 def _as_typed(value: Any, text: str, names: set[str]) -> Any:
-    """The text of the command line for a setting that is text: 0012, a #1, no. Quotes around it are YAML's."""
-    if names - {"str", "None"} or (value is None and "None" in names) or "${" in text or text[:1] in ("'", '"'):
+    """The text of the command line for a setting that takes text: 0012, a #1, no. Quotes around it are YAML's."""
+    if (value is None and "None" in names) or "${" in text or text[:1] in ("'", '"'):
         return value
-    return text
+    return text if isinstance(value, str) or not names - {"str", "None"} else value
 
 
 def accepted(value: Any, setting: Any, text: str | None = None) -> Any:
@@ -96,7 +96,9 @@ def accepted(value: Any, setting: Any, text: str | None = None) -> Any:
     """
     nodes = _alternatives(setting.type)
     names = {ast.unparse(n) for n in nodes}
-    value = _whole(os.fspath(value) if isinstance(value, os.PathLike) else value, names)
+    if isinstance(value, (os.PathLike, tuple)):  # from code, not from YAML
+        value = list(value) if isinstance(value, tuple) else os.fspath(value)
+    value = _whole(value, names)
     if text is not None and "str" in names:
         value = _as_typed(value, text, names)
     if not any(_matches(value, n) for n in nodes):

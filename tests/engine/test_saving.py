@@ -71,7 +71,7 @@ class Head(torch.nn.Module):
         super().__init__()
         self.a, self.b = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
         self.b.weight = self.a.weight
-        self.register_buffer("half", torch.tensor([1.5, float("nan")], dtype=torch.float16))
+        self.register_buffer("sixteen", torch.tensor([1.5, float("nan")], dtype=torch.float16))
         self.register_buffer("flag", torch.tensor(True))
 
 

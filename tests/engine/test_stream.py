@@ -48,7 +48,7 @@ def take(count, **options):
 
 
 def flat(found):
-    return [(p.epoch, p.position, [(i["index"], i["drawn"]) for i in batch]) for p, batch in found]
+    return [(p.epoch, p.behind, [(i["index"], i["drawn"]) for i in batch]) for p, batch in found]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -154,7 +154,7 @@ def test_a_batch_lost_in_a_window_leaves_the_mean_of_the_others(tmp_path):
     )
     spoiled.fit()
     alone = loop_of(tmp_path / "b", Fit(Points(16)), shuffle=False, count=16, total_steps=1)
-    alone.fit_window([{"index": torch.arange(8, 16)}])
+    alone.fit_window([({"index": torch.arange(8, 16)}, True)])
     torch.testing.assert_close(weights(spoiled), weights(alone))
 
 

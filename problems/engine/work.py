@@ -1,0 +1,182 @@
+"""The work of the five stages: what is called with what, and where its files stand."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from problems.engine import checkpoint, distributed
+from problems.engine.environment import cores
+from problems.engine.files import read_json, restore_replaced, write_json
+from problems.engine.predict import find
+from problems.engine.stages import Fingerprint, hash_files, sha256
+
+log = logging.getLogger(__name__)
+
+MARK = "fingerprint.json"
+
+
+class Work:
+    """The stages of one problem in one target folder. Stages 2 and 3 are called on every process, the others on one.
+
+    Args:
+        problem: gives the ``build_*`` methods.
+        config: resolved (:func:`problems.engine.config.resolve`).
+        device: where models go.
+    """
+
+    def __init__(self, problem: Any, config: dict[str, Any], device: str = "cpu"):
+        self.problem, self.config, self.device = problem, config, device
+        self.root = Path(config["target_dir"]).absolute()
+        self.cache = Path(config["cache_dir"] or "~/.cache/soundstage").expanduser().absolute()
+        self.train_dir = self.root / "train"
+        self.workers = min(config["num_workers"], cores())
+
+    # ---- where things stand ----
+
+    def csvs(self) -> tuple[str, str, list[str]]:
+        """The metadata CSVs of the training, validation and test sets."""
+        given = self.config["prepare_data"], str(self.root), str(self.cache)
+        return self.problem.prepare_data(*given, get_path_only=True)
+
+    def encoder_path(self) -> str:
+        """The label encoder's folder."""
+        given = self.config["build_encoder"], str(self.root), str(self.cache), *self.csvs()
+        return self.problem.build_encoder(*given, get_path_only=True)
+
+    def encoder_files(self) -> list[Path]:
+        """The files that stage 1 leaves."""
+        path = Path(self.encoder_path())
+        return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+    def tested(self) -> list[Path]:
+        """The checkpoints that stage 3 tests."""
+        if self.config["test_ckpt_dir"]:
+            return [find(Path(self.config["test_ckpt_dir"]))]
+        restore_replaced(self.train_dir)
+        steps = self.config["test_ckpt_steps"]
+        if not steps:
+            return [checkpoint.best(self.train_dir)]
+        folders = [self.train_dir / checkpoint.name_of(step) for step in steps]
+        for folder in folders:
+            if not folder.is_dir():
+                there = ", ".join(str(checkpoint.step_of(p)) for p in checkpoint.steps_in(self.train_dir)) or "none"
+                raise checkpoint.CheckpointError(f"there is no checkpoint {folder}; the steps there are: {there}")
+        return [checkpoint.require(folder) for folder in folders]
+
+    def result_dir(self, folder: Path, csv: str) -> Path:
+        """Where the result of a checkpoint on a test set goes."""
+        own = folder.parent == self.train_dir
+        name = folder.name if own else f"{folder.name}@{sha256(folder / checkpoint.MANIFEST)[:8]}"
+        return self.root / "evaluate" / name / Path(csv).stem
+
+    def pairs(self) -> Iterator[tuple[Path, str, Path]]:
+        """Each checkpoint to test with each test set and the folder of its result."""
+        for folder in self.tested():
+            for csv in self.csvs()[2]:
+                yield folder, csv, self.result_dir(folder, csv)
+
+    # ---- the stages ----
+
+    def prepare(self) -> None:
+        """Stage 0."""
+        self.problem.prepare_data(self.config["prepare_data"], str(self.root), str(self.cache))
+
+    def encode(self) -> None:
+        """Stage 1."""
+        self.problem.build_encoder(self.config["build_encoder"], str(self.root), str(self.cache), *self.csvs())
+
+    def data(self, mode: str, csv: str, encoder_path: str) -> tuple[Any, Any, Any]:
+        """Dataset, batch sampler and collate function of one CSV."""
+        config, folders = self.config, (str(self.root), str(self.cache))
+        dataset = self.problem.build_dataset(config["build_dataset"], *folders, mode, csv, encoder_path, None)
+        sampler = self.problem.build_batch_sampler(config["build_batch_sampler"], *folders, mode, csv, dataset)
+        return dataset, sampler, self.problem.build_collate_fn(config["build_collate_fn"], mode)
+
+    def model_arguments(self, encoder: Any) -> dict[str, Any]:
+        """What ``build_model`` is given."""
+        sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
+        return {**{name: self.config[name] for name in sections}, "model_output_size": len(encoder)}
+
+    def train(self) -> None:
+        """Stage 2."""
+        train_csv, valid_csv, _ = self.csvs()
+        encoder_path = self.encoder_path()
+        encoder = self.problem.load_encoder(encoder_path)
+        train, valid = (
+            self.data("train", train_csv, encoder_path),
+            self.data("valid", valid_csv, encoder_path),
+        )
+        sections = ("save_model", "save_task", "build_optimizer", "build_scheduler", "evaluate")
+        world = distributed.world()
+        self.problem.train(
+            self.config["train"],
+            str(self.train_dir),
+            self.model_arguments(encoder),
+            {"build_task": self.config["build_task"], "encoder": encoder},
+            *(self.config[name] for name in sections),
+            *train,
+            *valid,
+            self.workers,
+            world.size,
+            world.rank,
+            self.config["eval_batch"],
+            self.device,
+            self.config,
+        )
+
+    def evaluate(self, wanted: Fingerprint) -> None:
+        """Stage 3. A result that is there under the same fingerprint is not computed again."""
+        loaded: tuple[Path, Any] | None = None
+        for folder, csv, result_dir in distributed.on_main(lambda: list(self._open_results(wanted))):
+            if loaded is None or loaded[0] != folder:
+                loaded = folder, self.problem.load_model_and_task(str(folder))[1]
+            task = loaded[1].to(self.device)
+            saved_encoder = folder / "task" / "encoder"
+            encoder_path = str(saved_encoder) if saved_encoder.exists() else self.encoder_path()
+            dataset, sampler, collate_fn = self.data("test", csv, encoder_path)
+            metrics = self.problem.evaluate(
+                self.config["evaluate"], "test", task, self._features(task, dataset), sampler, collate_fn,
+                self.config["eval_batch"], str(result_dir), self.device, self.workers,
+            )  # fmt: skip
+            log.info("%s on %s: %s", folder.name, Path(csv).stem, numbers(metrics))
+
+    def _open_results(self, wanted: Fingerprint) -> Iterator[tuple[Path, str, Path]]:
+        """The results that are missing; what is left of one under another fingerprint goes."""
+        for folder, csv, result_dir in self.pairs():
+            mark = wanted | {"inputs": hash_files([Path(csv), folder / checkpoint.MANIFEST], self.root)}
+            same = _mark_of(result_dir) == mark
+            if same and (result_dir / "result.json").exists():
+                log.info("%s on %s: done already", folder.name, Path(csv).stem)
+                continue
+            if not same:
+                shutil.rmtree(result_dir, ignore_errors=True)
+                write_json(result_dir / MARK, mark)
+            yield folder, csv, result_dir
+
+    def _features(self, task: Any, dataset: Any) -> Any:
+        from problems.engine.features import WithFeatures, may_compute_in_loader
+
+        return WithFeatures(dataset, task.model.upstream) if may_compute_in_loader(task.model) else dataset
+
+    def report(self) -> None:
+        """Stage 4."""
+        from problems.engine.report import write_report
+
+        print(write_report(self.root, self.root / "report").table)
+        log.info("report: %s", self.root / "report" / "report.html")
+
+
+def _mark_of(folder: Path) -> Fingerprint | None:
+    try:
+        return read_json(folder / MARK)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def numbers(metrics: dict[str, float]) -> str:
+    """Metrics as a line of text, counts as counts."""
+    return "  ".join(f"{k} {int(v) if v == int(v) else format(v, '.4g')}" for k, v in metrics.items() if v == v)

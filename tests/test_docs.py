@@ -1,0 +1,189 @@
+"""What README and docs show works: the code runs as files, the command lines are understood, the links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from problems.asr import ASR
+from problems.engine.cli import VERBS, execute
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+
+
+def code(page: str) -> dict[str, str]:
+    """The code blocks of a page by the name of the file that the text before each gives."""
+    blocks = re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", TEXTS[page], re.S)
+    return dict(blocks)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every indented command line, with its page; a line that ends in a backslash goes on."""
+    found = []
+    for page, text in TEXTS.items():
+        for line in re.findall(r"^    (\S.*)$", re.sub(r"\\\n +", "", text), re.M):
+            line = line.removeprefix(".venv/bin/")
+            if line.startswith("python "):
+                found.append((page, line))
+    return found
+
+
+def options(tiny: list[str]) -> list[str]:
+    return [o for o in tiny if not o.startswith(("--prepare_data", "--build_downstream", "--target_dir"))]
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def write_pairs(tones: Path, folder: Path) -> None:
+    """The utterances of the tones as pairs of a wav and a txt."""
+    import csv
+
+    folder.mkdir()
+    for name in ("train", "valid", "test"):
+        with open(tones / f"{name}.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                (folder / f"{row['id']}.wav").write_bytes(Path(row["wav_path"]).read_bytes())
+                (folder / f"{row['id']}.txt").write_text(row["transcription"] + "\n")
+
+
+def test_the_pages_hold_what_is_tested_here():
+    assert list(code("docs/extend.md")) == ["my_asr.py", "folder_asr.py"]
+    assert list(code("docs/data.md")) == ["my_parts.py"]
+    assert len(commands()) > 18
+    assert len(TEXTS["README.md"].splitlines()) < 150
+
+
+def test_each_example_of_extending_is_under_30_lines():
+    for name, text in code("docs/extend.md").items():
+        assert len(text.splitlines()) < 30, name
+
+
+def test_the_example_with_a_model_of_ones_own_trains_and_predicts(tiny, tones, tmp_path):
+    (tmp_path / "my_asr.py").write_text(code("docs/extend.md")["my_asr.py"])
+    data = [f"--prepare_data.{name}={tones / name}.csv" for name in ("train", "valid", "test")]
+    done = run(tmp_path, "my_asr.py", "run", *options(tiny), "--prepare_data.corpus=csv", *data)
+    assert done.returncode == 0, done.stderr
+    assert "wer" in done.stdout and (tmp_path / "result/myasr/default/report/report.html").exists()
+    wav = tones / "test" / "u000.wav"
+    done = run(tmp_path, "my_asr.py", "predict", "--ckpt", "result/myasr/default", str(wav))
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"{wav}\t")
+    load = f"import problems, my_asr; problems.load('result/myasr/default', problem=my_asr.MyASR).predict({str(wav)!r})"
+    assert run(tmp_path, "-c", load).returncode == 0
+    other = run(tmp_path, "-m", "problems.asr", "predict", "--ckpt", "result/myasr/default", str(wav))
+    assert other.returncode == 1 and "MyASR" in other.stderr and "my_asr.py" in other.stderr
+
+
+def test_the_example_with_data_of_ones_own_trains_and_predicts(tiny, tones, tmp_path):
+    (tmp_path / "folder_asr.py").write_text(code("docs/extend.md")["folder_asr.py"])
+    write_pairs(tones, tmp_path / "my recordings")
+    small = [o for o in tiny if o.startswith("--build_downstream")]
+    command = ["folder_asr.py", "run", *options(tiny), *small, "--prepare_data.folder", "my recordings"]
+    done = run(tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    target = tmp_path / "result/folderasr/default"
+    assert [len((target / f"data/{name}.csv").read_text().splitlines()) - 1 for name in ("train", "valid", "test")] == [
+        28,
+        3,
+        3,
+    ]
+    assert "done and fresh" in run(tmp_path, *command).stderr
+    wav = next((tmp_path / "my recordings").glob("*.wav"))
+    done = run(tmp_path, "folder_asr.py", "predict", "--ckpt", str(target), str(wav))
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"{wav}\t")
+    without = run(tmp_path, "folder_asr.py", "run")
+    assert without.returncode == 2 and "prepare_data.folder: must be given" in without.stderr
+    (tmp_path / "my recordings" / "late.wav").write_bytes(b"")
+    (tmp_path / "my recordings" / "late.txt").write_text("ba")
+    again = run(tmp_path, *command, "--start=0", "--stop=0")
+    assert again.returncode != 0 and "late.wav" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_the_example_of_a_corpus_runs_and_sees_new_files(tiny, tones, tmp_path):
+    (tmp_path / "my_parts.py").write_text(code("docs/data.md")["my_parts.py"])
+    write_pairs(tones, tmp_path / "pairs")
+    corpus = ["--prepare_data.corpus=my_parts:Pairs", "--prepare_data.folder=pairs", "--stop=0"]
+    command = ["-m", "problems.asr", "run", *options(tiny), *corpus]
+    done = run(tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    assert "done and fresh" in run(tmp_path, *command).stderr
+    soundfile.write(tmp_path / "pairs" / "new.wav", [0.0] * 16000, 16000)
+    (tmp_path / "pairs" / "new.txt").write_text("ba")
+    assert "stage 0" in run(tmp_path, *command).stderr
+    wrong = run(tmp_path, *command, "--prepare_data.test_fraction=0.9")
+    assert wrong.returncode == 2 and "at most 0.5" in wrong.stderr
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])
+def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, monkeypatch, capsys):
+    for name, text in {**code("docs/extend.md"), **code("docs/data.md")}.items():
+        (tmp_path / name).write_text(text)
+    parts = code("docs/extend.md")["my_asr.py"].partition("class MyASR")[0] + code("docs/data.md")["my_parts.py"]
+    (tmp_path / "my_parts.py").write_text(
+        "from __future__ import annotations\n"
+        + parts.replace("from __future__ import annotations\n", "")
+        + "\n\nclass MyUpstream(torch.nn.Module):\n    pass\n\n\nMyCorpus = Pairs\n\n"
+        + "@dataclasses.dataclass\nclass MyCorpus(Pairs):\n    folder: str = option('x', 'a folder')\n"
+    )
+    (tmp_path / "my.yaml").write_text("train: {total_steps: 5}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = shlex.split(line, comments=True)
+    problem = ASR()
+    if words[1] == "-m":
+        assert words[2] == "problems.asr"
+    else:
+        found = runpy.run_path(words[1])
+        problem = found["MyASR" if words[1] == "my_asr.py" else "FolderASR"]()
+    verb, *rest = words[3:] if words[1] == "-m" else words[2:]
+    assert verb in (*VERBS, "--help")
+    if verb == "predict":
+        assert rest[0] == "--ckpt" and len(rest) > 2
+    else:
+        assert execute(problem, [verb] if verb == "--help" else ["config", *rest]) == 0
+
+
+def test_links_lead_to_files_and_headings_that_exist():
+    for page, text in TEXTS.items():
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            if target.startswith("http"):
+                continue
+            name, _, heading = target.partition("#")
+            path = (ROOT / page).parent / name if name else ROOT / page
+            assert path.exists(), f"{page}: {target}"
+            headings = [
+                re.sub(r"[^\w -]", "", h).lower().replace(" ", "-")
+                for h in re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+            ]
+            assert not heading or heading in headings, f"{page}: {target}"
+
+
+def test_the_table_of_methods_is_that_of_the_code():
+    import inspect
+
+    text = TEXTS["docs/extend.md"]
+    rows = dict(re.findall(r"^\| `(\w+)`[^|]*\| ([^|]*)\|", text, re.M))
+    for name, arguments in rows.items():
+        assert hasattr(ASR, name), name
+        if not arguments.strip().startswith("`"):
+            continue
+        parameters = list(inspect.signature(getattr(ASR, name)).parameters.values())[1:]
+        named = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters if p.name != name]
+        assert arguments.strip().strip("`").split(", ") == named, name
+    shown = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*)\|", text, re.M))))
+    public = {n for n, _ in inspect.getmembers(ASR, inspect.isfunction) if not n.startswith("_")}
+    assert public - shown == {"main", "run", "load_model_and_task", "corpus", "get_class_from_name"}

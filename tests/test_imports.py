@@ -1,0 +1,105 @@
+"""Imports point one way, and importing does nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import problems
+from tests.conftest import ROOT
+
+ALLOWED = {
+    "nn": {"nn"},
+    "dataset": {"dataset"},
+    "tasks": {"tasks", "nn"},
+    "configs": {"configs"},
+    "problems": {"problems", "tasks", "nn", "dataset", "configs"},
+}
+FILES = [path for name in ALLOWED for path in sorted((ROOT / name).rglob("*.py"))]
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, inside functions too, and every ``"module:Class"`` that it names."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            module, colon, name = node.value.partition(":")
+            if colon and module.partition(".")[0] in ALLOWED and name.isidentifier():
+                yield node.lineno, f"{module}.{name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    package = path.relative_to(ROOT).parts[0]
+    for line, name in imported(path):
+        top = name.partition(".")[0]
+        if top in ALLOWED:
+            assert top in ALLOWED[package], f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "problems/engine").rglob("*.py")), ids=lambda p: p.name)
+def test_the_engine_knows_no_problem(path):
+    modules = {target.partition(":")[0] for target in problems.NAMES.values()}
+    for line, name in imported(path):
+        assert not any(f"{name}.".startswith(f"{m}.") for m in modules), f"{path}:{line} imports {name}"
+        # the base class is looked up where a checkpoint's class is found by its name, inside a function
+        if name.startswith("problems.base"):
+            assert path.name == "predict.py", f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module", ["problems", "problems.asr", "problems.base", "problems.engine.cli", "problems.engine.config", "tasks",
+               "nn", "nn.upstream", "nn.downstream", "dataset", "dataset.corpora", "dataset.encoders", "configs"]
+)  # fmt: skip
+def test_importing_loads_nothing_heavy_and_touches_nothing(module):
+    code = f"""
+import logging, os, random, signal, socket, sys, warnings
+def refuse(*_, **__): raise AssertionError("network")
+socket.socket.connect = refuse; socket.getaddrinfo = refuse
+def state():
+    return (random.getstate(), dict(os.environ), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM),
+            list(logging.getLogger().handlers), logging.getLogger().level, list(warnings.filters), list(sys.path),
+            os.getcwd())
+before = state()
+import {module}
+assert state() == before
+heavy = {{"torch", "torchaudio", "numpy", "pandas", "soundfile", "omegaconf", "matplotlib"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_everything_touches_no_seed_thread_or_backend():
+    names = [
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for p in FILES
+        if p.name != "__main__.py"
+    ]
+    code = f"""
+import importlib, random, socket
+import numpy, torch, torchaudio, sklearn.metrics, matplotlib
+def refuse(*_, **__): raise AssertionError("network")
+socket.socket.connect = refuse; socket.getaddrinfo = refuse
+def state():
+    return (random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist(),
+            torch.get_num_threads(), torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision(),
+            matplotlib.get_backend(auto_select=False))
+before = state()
+for name in {names!r}:
+    importlib.import_module(name)
+assert state() == before
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
