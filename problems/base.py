@@ -52,6 +52,12 @@ class Problem:
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
+        taken = Problem._store.get(cls.__name__)
+        if taken is not None and taken.__module__.startswith("problems.") and taken.__module__ != cls.__module__:
+            raise TypeError(
+                f"{cls.__name__} is the name of {taken.__module__}.{cls.__name__}: call your class something else,"
+                " since checkpoints know their problem by its name"
+            )
         Problem._store[cls.__name__] = cls
 
     @staticmethod

@@ -34,6 +34,9 @@ class Task(nn.Module):
     A subclass writes ``forward``, ``reduction`` and ``predict``.
     """
 
+    takes_features = False
+    """Whether ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model where a batch has them."""
+
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model

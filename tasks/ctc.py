@@ -47,6 +47,8 @@ class CTCTask(Task):
         log_predictions: how many references and hypotheses ``reduction`` writes to the log.
     """
 
+    takes_features = True
+
     def __init__(self, model: nn.Module, encoder: TextEncoder, log_predictions: int = 0):
         super().__init__(model)
         if log_predictions < 0:

@@ -1,4 +1,4 @@
-"""What README and docs show works: the code runs as files, the command lines are understood, the links lead somewhere."""
+"""What README and docs show works: code runs as files, command lines are understood, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from dataset.metadata import read_csv
 from problems.asr import ASR
 from problems.engine.cli import VERBS, execute
 from tests.conftest import ROOT
@@ -88,7 +89,7 @@ def test_the_example_with_a_model_of_ones_own_trains_and_predicts(tiny, tones, t
     assert other.returncode == 1 and "MyASR" in other.stderr and "my_asr.py" in other.stderr
 
 
-def test_the_example_with_data_of_ones_own_trains_and_predicts(tiny, tones, tmp_path):
+def test_the_example_with_data_of_ones_own_trains_and_predicts(tiny, tones, tmp_path, monkeypatch, capfd):
     (tmp_path / "folder_asr.py").write_text(code("docs/extend.md")["folder_asr.py"])
     write_pairs(tones, tmp_path / "my recordings")
     small = [o for o in tiny if o.startswith("--build_downstream")]
@@ -96,36 +97,40 @@ def test_the_example_with_data_of_ones_own_trains_and_predicts(tiny, tones, tmp_
     done = run(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     target = tmp_path / "result/folderasr/default"
-    assert [len((target / f"data/{name}.csv").read_text().splitlines()) - 1 for name in ("train", "valid", "test")] == [
-        28,
-        3,
-        3,
-    ]
-    assert "done and fresh" in run(tmp_path, *command).stderr
+    sizes = [len(read_csv(target / f"data/{name}.csv", ("id",))) for name in ("train", "valid", "test")]
+    assert sizes == [28, 3, 3]
     wav = next((tmp_path / "my recordings").glob("*.wav"))
     done = run(tmp_path, "folder_asr.py", "predict", "--ckpt", str(target), str(wav))
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"{wav}\t")
-    without = run(tmp_path, "folder_asr.py", "run")
-    assert without.returncode == 2 and "prepare_data.folder: must be given" in without.stderr
+    monkeypatch.chdir(tmp_path)  # the rest in this process, which has torch already
+    problem = runpy.run_path("folder_asr.py")["FolderASR"]()
+    capfd.readouterr()
+    assert execute(problem, ["config"]) == 2 and "prepare_data.folder: must be given" in capfd.readouterr().err
     (tmp_path / "my recordings" / "late.wav").write_bytes(b"")
     (tmp_path / "my recordings" / "late.txt").write_text("ba")
-    again = run(tmp_path, *command, "--start=0", "--stop=0")
-    assert again.returncode != 0 and "late.wav" in again.stderr and "Traceback" not in again.stderr
+    assert execute(problem, [*command[1:], "--start=0", "--stop=0"]) == 1
+    said = capfd.readouterr().err
+    assert "late.wav" in said and "Traceback" not in said
 
 
-def test_the_example_of_a_corpus_runs_and_sees_new_files(tiny, tones, tmp_path):
-    (tmp_path / "my_parts.py").write_text(code("docs/data.md")["my_parts.py"])
+def test_the_example_of_a_corpus_runs_and_sees_new_files(tiny, tones, tmp_path, monkeypatch, capfd):
+    (tmp_path / "my_pairs.py").write_text(code("docs/data.md")["my_parts.py"])
     write_pairs(tones, tmp_path / "pairs")
-    corpus = ["--prepare_data.corpus=my_parts:Pairs", "--prepare_data.folder=pairs", "--stop=0"]
-    command = ["-m", "problems.asr", "run", *options(tiny), *corpus]
-    done = run(tmp_path, *command)
-    assert done.returncode == 0, done.stderr
-    assert "done and fresh" in run(tmp_path, *command).stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    corpus = ["--prepare_data.corpus=my_pairs:Pairs", "--prepare_data.folder=pairs", "--stop=0"]
+
+    def said(*more: str, code: int = 0) -> str:
+        capfd.readouterr()
+        assert execute(ASR(), ["run", *options(tiny), *corpus, *more]) == code
+        return capfd.readouterr().err
+
+    assert "stage 0" in said()
+    assert "done and fresh" in said()
     soundfile.write(tmp_path / "pairs" / "new.wav", [0.0] * 16000, 16000)
     (tmp_path / "pairs" / "new.txt").write_text("ba")
-    assert "stage 0" in run(tmp_path, *command).stderr
-    wrong = run(tmp_path, *command, "--prepare_data.test_fraction=0.9")
-    assert wrong.returncode == 2 and "at most 0.5" in wrong.stderr
+    assert "stage 0" in said()
+    assert "at most 0.5" in said("--prepare_data.test_fraction=0.9", code=2)
 
 
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])

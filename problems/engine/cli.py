@@ -22,6 +22,7 @@ from problems.engine.roots import OURS
 
 VERBS = ("run", "status", "config", "predict")
 HELP = ("-h", "--help")
+BOOLEANS = ("true", "false", "yes", "no", "on", "off")  # the words that may follow a flag
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,10 @@ def parse(args: Sequence[str], flags: Sequence[str]) -> tuple[list[str], list[tu
         if not key or not (word.startswith("--") or equals):
             raise ConfigError(f"{word!r} is not understood: expected --key value, --key=value or key=value")
         if not equals:
-            if rest and not rest[0].startswith("--"):
-                value = rest.pop(0)
-            elif key in flags:
+            if key in flags and not (rest and rest[0].lower() in BOOLEANS):
                 value = "true"
+            elif rest and not rest[0].startswith("--"):
+                value = rest.pop(0)
             else:
                 raise ConfigError(f"--{key} needs a value")
         if key == "config":
@@ -102,7 +103,13 @@ class _File(logging.FileHandler):
     """``run.log``."""
 
 
-def _start_logging(folder: Path) -> None:
+def _start_logging(folder: Path, follows: bool = False) -> None:
+    """Messages on the console and in ``folder/run.log``; a process that ``follows`` another only warns."""
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING if follows else logging.INFO)
+    root.addHandler(_Console())
+    if follows:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = _File(folder / "run.log", encoding="utf-8")
@@ -112,9 +119,6 @@ def _start_logging(folder: Path) -> None:
             " give another folder: --target_dir DIR"
         ) from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    root.addHandler(_Console())
     root.addHandler(file)
 
 
@@ -211,20 +215,38 @@ def _help(problem: Any, args: list[str]) -> None:
 
 
 def _run(problem: Any, args: Sequence[str]) -> int:
-    from problems.engine.pipeline import Pipeline
-    from problems.engine.signals import raise_on_sigterm
-
     # Waiting threads that spin starve whoever has the core: with a second process on the machine (a loader's worker
     # is one) an LSTM step took 60 times as long. Read by OpenMP when torch is first loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from problems.engine.pipeline import Pipeline
+    from problems.engine.signals import raise_on_sigterm
+
     configs, overrides = parse(args, _flags(problem))
+    processes = [value for key, value in overrides if key == "nproc"]
+    overrides = [pair for pair in overrides if pair[0] != "nproc"]
     config = resolved(problem, configs, overrides)
+    if processes:
+        from problems.engine.launch import launch
+
+        return launch(problem, processes[-1], _without(args, "nproc"))
     pipeline = Pipeline(problem, config)
-    _start_logging(pipeline.root)
+    _start_logging(pipeline.root, follows=os.environ.get("RANK", "0") != "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
     raise_on_sigterm()
     pipeline.run()
     return 0
+
+
+def _without(args: Sequence[str], key: str) -> list[str]:
+    """A command line without one option and its value."""
+    rest, kept = list(args), []
+    while rest:
+        word = rest.pop(0)
+        if word == f"--{key}":
+            rest.pop(0)
+        elif word.removeprefix("--").partition("=")[0] != key:
+            kept.append(word)
+    return kept
 
 
 def _status(problem: Any, args: Sequence[str]) -> int:

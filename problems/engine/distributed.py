@@ -12,8 +12,10 @@ import dataclasses
 import datetime
 import logging
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ T = TypeVar("T")
 
 FAILURE = "soundstage/failure"
 LOOK_EVERY = 0.5  # seconds between two looks for another process's failure
+PATIENCE = 3.0  # seconds in a collective, once asked to end, before its other side is taken to be gone
 BUCKET = 1 << 25  # numbers that are summed over the processes at once
 
 
@@ -40,6 +43,7 @@ class World:
 
 
 _world = World()
+_waiting_since: float | None = None  # when this process went into the collective that it is in
 
 
 def world() -> World:
@@ -68,14 +72,17 @@ def together(wanted: World, device: str) -> Iterator[World]:
 
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", "29500")
-    cuda = device.startswith("cuda")
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if cuda else "gloo",
-        rank=wanted.rank,
-        world_size=wanted.size,
-        timeout=datetime.timedelta(hours=2),  # a failure is seen by the watch, not by waiting
-    )
-    store = dist.distributed_c10d._get_default_store()
+    with _sigterm_at_once():
+        store, *_ = next(dist.rendezvous("env://", wanted.rank, wanted.size))
+        # torchrun's agent keeps one store over restarts: what the last attempt wrote there must not be read
+        store = dist.PrefixStore(f"soundstage/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo",
+            store=store,
+            rank=wanted.rank,
+            world_size=wanted.size,
+            timeout=datetime.timedelta(hours=2),  # a failure is seen by the watch, not by waiting
+        )
     _world = wanted
     watch = _Watch(store, wanted)
     try:
@@ -91,16 +98,34 @@ def together(wanted: World, device: str) -> Iterator[World]:
             dist.destroy_process_group()
 
 
+@contextlib.contextmanager
+def _sigterm_at_once() -> Iterator[None]:
+    """Let SIGTERM end the process while it waits for others to come: no Python handler would run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class _Watch(threading.Thread):
-    """Looks for the failure of another process while this one may be waiting inside a collective for ever."""
+    """Looks for the end of another process while this one may be waiting inside a collective for ever.
+
+    A process that fails says so in the store. One that is killed cannot: torchrun's agent then sends SIGTERM, which no
+    Python handler sees while the main thread waits; the byte that the signal leaves in a pipe is seen here.
+    """
 
     def __init__(self, store: Any, world: World):
         super().__init__(daemon=True, name="failure-watch")
-        self.store, self.world, self.done = (
-            store.clone() if hasattr(store, "clone") else store,
-            world,
-            threading.Event(),
-        )
+        self.store, self.world, self.done = store.clone(), world, threading.Event()
+        self.signals, write_end = os.pipe()
+        for end in (self.signals, write_end):
+            os.set_blocking(end, False)
+        self.before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        self.asked_to_end = False
         self.start()
 
     def tell(self, error: BaseException) -> None:
@@ -112,11 +137,15 @@ class _Watch(threading.Thread):
 
     def stop(self) -> None:
         """End the looking."""
+        signal.set_wakeup_fd(self.before)
         self.done.set()
         self.join(timeout=5)
 
     def run(self) -> None:
         while not self.done.wait(LOOK_EVERY):
+            if self._is_left_alone():
+                print(f"error: process {self.world.rank} ends: it waits for one that is gone", file=sys.stderr)
+                os._exit(128 + signal.SIGTERM)
             try:
                 if not self.store.check([FAILURE]):
                     continue
@@ -127,6 +156,23 @@ class _Watch(threading.Thread):
                 print(f"error: process {self.world.rank} ends with process {rank}: {said}", file=sys.stderr, flush=True)
                 logging.shutdown()
                 os._exit(int(code))
+
+    def _is_left_alone(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            self.asked_to_end |= signal.SIGTERM in os.read(self.signals, 64)
+        since = _waiting_since
+        return self.asked_to_end and since is not None and time.monotonic() - since > PATIENCE
+
+
+@contextlib.contextmanager
+def _collective() -> Iterator[None]:
+    """Note that the main thread waits for other processes."""
+    global _waiting_since
+    _waiting_since = time.monotonic()
+    try:
+        yield
+    finally:
+        _waiting_since = None
 
 
 def barrier() -> None:
@@ -143,7 +189,8 @@ def total(values: Sequence[float]) -> list[float]:
     import torch.distributed as dist
 
     tensor = torch.tensor(list(values), dtype=torch.float64)
-    dist.all_reduce(tensor)
+    with _collective():
+        dist.all_reduce(tensor)
     return tensor.tolist()
 
 
@@ -154,7 +201,8 @@ def gather(value: T) -> list[T]:
     import torch.distributed as dist
 
     found: list[Any] = [None] * _world.size
-    dist.all_gather_object(found, value)
+    with _collective():
+        dist.all_gather_object(found, value)
     return found
 
 
@@ -171,7 +219,8 @@ def on_main(work: Callable[[], T]) -> T:
     result: list[Any] = [None]
     if _world.main:
         result = [work()]  # an error here reaches the others through the watch
-    dist.broadcast_object_list(result, src=0)
+    with _collective():
+        dist.broadcast_object_list(result, src=0)
     return result[0]
 
 
@@ -203,7 +252,8 @@ def sum_gradients(parameters: Sequence[Any]) -> None:
             p.grad = torch.zeros_like(p)
     for bucket in _buckets(used):
         flat = torch.cat([p.grad.reshape(-1) for p in bucket])
-        dist.all_reduce(flat)
+        with _collective():
+            dist.all_reduce(flat)
         for p, part in zip(bucket, flat.split([p.numel() for p in bucket])):
             p.grad.copy_(part.view_as(p))
 

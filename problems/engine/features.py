@@ -39,15 +39,15 @@ class WithFeatures(torch.utils.data.Dataset):
         return item
 
 
-def may_compute_in_loader(model: Any) -> bool:
-    """Whether the loader can do the upstream's work: it has no weights, and the model takes ``hidden_states``."""
+def may_compute_in_loader(task: Any) -> bool:
+    """Whether the loader can do the upstream's work: it has no weights, and task and model take ``hidden_states``."""
+    model = task.model
     upstream = getattr(model, "upstream", None)
     if upstream is None or any(True for _ in upstream.parameters()) or getattr(model, "upstream_trainable", False):
         return False
-    if "hidden_states" not in inspect.signature(model.forward).parameters:
-        log.info(
-            "%s.forward takes no hidden_states: features are computed with the model, not by the loader",
-            type(model).__name__,
-        )
-        return False
+    takes = "hidden_states" in inspect.signature(model.forward).parameters
+    for part, accepts in ((task, task.takes_features), (model, takes)):
+        if not accepts:
+            log.info("%s takes no hidden_states: features are computed with the model, not ahead", type(part).__name__)
+            return False
     return True

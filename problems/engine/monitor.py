@@ -154,6 +154,6 @@ class Silent:
     def close(self) -> None: ...
 
 
-def open_monitor(train_dir: Path, step: int, total_steps: int, writes: bool = True) -> Monitor | Silent:
+def open_monitor(train_dir: Path, step: int, total_steps: int, primary: str, writes: bool) -> Monitor | Silent:
     """The monitor of the process that ``writes``, or one that keeps silent."""
-    return Monitor(train_dir, step, total_steps) if writes else Silent()
+    return Monitor(train_dir, step, total_steps, primary) if writes else Silent()

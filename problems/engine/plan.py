@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from problems.engine import randomness
 from problems.engine.stages import STAGES, Stage
 
 BYTES = 4 * 3  # a weight and Adam's two moments, in float32
@@ -73,6 +72,7 @@ def _is_overridden(problem: Any, method: str) -> bool:
 
 def _parameters(pipeline: Any) -> tuple[int, int, str]:
     """Parameters trained and frozen, from the model itself: what it refuses is known before any work begins."""
+    from problems.engine import randomness
     from problems.engine.training import count_parameters
 
     known = not pipeline.stale(STAGES[0]) and not pipeline.stale(STAGES[1])

@@ -166,7 +166,9 @@ class TrainLoop:
             Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
         """
         progress = self.progress
-        self.monitor = open_monitor(self.train_dir, progress.step, self.train["total_steps"], self.world.main)
+        self.monitor = open_monitor(
+            self.train_dir, progress.step, self.train["total_steps"], self.train["valid_metric"], self.world.main
+        )
         distributed.same_everywhere([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:

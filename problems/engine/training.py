@@ -72,12 +72,12 @@ class Training:
         if self.world.rank:  # the same weights everywhere, and other dropout
             randomness.seed_all(randomness.derive(self.config["seed"], self.world.rank))
         trained, frozen = count_parameters(self.task)
-        log.info("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
+        log.debug("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
 
     @functools.cached_property
     def in_loader(self) -> bool:
         """Whether the loader computes the upstream's features."""
-        return features.may_compute_in_loader(self.model)
+        return features.may_compute_in_loader(self.task)
 
     def with_features(self, dataset: Any) -> Any:
         """``dataset`` with features in place of waveforms where the loader can compute them."""

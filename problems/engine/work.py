@@ -11,6 +11,7 @@ from typing import Any
 from problems.engine import checkpoint, distributed
 from problems.engine.environment import cores
 from problems.engine.files import read_json, restore_replaced, write_json
+from problems.engine.monitor import shown
 from problems.engine.predict import find
 from problems.engine.stages import Fingerprint, hash_files, sha256
 
@@ -142,7 +143,7 @@ class Work:
                 self.config["evaluate"], "test", task, self._features(task, dataset), sampler, collate_fn,
                 self.config["eval_batch"], str(result_dir), self.device, self.workers,
             )  # fmt: skip
-            log.info("%s on %s: %s", folder.name, Path(csv).stem, numbers(metrics))
+            log.info("%s on %s: %s", folder.name, Path(csv).stem, shown(metrics))
 
     def _open_results(self, wanted: Fingerprint) -> Iterator[tuple[Path, str, Path]]:
         """The results that are missing; what is left of one under another fingerprint goes."""
@@ -160,7 +161,7 @@ class Work:
     def _features(self, task: Any, dataset: Any) -> Any:
         from problems.engine.features import WithFeatures, may_compute_in_loader
 
-        return WithFeatures(dataset, task.model.upstream) if may_compute_in_loader(task.model) else dataset
+        return WithFeatures(dataset, task.model.upstream) if may_compute_in_loader(task) else dataset
 
     def report(self) -> None:
         """Stage 4."""
@@ -175,8 +176,3 @@ def _mark_of(folder: Path) -> Fingerprint | None:
         return read_json(folder / MARK)
     except (FileNotFoundError, ValueError):
         return None
-
-
-def numbers(metrics: dict[str, float]) -> str:
-    """Metrics as a line of text, counts as counts."""
-    return "  ".join(f"{k} {int(v) if v == int(v) else format(v, '.4g')}" for k, v in metrics.items() if v == v)

@@ -35,6 +35,13 @@ def test_parse():
     assert overrides == [("x.y", "1"), ("z", "2=3"), ("fresh", "true"), ("n", "-5")]
 
 
+def test_a_flag_takes_no_word_but_a_boolean():
+    words = ["--fresh", "train.seed=1", "--fresh", "false", "--fresh"]
+    assert parse(words, ["fresh"])[1] == [("fresh", "true"), ("train.seed", "1"), ("fresh", "false"), ("fresh", "true")]
+    with pytest.raises(ConfigError, match="'perhaps' is not understood"):
+        parse(["--fresh", "perhaps"], ["fresh"])
+
+
 @pytest.mark.parametrize("words", [["--x"], ["--x", "--y", "1"], ["stray"], ["-x"], ["--"], ["--=3"], ["--config"]])
 def test_words_that_are_not_understood(words):
     with pytest.raises(ConfigError, match="needs a value|not understood"):

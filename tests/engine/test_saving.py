@@ -1,4 +1,4 @@
-"""What a checkpoint holds: everything that is needed, nothing that could run code, and nothing that changes on the way."""
+"""What a checkpoint holds: all that is needed, nothing that could run code, nothing that changes on the way."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_whatever_reads_the_aud
     assert weights(run("other", "--stop=2", "--train.seed=1")) != one
 
 
-def test_the_audio_of_the_history_does_not_change_what_is_learnt(run):
+def test_how_often_it_looks_does_not_change_what_is_learnt(run):
     """Validation, logging and saving leave every random number where it was."""
     one = weights(run("one", "--stop=2"))
     assert weights(run("often", "--stop=2", "--train.eval_step=1", "--train.save_step=3", "--train.log_step=1")) == one
@@ -88,9 +88,7 @@ def test_every_encoder_runs_through_all_stages(run, encoder, symbols):
     head = load_file(target / "train" / "step_00000008" / "model" / "weights.safetensors")
     assert len(symbols) + 2 in {tensor.shape[0] for tensor in head.values()}
     assert 0 <= result(target)["wer"]
-    assert {row["reference"] for row in predictions(target)} <= {
-        " ".join(row["reference"].split()) for row in predictions(target)
-    }
+    assert len(predictions(target)) == 7
 
 
 def test_a_transcript_is_text_whatever_it_spells(run, tones, tmp_path):

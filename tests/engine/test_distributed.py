@@ -1,0 +1,194 @@
+"""Two processes do what one does: the same losses, the same metrics, and they end together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from problems.engine.checkpoint import steps_in
+from problems.engine.monitor import TIMES, read_history
+from tests.conftest import ROOT
+
+PLAIN = [  # nothing random, so that a process more changes nothing but the order of sums
+    "--build_downstream.conf.dropout=0", "--build_model.specaug=null", "--train.total_steps=50", "--train.log_step=1",
+    "--train.eval_step=25", "--train.save_step=25", "--build_batch_sampler.train.batch_size=3",
+    "--build_batch_sampler.valid.batch_size=2", "--build_batch_sampler.test.batch_size=1",
+]  # fmt: skip
+
+
+def launch(folder, options, *more, program=("-m", "problems.asr"), processes=0, restarts=0, **env):
+    """Start a run: by torchrun where ``processes`` are given."""
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={processes}",
+        f"--max_restarts={restarts}",
+    ]
+    command = [
+        sys.executable,
+        *(torchrun if processes else []),
+        *program,
+        "run",
+        *options,
+        f"--target_dir={folder}",
+        *more,
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | env
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process, code=0, seconds=120):
+    out = process.communicate(timeout=seconds)[0]
+    assert process.returncode == code, out[-4000:]
+    return out
+
+
+def options_of(tiny, *more):
+    return [o for o in tiny if not o.startswith("--target_dir")] + [*PLAIN, *more]
+
+
+def rows(folder, split):
+    return [
+        {k: v for k, v in r.items() if k not in TIMES} for r in read_history(folder / "train") if r["split"] == split
+    ]
+
+
+def result(folder):
+    (path,) = (folder / "evaluate").glob("*/*/result.json")
+    return json.loads(path.read_text())["metrics"], (path.parent / "predictions.csv").read_text()
+
+
+@pytest.mark.parametrize("how", ["torchrun", "nproc"])
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tiny, tmp_path, how):
+    """22 utterances in batches of 3: 8 batches, the last of 1. Two processes, or one that accumulates two batches."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    options = options_of(tiny)
+    finish(launch(one, options, "--train.gradient_accumulate=2"))
+    if how == "torchrun":
+        finish(launch(two, options, processes=2))
+    else:
+        finish(launch(two, options, "--nproc=2"))
+    losses = [[r["loss"] for r in rows(folder, "train")] for folder in (one, two)]
+    assert len(losses[0]) == 50
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert result(two)[0] == pytest.approx(result(one)[0], rel=1e-5)
+
+
+def test_evaluation_in_shares_is_that_of_one_process_to_the_last_bit(tiny, tmp_path):
+    folder = tmp_path / "run"
+    finish(launch(folder, options_of(tiny)))
+    alone = result(folder)
+    os.rename(folder / "evaluate", folder / "alone")
+    finish(launch(folder, options_of(tiny), "start=3", processes=2))
+    assert result(folder) == alone
+
+
+def test_a_killed_worker_restarts_and_ends_as_if_nothing_had_been(tiny, tmp_path):
+    options = options_of(tiny, "--build_downstream.conf.dropout=0.2", "--train.save_step=5", "--stop=2")
+    finish(launch(tmp_path / "whole", options, processes=2))
+    cut = tmp_path / "cut"
+    process = launch(cut, options, processes=2, restarts=1)
+    while len(steps_in(cut / "train")) < 2:
+        assert process.poll() is None
+        time.sleep(0.005)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    out = finish(process)
+    assert "training goes on from step" in out
+    for name in ("model/weights.safetensors",):
+        pair = [(steps_in(f / "train")[-1] / name).read_bytes() for f in (tmp_path / "whole", cut)]
+        assert pair[0] == pair[1]
+    assert rows(tmp_path / "whole", "train") == rows(cut, "train")
+
+
+FAILING = '''
+import os
+from problems.asr import ASR
+
+class FailingASR(ASR):
+    """Fails on one process, at one place."""
+
+    def fail(self, where):
+        if os.environ["WHERE"] == where and os.environ.get("RANK", "0") == os.environ["ON"]:
+            raise RuntimeError(f"broken on purpose in {where}")
+
+    def prepare_data(self, prepare_data, target_dir, cache_dir, get_path_only=False):
+        if not get_path_only:
+            self.fail("stage 0")
+        return super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
+
+    def build_task(self, build_task, model, encoder):
+        task, problem = super().build_task(build_task, model, encoder), self
+        forward, seen = task.forward, []
+
+        def failing(mode, **batch):
+            seen.append(mode)
+            if seen.count(mode) == 2:
+                problem.fail(mode)
+            return forward(mode, **batch)
+
+        task.forward = failing
+        return task
+
+if __name__ == "__main__":
+    FailingASR().main()
+'''
+
+
+@pytest.mark.parametrize(
+    ("where", "on"), [("stage 0", "0"), ("train", "1"), ("valid", "1"), ("test", "1"), ("test", "0")]
+)
+def test_an_error_on_one_process_ends_all_within_seconds_with_that_error(tiny, tmp_path, where, on):
+    file = tmp_path / "failing_asr.py"
+    file.write_text(FAILING)
+    process = launch(
+        tmp_path / "run", options_of(tiny), "--train.total_steps=8", "--train.eval_step=4",
+        program=(str(file),), processes=2, WHERE=where, ON=on,
+    )  # fmt: skip
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert f"broken on purpose in {where}" in out, out[-4000:]
+
+
+def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny, tmp_path):
+    folder = tmp_path / "run"
+    options = options_of(tiny, "--train.total_steps=30", "--train.save_step=5", "--stop=2")
+    process = launch(folder, options, processes=2)
+    while len(steps_in(folder / "train")) < 1:
+        time.sleep(0.005)
+    process.terminate()  # the agent hands it on: both processes stop at the same step
+    assert "the training is saved at step" in process.communicate(timeout=60)[0]
+    out = finish(launch(folder, options))
+    assert "saved by 2 processes and goes on with 1" in out
+    last = torch.load(steps_in(folder / "train")[-1] / "training.pt", weights_only=True)["progress"]
+    assert last["step"] == 30
+
+
+def test_sharing_an_epoch_sees_each_utterance_once():
+    from dataset.samplers import FixedBatchSampler
+    from problems.engine.stream import train_stream
+
+    for count, batch, size in ((22, 3, 2), (7, 2, 3), (5, 2, 4), (9, 3, 3)):
+        seen, lengths = [], []
+        for rank in range(size):
+            stream = train_stream(
+                list(range(count)), FixedBatchSampler(count, batch, True), list, 0, rank=rank, size=size
+            )
+            rounds = []
+            for place, items in stream:
+                rounds.append(place.real)
+                seen += items if place.real else []
+                if place.last:
+                    break
+            lengths.append(len(rounds))
+        assert sorted(seen) == list(range(count)) and len(set(lengths)) == 1
