@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine import config as configuration
-from problems.engine.errors import ConfigError, SoundstageError, nearest
+from problems.engine.errors import ConfigError, Interrupted, SoundstageError, nearest
 from problems.engine.roots import OURS
 
 VERBS = ("run", "status", "config", "predict")
@@ -56,12 +56,17 @@ def parse(args: Sequence[str], flags: Sequence[str]) -> tuple[list[str], list[tu
 
 
 def resolved(
-    problem: Any, configs: Sequence[str], overrides: Sequence[tuple[str, str]], recorded: bool = False
+    problem: Any,
+    configs: Sequence[str],
+    overrides: Sequence[tuple[str, str]],
+    recorded: bool = False,
+    to_edit: bool = False,
 ) -> dict:
     """The config of a command line, with its target folder.
 
     Args:
         recorded: take the config that the target folder holds where nothing but the folder is given.
+        to_edit: leave what is still to be given as ``???``.
     """
     layers = _layers(problem, configs, overrides)
     usual = f"result/{problem.families()[0]}/{Path(configs[-1]).stem if configs else 'default'}"
@@ -71,7 +76,7 @@ def resolved(
             layers = [configuration.load_file(kept), layers[-1]]
             for key in ("start", "stop", "fresh", "remove_all_cache"):
                 layers[0].tree.pop(key, None)  # what that one run was asked, not what it is
-    found = configuration.resolve(problem, layers)
+    found = configuration.resolve(problem, layers, to_edit)
     return found if found["target_dir"] else found | {"target_dir": usual}
 
 
@@ -165,7 +170,8 @@ def execute(problem: Any, args: Sequence[str]) -> int:
         if "--traceback" in args or not is_explained(error):
             traceback.print_exc()
         else:
-            print(f"error: {_said(error)}", file=sys.stderr)
+            cut = isinstance(error, Interrupted)
+            print(_said(error) if cut else f"error: {_said(error)}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
     finally:
         _stop_logging()
@@ -261,7 +267,7 @@ def _config(problem: Any, args: Sequence[str]) -> int:
     from omegaconf import OmegaConf
 
     configs, overrides = parse(args, _flags(problem))
-    print(OmegaConf.to_yaml(OmegaConf.create(resolved(problem, configs, overrides))), end="")
+    print(OmegaConf.to_yaml(OmegaConf.create(resolved(problem, configs, overrides, to_edit=True))), end="")
     return 0
 
 

@@ -191,8 +191,11 @@ def _resolved(tree: Tree) -> Tree:
         raise ConfigError(f"the config is wrong:\n  {key}{str(error).splitlines()[0]}") from error
 
 
-def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
+def resolve(problem: Any, layers: Sequence[Layer], to_edit: bool = False) -> Tree:
     """Merge ``layers`` onto the problem's defaults and check the result.
+
+    Args:
+        to_edit: leave values that must be given as ``???`` instead of refusing the config.
 
     Raises:
         ConfigError: with every unknown key, wrong type, value out of bounds and missing value.
@@ -211,6 +214,8 @@ def resolve(problem: Any, layers: Sequence[Layer]) -> Tree:
             if not empty and not any(path.startswith(f"{k}.") for k in open_keys):
                 errors.append(_unknown(path, value, settings) + where)
         elif isinstance(value, str) and value == REQUIRED:
+            if to_edit:
+                continue
             errors.append(f"{path}: must be given: {setting.help or 'it has no default'}")
         else:
             try:

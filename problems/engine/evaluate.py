@@ -24,7 +24,7 @@ Records = dict[str, list[Any]]
 
 
 class _Part:
-    """Records by batch that are there already, from every process that ever wrote, and this one's file to add more to."""
+    """Records by batch, those of earlier runs and other processes too, and this process's file to add more to."""
 
     def __init__(self, folder: Path | None, rank: int):
         self.done: dict[int, Records] = {}

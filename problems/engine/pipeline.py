@@ -188,24 +188,41 @@ class Pipeline:
 
     def _refuse_other_training(self, first: int) -> None:
         """Never go on with a training under settings or data that it was not begun with."""
-        if not checkpoint.steps_in(self.train_dir):
-            return
-        reasons = []
-        entries = self.manifest.load()
-        for stage in STAGES[first:2]:
-            if str(stage.number) in entries and "fingerprint" in entries[str(stage.number)]:
-                reasons += differences(entries[str(stage.number)]["fingerprint"], self.mark(stage))
         begun = self._begun()
-        if begun is not None:
-            now = self.mark(STAGES[2])
-            now["inputs"] = now["inputs"] if first == 2 else begun["inputs"]
-            reasons += [r for r in differences(begun, now) if r.split(":")[0] not in FREE | EXTENDING]
-        if reasons:
-            raise StageError(
-                f"{self.train_dir} holds a training that was begun with other settings or data:\n"
-                f"  {_short(reasons, 20)}\nput them back to go on with it, take another --target_dir,"
-                " or --fresh: that moves it aside and starts anew"
-            )
+        if begun is None or not checkpoint.steps_in(self.train_dir):
+            return
+        now = self.mark(STAGES[2])
+        if first < 2:
+            now["inputs"] = self._rehearse(first)
+        reasons = [r for r in differences(begun, now) if r.split(":")[0] not in FREE | EXTENDING]
+        if not reasons:
+            return
+        entries = self.manifest.load()
+        for stage in STAGES[first:2]:  # why the data are others now
+            entry = entries.get(str(stage.number), {})
+            reasons += differences(entry["fingerprint"], self.mark(stage)) if entry.get("fingerprint") else []
+        raise StageError(
+            f"{self.train_dir} holds a training that was begun with other settings or data:\n"
+            f"  {_short(reasons, 20)}\nput them back to go on with it, take another --target_dir,"
+            " or --fresh: that moves it aside and starts anew"
+        )
+
+    def _rehearse(self, first: int) -> dict[str, str]:
+        """What the training would read if stages 0 and 1 ran now, found out in a folder of its own."""
+        log.info("stages 0 and 1 are tried first, since a training stands on what they leave")
+        scratch = self.root / ".rehearsal"
+        shutil.rmtree(scratch, ignore_errors=True)
+        work = Work(self.problem, self.config | {"target_dir": str(scratch)}, self.work.device)
+        try:
+            if first == 0:
+                work.prepare()
+            else:
+                shutil.copytree(self.root / "data", scratch / "data")
+            work.encode()
+            train, valid, _ = work.csvs()
+            return hash_files([Path(train), Path(valid), *work.encoder_files()], scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _begun(self) -> Fingerprint | None:
         try:

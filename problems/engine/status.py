@@ -7,7 +7,7 @@ from typing import Any
 
 from problems.engine.checkpoint import steps_in
 from problems.engine.files import read_json
-from problems.engine.monitor import duration, read_history
+from problems.engine.monitor import TIMES, duration, read_history, shown
 from problems.engine.pipeline import Pipeline
 from problems.engine.stages import STAGES
 
@@ -43,18 +43,12 @@ def show(problem: Any, config: dict[str, Any]) -> str:
 def _training(train_dir: Path) -> str:
     newest = steps_in(train_dir)[-1].name
     valid = [row for row in read_history(train_dir) if row["split"] == "valid"]
-    shown = (
-        "  ".join(f"{k} {v:.4g}" for k, v in valid[-1].items() if isinstance(v, float) and k != "epoch")
-        if valid
-        else ""
-    )
-    return f"newest checkpoint {newest}; last validation: {shown or 'none yet'}"
+    values = {k: v for k, v in valid[-1].items() if k not in ("step", "epoch", *TIMES)} if valid else {}
+    return f"newest checkpoint {newest}; last validation: {shown(values) or 'none yet'}"
 
 
 def _results(root: Path) -> list[str]:
     lines = []
     for path in sorted((root / "evaluate").glob("*/*/result.json")):
-        result = read_json(path)
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in list(result["metrics"].items())[:4] if v is not None)
-        lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {shown}")
+        lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {shown(read_json(path)['metrics'])}")
     return ["results:", *lines] if lines else []

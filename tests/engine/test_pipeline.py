@@ -86,7 +86,6 @@ def test_start_runs_from_there(run):
     assert run.ran("--start=1", "--stop=1") == [1]
 
 
-@pytest.mark.xfail(strict=True, reason="a changed test set is taken for a change of the training's data")
 def test_a_changed_csv(run):
     table = run.root.parent / "test.csv"
     table.write_text(table.read_text("utf-8").replace("ba", "de"), "utf-8")
@@ -106,7 +105,6 @@ def test_a_changed_training_csv_is_refused_under_a_training(run):
     assert json.loads((run.root / "stages.json").read_text())["stages"]["0"]["status"] == "done"
 
 
-@pytest.mark.xfail(strict=True, reason="metadata that is gone could be prepared again, and is refused instead")
 def test_a_deleted_output(run):
     (run.root / "data/valid.csv").unlink()
     assert "its output data/valid.csv is missing" in run.status(f"--target_dir={run.root}")

@@ -169,7 +169,6 @@ def test_run_from_python_takes_sections_as_dicts(tones, tmp_path):
         ASR().run(**where, prepare_data=data, train={"total_stepz": 2})
 
 
-@pytest.mark.xfail(strict=True, reason="the loader hands hidden_states to a task that reads wav", raises=AssertionError)
 def test_a_users_task_with_its_own_loss_and_metric(tiny, tmp_path):
     from tasks.base import StepOutput, Task
 
