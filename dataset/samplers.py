@@ -102,7 +102,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.shuffle = shuffle
         self.seed = _whole("seed", seed, 0)
         self.epoch = 0
-        self._planned: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._planned: tuple[tuple[int, int], np.ndarray, np.ndarray] | None = None
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, whose batches the next iteration has."""
@@ -118,7 +118,7 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     def _plan(self) -> tuple[np.ndarray, np.ndarray]:
         """Utterances in order (N,), and [begin, end) of each batch in it (M, 2); kept for this epoch."""
-        if self._planned is not None and self._planned[0] == self.epoch:
+        if self._planned is not None and self._planned[0] == (self.seed, self.epoch):
             return self._planned[1:]
         generator = _generator(self.seed, self.epoch) if self.shuffle else None
         keys = self.seconds
@@ -128,7 +128,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         bounds = self._cut(self.seconds[order].tolist())
         if generator is not None:
             bounds = generator.permutation(bounds)
-        self._planned = (self.epoch, order, bounds)
+        self._planned = ((self.seed, self.epoch), order, bounds)
         return order, bounds
 
     def _cut(self, lengths: list[float]) -> np.ndarray:

@@ -293,7 +293,8 @@ class Problem:
         global_config: Section | None = None,
     ) -> None:
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
-        from problems.engine import saving
+        from problems.engine import randomness, saving
+        from problems.engine.checkpoint import steps_in
         from problems.engine.training import Training
 
         for arguments in (build_model_all_args, build_task_all_args_except_model):
@@ -303,9 +304,12 @@ class Problem:
         training.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
         valid = training.with_features(valid_dataset), valid_batch_sampler, valid_collate_fn
 
-        def validate() -> dict[str, float]:
-            return self.evaluate(evaluate, "valid", training.task, *valid, eval_batch, None, device, num_workers)
+        def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
+            return self.evaluate(evaluate, "valid", training.task, *valid, batches, None, device, workers)
 
+        if not steps_in(Path(train_dir)):
+            with randomness.isolated():
+                training.require_metric(validate(batches=1, workers=0))
         training.fit(validate, save_model, save_task)
 
     def evaluate(

@@ -20,7 +20,7 @@ GAINS_DB, NOISES_DB = (-12.0, 0.0), (-75.0, -50.0)  # so that levels vary and si
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A row before it is spoken. ``template`` is "trained" or "new" (an order of words never trained on)."""
+    """A row before it is spoken. ``template`` is "trained", "new" (an order of words never trained on) or "list"."""
 
     utterance: Utterance
     sentence: grammar.Sentence
@@ -33,6 +33,8 @@ class Toy(Corpus):
 
     Sentences are unique over all splits. The voices of each split are its own. Every other test sentence
     comes from templates that training never uses. The test set depends on ``num_test`` and ``seed`` alone.
+    Every third training sentence is a list of words in any order, as reading prompts have them, so that words
+    are heard beside others than their templates' own.
     """
 
     num_train: int = option(1200, "training sentences (about 2 seconds each)", min=1)
@@ -57,15 +59,19 @@ class Toy(Corpus):
         return {
             "test": self._split("test", self.num_test, voices.TEST, ("trained", "new"), taken),
             "valid": self._split("valid", self.num_valid, voices.VALID, ("trained",), taken),
-            "train": self._split("train", self.num_train, voices.TRAIN, ("trained",), taken),
+            "train": self._split("train", self.num_train, voices.TRAIN, ("trained", "trained", "list"), taken),
         }
 
     def _split(
         self, split: str, count: int, speakers: tuple[str, ...], kinds: tuple[str, ...], taken: set[str]
     ) -> list[Planned]:
         rng = random.Random(f"{self.seed}/{split}")
-        groups = {"trained": grammar.TEMPLATES, "new": grammar.HELD_OUT}
-        sources = {kind: grammar.sentences(groups[kind], rng) for kind in kinds}
+        makers = {
+            "trained": lambda: grammar.sentences(grammar.TEMPLATES, rng),
+            "new": lambda: grammar.sentences(grammar.HELD_OUT, rng),
+            "list": lambda: grammar.word_lists(rng),
+        }
+        sources = {kind: makers[kind]() for kind in dict.fromkeys(kinds)}
         speaker = grammar.Deck(speakers, rng)
         planned: list[Planned] = []
         refused = 0

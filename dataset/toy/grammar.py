@@ -228,6 +228,14 @@ def sentences(templates: dict[str, tuple[str, ...]], rng: random.Random) -> Iter
         yield Sentence(text, intent, tuple(slots))
 
 
+def word_lists(rng: random.Random, shortest: int = 4, longest: int = 8) -> Iterator[Sentence]:
+    """Words of the vocabulary in any order, without end, each about as often as the others."""
+    words = Deck(tuple(vocabulary()), rng)
+    while True:
+        text = " ".join(str(words.deal()) for _ in range(rng.randint(shortest, longest)))
+        yield Sentence(text, "word_list", ())
+
+
 def vocabulary() -> list[str]:
     """Every word that the training templates can say, sorted."""
     words = {word for values in SLOTS.values() for value in values for word in value.split()}

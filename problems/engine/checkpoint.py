@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from problems.engine.errors import CheckpointError
 from problems.engine.files import (
+    free_name,
     read_json,
     remove_folder,
     restore_replaced,
@@ -53,27 +55,24 @@ def write(folder: Path, fill: Callable[[Path], None]) -> None:
     """
 
     def fill_and_list(temporary: Path) -> None:
-        fill(temporary)
+        try:
+            fill(temporary)
+        except RuntimeError as error:
+            # torch and safetensors report a full disk as errors of their own, without an errno
+            if shutil.disk_usage(temporary).free < 1 << 17:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
         sizes = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
         write_json(temporary / MANIFEST, {"files": sizes})
 
     try:
         write_folder(folder, fill_and_list)
-    except (OSError, RuntimeError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or _is_full(folder.parent)
-        if not full and not isinstance(error, OSError):
-            raise
-        free = shutil.disk_usage(folder.parent).free / 1e6 if folder.parent.exists() else 0
+    except OSError as error:
         raise CheckpointError(
-            f"could not write the checkpoint {folder}: {getattr(error, 'strerror', None) or error}"
-            f" ({free:.1f} MB free there); the earlier checkpoints are whole: make room and run the same command again"
+            f"could not write the checkpoint {folder}: {error.strerror or error}; what was written before is whole:"
+            " make room, or see to the folder, and run the same command again"
         ) from error
-
-
-def _is_full(folder: Path) -> bool:
-    # torch and safetensors report a full disk as their own errors, without an errno
-    return folder.exists() and shutil.disk_usage(folder).free < 1 << 16
 
 
 def damage(folder: Path) -> str | None:
@@ -115,7 +114,6 @@ def newest(train_dir: Path) -> Path | None:
     Raises:
         CheckpointError: there are checkpoints and none verifies; starting from nothing would lose them silently.
     """
-    restore_replaced(Path(train_dir))
     folders = steps_in(train_dir)
     for folder in reversed(folders):
         wrong = damage(folder)
@@ -127,6 +125,25 @@ def newest(train_dir: Path) -> Path | None:
             f"none of the {len(folders)} checkpoints in {train_dir} is whole; --fresh moves them aside and starts anew"
         )
     return None
+
+
+def tidy(train_dir: Path) -> None:
+    """Finish what a kill cut, and set damaged checkpoints aside (``step_X.damaged``) where a whole one is left.
+
+    Only for the process that holds the folder's lock.
+    """
+    if not Path(train_dir).is_dir():
+        return
+    restore_replaced(Path(train_dir))
+    sweep(Path(train_dir))
+    wrong = {folder: damage(folder) for folder in steps_in(train_dir)}
+    if all(wrong.values()):
+        return  # for newest() to refuse
+    for folder, what in wrong.items():
+        if what:
+            aside = free_name(folder.with_name(f"{folder.name}.damaged"))
+            log.warning("THE CHECKPOINT %s IS DAMAGED: %s; it is now %s", folder, what, aside.name)
+            os.rename(folder, aside)
 
 
 class Checkpoints:
@@ -154,7 +171,6 @@ class Checkpoints:
         for rule in self.rules:
             self.ranking[rule] = [(value, int(step)) for value, step in state.get(rule, []) if step in here]
         if writes:
-            sweep(self.train_dir)
             self._publish()
 
     def rank(self, step: int, metrics: dict[str, float]) -> bool:

@@ -19,12 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from problems.engine.errors import Interrupted
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FAILURE = "soundstage/failure"
 LOOK_EVERY = 0.5  # seconds between two looks for another process's failure
-PATIENCE = 3.0  # seconds in a collective, once asked to end, before its other side is taken to be gone
+PATIENCE = 12.0  # seconds in a collective, once asked to end, before its other side is taken to be gone
 BUCKET = 1 << 25  # numbers that are summed over the processes at once
 
 
@@ -89,7 +91,8 @@ def together(wanted: World, device: str) -> Iterator[World]:
         yield wanted
         barrier()
     except BaseException as error:
-        watch.tell(error)
+        if not isinstance(error, Interrupted):  # all agreed to stop: each ends by itself
+            watch.tell(error)
         raise
     finally:
         watch.stop()

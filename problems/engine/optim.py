@@ -88,6 +88,8 @@ def check_scheduler(section: Mapping[str, Any]) -> Callable:
         _check_conf(found, section["conf"], "build_scheduler", ("step",))
         return found
     schedulers = torch.optim.lr_scheduler
+    if section["name"] == "ReduceLROnPlateau":
+        raise ConfigError("build_scheduler.name: ReduceLROnPlateau goes by a metric; schedules here go by steps")
     found = _class(schedulers, schedulers.LRScheduler, section["name"], "build_scheduler", SCHEDULES)
     _check_conf(found, section["conf"], "build_scheduler", ("optimizer",))
     return found
@@ -115,6 +117,17 @@ def build_scheduler(section: Mapping[str, Any], optimizer: torch.optim.Optimizer
         return made(optimizer, **conf)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"build_scheduler: {section['name']} refuses its settings: {error}") from error
+
+
+def load_schedule(scheduler: Any, state: Mapping[str, Any]) -> None:
+    """Take up a schedule's place; what was planned over a total follows the total of this run, from this step on."""
+    planned = {k: v for k in ("total_steps", "_schedule_phases") if (v := getattr(scheduler, k, None)) is not None}
+    scheduler.load_state_dict(state)
+    vars(scheduler).update(planned)
+    if isinstance(scheduler, LambdaLR):
+        for group, base, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas):
+            group["lr"] = base * factor(scheduler.last_epoch)
+        scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
 
 
 def with_total(section: Mapping[str, Any], total_steps: int) -> dict[str, Any]:

@@ -49,6 +49,8 @@ class Pipeline:
         self.root, self.cache, self.train_dir = self.work.root, self.work.cache, self.work.train_dir
         self.manifest = Manifest(self.root)
         self.stop = 4 if config["stop"] is None else config["stop"]
+        if config["eval_batch"] == 0:
+            raise ConfigError("eval_batch is 0: expected how many batches to evaluate, or -1 for all")
         if config["start"] is not None and config["start"] > self.stop:
             raise ConfigError(f"start {config['start']} is after stop {self.stop}: there is no stage between them")
 
@@ -90,8 +92,9 @@ class Pipeline:
     def mark(self, stage: Stage) -> Fingerprint:
         """The fingerprint of ``stage`` as things stand."""
         mark = fingerprint(self.problem, stage, self.config, self.inputs(stage))
-        if stage.number == 3:
+        if stage.number in (2, 3):
             mark["config"]["eval_batch"] = self.config["eval_batch"]
+        if stage.number == 3:
             mark["config"]["build_batch_sampler"] = {"test": (self.config.get("build_batch_sampler") or {}).get("test")}
         return mark
 
@@ -145,14 +148,16 @@ class Pipeline:
                 distributed.on_main(lambda: None)
 
     def _run_stages(self) -> None:
+        checkpoint.tidy(self.train_dir)
         first = self._first()
         if first is None:
             log.info("every stage is done and fresh in %s; --start N runs stage N again", self.root)
             return
-        chosen = [s for s in STAGES if first <= s.number <= self.stop]
-        fresh = self.config["fresh"] or not self.config["train"].get("auto_resume", True)
+        chosen = [s for s in STAGES if first <= s.number <= self.stop and self._counts(s)]
+        anew = not self.config["train"].get("auto_resume", True) and any(s.number == 2 for s in chosen)
+        fresh = self.config["fresh"] or anew
         self._check_parts()
-        if not fresh and self.stop >= 2:
+        if not fresh and any(s.number == 2 for s in chosen):
             self._refuse_other_training(first)
         self._write_config()
         for line in describe_plan(self, chosen):
@@ -171,11 +176,11 @@ class Pipeline:
         start = self.config["start"]
         if start is None:
             return next(
-                (s.number for s in STAGES if s.number <= self.stop and self.stale(s)),
+                (s.number for s in STAGES if s.number <= self.stop and self._counts(s) and self.stale(s)),
                 0 if self.config["fresh"] else None,
             )
         for stage in STAGES[:start]:
-            if stage.number == 3 and start == 4:
+            if not self._counts(stage) or (stage.number == 3 and start == 4):
                 continue  # a report is of whatever results there are
             reasons = self.stale(stage)
             if reasons:
@@ -185,6 +190,11 @@ class Pipeline:
                     f"run it first: --start {stage.number} --stop {self.stop}, or leave out --start"
                 )
         return start
+
+    def _counts(self, stage: Stage) -> bool:
+        """Whether the stage has a part in the run: a checkpoint from elsewhere is tested without a training here."""
+        elsewhere = self.config["test_ckpt_dir"] and (self.config["start"] is None or self.config["start"] > 2)
+        return not (elsewhere and stage.number in (1, 2))
 
     def _refuse_other_training(self, first: int) -> None:
         """Never go on with a training under settings or data that it was not begun with."""
@@ -220,6 +230,9 @@ class Pipeline:
                 shutil.copytree(self.root / "data", scratch / "data")
             work.encode()
             train, valid, _ = work.csvs()
+            for csv in (train, valid):  # audio that stage 0 itself made stands elsewhere then
+                text = Path(csv).read_text(encoding="utf-8").replace(str(scratch), str(self.root))
+                Path(csv).write_text(text, encoding="utf-8", newline="")
             return hash_files([Path(train), Path(valid), *work.encoder_files()], scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -291,7 +304,8 @@ class Pipeline:
     def _call(self, stage: Stage) -> None:
         work = self.work
         if stage.number == 3:
-            work.evaluate(distributed.on_main(lambda: self.mark(stage)))
+            recorded = self.manifest.load().get("3", {}).get("outputs", {})
+            work.evaluate(*distributed.on_main(lambda: (self.mark(stage), recorded)))
         else:
             calls: dict[int, Callable[[], None]] = {0: work.prepare, 1: work.encode, 2: work.train, 4: work.report}
             calls[stage.number]()

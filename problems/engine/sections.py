@@ -138,11 +138,13 @@ class Train:
     keep_best_ckpts: int = option(1, "best checkpoints to keep", min=1)
     patience: int | None = option(None, "validations without a better value before training ends; null: off", min=1)
     threshold: float = option(0.0, "how much better counts as better, in the metric's own unit", min=0)
-    nonfinite_patience: int = option(10, "steps in a row whose gradients may be skipped as not finite", min=0)
+    nonfinite_patience: int = option(
+        10, "steps in a row that may be skipped: gradients not finite, or no memory", min=0
+    )
     seed: int = option(0, "everything random follows from it", min=0)
     use_scheduler: bool = option(False, "let build_scheduler set the learning rate")
     auto_resume: bool = option(True, "continue an interrupted training; false is --fresh on stage 2")
-    resume_ckpt_dir: str | None = option(None, "a checkpoint to start from where this training has none of its own")
+    resume_ckpt_dir: str | None = option(None, "a checkpoint whose weights to start from, where this training has none")
 
     @staticmethod
     def check(values: dict) -> list[str]:

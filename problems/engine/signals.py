@@ -25,8 +25,8 @@ class StopRequest:
         self._before: dict[int, object] = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
+        if self.signal is not None:  # the second time, at once
+            raise KeyboardInterrupt if number == signal.SIGINT else self.error("ended at once")
         self.signal = number
         if self._raise:
             raise self.error("")
@@ -36,6 +36,8 @@ class StopRequest:
         """Inside, a signal raises :class:`Interrupted` where it arrives: for work that changes nothing."""
         self._raise = True
         try:
+            if self.signal is not None:
+                raise self.error("")
             yield
         finally:
             self._raise = False

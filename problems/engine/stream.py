@@ -49,10 +49,22 @@ class _Failure:
 
 
 def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch. A sampler without ``set_epoch`` is drawn under a seed of its own."""
-    if hasattr(batch_sampler, "set_epoch"):
-        batch_sampler.set_epoch(epoch)
-    with isolated(derive(seed, epoch, "order")):
+    """The batches of one epoch, a function of (seed, epoch) alone for samplers of torch's kind too.
+
+    A sampler, and the samplers inside it, are told the epoch where they have ``set_epoch``; a ``seed`` or a
+    ``generator`` of theirs is set from ``seed``; what they draw from the global generators comes from there as well.
+    """
+    drawn = derive(seed, epoch, "order")
+    inner: Any = batch_sampler
+    while inner is not None:
+        if isinstance(getattr(inner, "seed", None), int):
+            inner.seed = seed
+        if isinstance(getattr(inner, "generator", None), torch.Generator):
+            inner.generator.manual_seed(drawn)
+        if hasattr(inner, "set_epoch"):
+            inner.set_epoch(epoch)
+        inner = getattr(inner, "sampler", None) or getattr(inner, "batch_sampler", None)
+    with isolated(drawn):
         return [list(batch) for batch in batch_sampler]
 
 
@@ -81,7 +93,7 @@ class _Items(Dataset):
 
 def _portable(error: Exception) -> Exception:
     """``error`` as one that surely crosses to another process: some classes cannot be made from their ``args``."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return type(error)(error.errno, error.strerror, error.filename)
     try:
         copy = type(error)(*error.args)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from problems.engine import distributed, randomness
+from problems.engine import distributed, optim, randomness
 from problems.engine.checkpoint import Checkpoints
 from problems.engine.errors import Interrupted, TrainingError
 from problems.engine.monitor import open_monitor
@@ -46,6 +46,7 @@ class Progress:
     nonfinite: int = 0  # steps skipped in all
     nonfinite_in_a_row: int = 0
     out_of_memory: int = 0  # batches lost in all
+    out_of_memory_in_a_row: int = 0
     loss_sum: float = 0.0  # since the last line of the history
     weight_sum: float = 0.0
 
@@ -69,8 +70,8 @@ def to_device(value: Any, device: torch.device) -> Any:
         return value.to(device, non_blocking=True)
     if isinstance(value, Mapping):
         return {k: to_device(v, device) for k, v in value.items()}
-    if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
-        return [to_device(v, device) for v in value]
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], torch.Tensor):
+        return type(value)(to_device(v, device) for v in value)
     return value
 
 
@@ -128,14 +129,13 @@ class TrainLoop:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave; the weights are the caller's to load."""
-        self.progress = Progress(**state["progress"])
+        progress = self.progress = Progress(**state["progress"])
+        patience = self.train["patience"]
+        progress.ended = patience is not None and progress.waited >= patience  # by the patience of this run
         self.checkpoints.restore(state["ranking"], self.world.main)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler and state["scheduler"]:
-            planned = getattr(self.scheduler, "total_steps", None)
-            self.scheduler.load_state_dict(state["scheduler"])
-            if planned is not None:
-                self.scheduler.total_steps = planned  # the schedule follows a total that was extended
+            optim.load_schedule(self.scheduler, state["scheduler"])
         self._restore_randomness(state["rng"])
 
     def _restore_randomness(self, states: list[dict[str, Any]]) -> None:
@@ -162,7 +162,7 @@ class TrainLoop:
         """Train to the end.
 
         Raises:
-            TrainingError: gradients stayed non-finite, or memory ran out, for longer than patience allows.
+            TrainingError: gradients stayed non-finite, or memory ran out, for longer than nonfinite_patience.
             Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
         """
         progress = self.progress
@@ -180,6 +180,9 @@ class TrainLoop:
                 while not self.finished:
                     self.fit_window(self.next_window(stream))
                     self.after_step()
+                self.asked_to_stop = distributed.total([bool(self.stop)])[0] > 0  # in the last step or its checkpoint
+                if self.asked_to_stop:
+                    raise self.stop.error("the training is done and saved; the same command goes on from there")
         finally:
             if stream is not None:
                 stream.close()
@@ -222,11 +225,12 @@ class TrainLoop:
         everyone, stopping = distributed.total([weight, bool(self.stop)])
         self.asked_to_stop = stopping > 0
         if everyone > 0 and self.optimizers_step(None if plain else everyone):
+            self.progress.out_of_memory_in_a_row = 0
             self._loss += loss
             self.progress.weight_sum += everyone
-        if self.scheduler:
-            self.scheduler.step()
         self.progress.step += 1
+        if self.scheduler and self.progress.step < self.train["total_steps"]:
+            self.scheduler.step()
 
     def optimizers_step(self, units: float | None) -> bool:
         """Sum gradients over the processes, divide by ``units``, clip over all groups, step; False where it may not."""
@@ -270,7 +274,15 @@ class TrainLoop:
         return False
 
     def _survive_memory(self, batch: Batch, error: BaseException) -> None:
-        self.progress.out_of_memory += 1
+        progress = self.progress
+        progress.out_of_memory += 1
+        progress.out_of_memory_in_a_row += 1
+        if progress.out_of_memory_in_a_row > self.train["nonfinite_patience"]:
+            raise TrainingError(
+                f"step {progress.step + 1}: memory ran out for {progress.out_of_memory_in_a_row} batches in a row, more"
+                f" than train.nonfinite_patience {self.train['nonfinite_patience']} allows: make batches smaller"
+                " (build_batch_sampler.train.max_seconds), or the model"
+            ) from error
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         shapes = {k: tuple(v.shape) for k, v in batch.items() if isinstance(v, torch.Tensor)}
@@ -291,11 +303,14 @@ class TrainLoop:
         due = progress.saved != progress.step and (
             progress.step % train["save_step"] == 0 or self.finished or self.asked_to_stop
         )
-        if progress.validated != progress.step and (progress.step % train["eval_step"] == 0 or self.finished):
-            due |= self._validate()
+        evaluate = progress.step % train["eval_step"] == 0 or self.finished
+        if progress.validated != progress.step and evaluate and not self.asked_to_stop:
+            due |= self._validate() or self.finished or progress.saved == progress.step
+            if progress.ended and progress.weight_sum:
+                self._log()
         if due:
             self.save_checkpoint()
-        if self.asked_to_stop and not self.finished:
+        if self.asked_to_stop:
             raise self.stop.error(f"the training is saved at step {progress.step}; the same command goes on from there")
 
     def _read_loss(self) -> None:
@@ -353,11 +368,11 @@ class TrainLoop:
         self.progress.saved = self.progress.step
         self.monitor.sync()
         state = self.state_dict()
-        if not self.world.main:
-            return
 
         def fill(folder: Path) -> None:
             self.save(folder)
             torch.save(state, folder / "training.pt")
 
-        self.checkpoints.save(self.progress.step, fill)
+        if self.world.main:
+            self.checkpoints.save(self.progress.step, fill)
+        distributed.barrier()  # nobody leaves while it is being written

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from problems.engine import checkpoint, distributed, features, optim, randomness, saving
-from problems.engine.errors import ConfigError
+from problems.engine.errors import ConfigError, nearest
 from problems.engine.files import write_text
 from problems.engine.stream import epoch_batches, train_stream
 from problems.engine.train import Stream, TrainLoop
@@ -34,6 +34,8 @@ def pick_device(name: str, local: int = 0) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # its generator is the one that checkpoints hold
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device: {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
     return device
@@ -129,21 +131,30 @@ class Training:
         loop.fit()
 
     def _resume(self, loop: TrainLoop) -> None:
-        """Take up the newest whole checkpoint, or the one to start from where there is none."""
+        """Take up the newest whole checkpoint; where there is none, the weights of the one to start from, if any."""
         folder, given = checkpoint.newest(self.train_dir), self.config["resume_ckpt_dir"]
-        if folder is None and given is not None:
-            folder = checkpoint.require(Path(given))
-        if folder is None:
-            return
+        if folder is not None:
+            self._load_weights(folder)
+            # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
+            loop.load_state_dict(torch.load(folder / "training.pt", map_location="cpu", weights_only=True))
+            log.info("training goes on from step %d (%s)", loop.progress.step, folder)
+        elif given is not None:
+            self._load_weights(checkpoint.require(Path(given)))
+            log.info("training starts from the weights in %s", given)
+
+    def _load_weights(self, folder: Path) -> None:
         saving.load_weights(folder / "model", self.model)
         saving.load_task(folder / "task", self.task)
-        state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
-        state["rng"] = [{k: _on_cpu(v) for k, v in one.items()} for one in state["rng"]]
-        loop.load_state_dict(state)
-        log.info("training goes on from step %d (%s)", loop.progress.step, folder)
 
+    def require_metric(self, metrics: Mapping[str, float]) -> None:
+        """See that validation gives the metric that is to choose the best checkpoint, before any step is taken.
 
-def _on_cpu(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.cpu()
-    return [_on_cpu(v) for v in value] if isinstance(value, list) else value
+        Raises:
+            ConfigError: it does not.
+        """
+        wanted = self.config["valid_metric"]
+        if wanted not in metrics:
+            known = ", ".join(metrics)
+            raise ConfigError(
+                f"train.valid_metric: validation gives no {wanted!r}{nearest(wanted, metrics)}; it gives {known}"
+            )

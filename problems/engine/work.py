@@ -10,7 +10,7 @@ from typing import Any
 
 from problems.engine import checkpoint, distributed
 from problems.engine.environment import cores
-from problems.engine.files import read_json, restore_replaced, write_json
+from problems.engine.files import read_json, write_json
 from problems.engine.monitor import shown
 from problems.engine.predict import find
 from problems.engine.stages import Fingerprint, hash_files, sha256
@@ -56,8 +56,7 @@ class Work:
     def tested(self) -> list[Path]:
         """The checkpoints that stage 3 tests."""
         if self.config["test_ckpt_dir"]:
-            return [find(Path(self.config["test_ckpt_dir"]))]
-        restore_replaced(self.train_dir)
+            return [find(Path(self.config["test_ckpt_dir"]).absolute())]
         steps = self.config["test_ckpt_steps"]
         if not steps:
             return [checkpoint.best(self.train_dir)]
@@ -129,10 +128,15 @@ class Work:
             self.config,
         )
 
-    def evaluate(self, wanted: Fingerprint) -> None:
-        """Stage 3. A result that is there under the same fingerprint is not computed again."""
+    def evaluate(self, wanted: Fingerprint, recorded: dict[str, str]) -> None:
+        """Stage 3. A result that is there whole, under the same fingerprint, is not computed again.
+
+        Args:
+            wanted: the fingerprint of the stage.
+            recorded: the hashes of results that were recorded as done.
+        """
         loaded: tuple[Path, Any] | None = None
-        for folder, csv, result_dir in distributed.on_main(lambda: list(self._open_results(wanted))):
+        for folder, csv, result_dir in distributed.on_main(lambda: list(self._open_results(wanted, recorded))):
             if loaded is None or loaded[0] != folder:
                 loaded = folder, self.problem.load_model_and_task(str(folder))[1]
             task = loaded[1].to(self.device)
@@ -145,15 +149,17 @@ class Work:
             )  # fmt: skip
             log.info("%s on %s: %s", folder.name, Path(csv).stem, shown(metrics))
 
-    def _open_results(self, wanted: Fingerprint) -> Iterator[tuple[Path, str, Path]]:
+    def _open_results(self, wanted: Fingerprint, recorded: dict[str, str]) -> Iterator[tuple[Path, str, Path]]:
         """The results that are missing; what is left of one under another fingerprint goes."""
         for folder, csv, result_dir in self.pairs():
             mark = wanted | {"inputs": hash_files([Path(csv), folder / checkpoint.MANIFEST], self.root)}
             same = _mark_of(result_dir) == mark
-            if same and (result_dir / "result.json").exists():
+            now = hash_files([result_dir / "result.json", result_dir / "predictions.csv"], self.root)
+            whole = all(digest not in ("missing", *_other(recorded, name, digest)) for name, digest in now.items())
+            if same and whole:
                 log.info("%s on %s: done already", folder.name, Path(csv).stem)
                 continue
-            if not same:
+            if not same or (result_dir / "result.json").exists():
                 shutil.rmtree(result_dir, ignore_errors=True)
                 write_json(result_dir / MARK, mark)
             yield folder, csv, result_dir
@@ -169,6 +175,11 @@ class Work:
 
         print(write_report(self.root, self.root / "report").table)
         log.info("report: %s", self.root / "report" / "report.html")
+
+
+def _other(recorded: dict[str, str], name: str, digest: str) -> list[str]:
+    """The digest itself where another one was recorded under that name."""
+    return [digest] if recorded.get(name, digest) != digest else []
 
 
 def _mark_of(folder: Path) -> Fingerprint | None:

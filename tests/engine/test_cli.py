@@ -135,7 +135,8 @@ def test_a_users_mistake_is_one_message_and_its_traceback_is_in_the_log(capsys, 
         monkeypatch.setattr(Buggy, "error", error)
         assert execute(Buggy(), ["run", *tiny]) == code
         err = capsys.readouterr().err
-        assert f"error: {error}" in err and "Traceback" not in err
+        said = str(error) if isinstance(error, Interrupted) else f"error: {error}"
+        assert f"\n{said}\n" in err and "Traceback" not in err
         log = (tmp_path / "run/run.log").read_text()
         assert f"ERROR problems.engine.cli: {error}" in log and "raise self.error" in log
 

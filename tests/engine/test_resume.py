@@ -181,8 +181,8 @@ def test_a_signal_writes_a_checkpoint_and_ends_with_its_code(runs, number, code)
 
 
 def test_a_signal_in_a_validation_saves_the_step_and_validates_it_after(runs):
-    process = runs.start("cut", SLOW_EVALUATE="5")
-    assert until(runs.marker.exists, process)
+    process = runs.start("cut", SLOW_EVALUATE="3")
+    assert until(lambda: steps_in(runs.train_dir("cut")) and runs.marker.exists(), process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
     assert [p.name for p in steps_in(runs.train_dir("cut"))] == ["step_00000004", "step_00000007"]

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
-from dataset.samplers import FixedBatchSampler
+from dataset.samplers import BucketBatchSampler, FixedBatchSampler
+from problems.engine import optim
 from problems.engine.checkpoint import steps_in
 from problems.engine.errors import TrainingError
 from problems.engine.monitor import read_history
-from problems.engine.stream import train_stream
+from problems.engine.stream import epoch_batches, train_stream
 from problems.engine.train import Progress, TrainLoop, is_out_of_memory
 from tasks.base import StepOutput, Task
 
@@ -207,3 +208,73 @@ def test_validation_leaves_no_trace_in_what_training_draws(tmp_path):
 
 def test_epochs_are_counted_with_their_parts():
     assert Progress(epoch=2, position=1, batches=4).epochs == 2.25
+
+
+def test_memory_that_runs_out_again_and_again_ends_the_training(tmp_path):
+    class Hungry(Fit):
+        def forward(self, mode, index):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    loop = loop_of(tmp_path, Hungry(Points()), nonfinite_patience=2)
+    with pytest.raises(TrainingError, match="memory ran out for 3 batches in a row"):
+        loop.fit()
+    assert not steps_in(tmp_path)
+
+
+def test_early_stopping_leaves_a_checkpoint_and_a_longer_patience_goes_on(tmp_path):
+    first = loop_of(tmp_path, total_steps=40, eval_step=2, save_step=1000, patience=2, log_step=1000)
+    first.fit()
+    assert first.progress.step == 6 and steps_in(tmp_path)[-1].name == "step_00000006"
+    assert [r["step"] for r in read_history(tmp_path) if r["split"] == "train"] == [6]
+    state = torch.load(steps_in(tmp_path)[-1] / "training.pt", weights_only=True)
+    same = loop_of(tmp_path, total_steps=40, eval_step=2, patience=2)
+    same.load_state_dict(state)
+    assert same.finished
+    longer = loop_of(tmp_path, total_steps=40, eval_step=2, save_step=1000, patience=4)
+    longer.load_state_dict(state)
+    longer.fit()
+    assert longer.progress.step == 10
+
+
+def test_a_schedule_follows_a_total_that_is_extended():
+    """Resumed with a longer total it has the rates that it would have had with that total from the start."""
+
+    def made(total, name="warmup_linear", **conf):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        section = {"name": name, "conf": {"warmup": 3, **conf} if not conf else conf}
+        return optimizer, optim.build_scheduler(optim.with_total(section, total), optimizer)
+
+    for name, conf in (("warmup_linear", {}), ("warmup_cosine", {}), ("OneCycleLR", {"max_lr": 0.5})):
+        optimizer, short = made(10, name, **conf)
+        for _ in range(6):
+            optimizer.step(), short.step()
+        resumed_optimizer, resumed = made(20, name, **conf)
+        resumed_optimizer.load_state_dict(optimizer.state_dict())
+        optim.load_schedule(resumed, short.state_dict())
+        whole_optimizer, whole = made(20, name, **conf)
+        for _ in range(6):
+            whole_optimizer.step(), whole.step()
+        for _ in range(10):
+            resumed_optimizer.step(), resumed.step(), whole_optimizer.step(), whole.step()
+            assert resumed_optimizer.param_groups[0]["lr"] == pytest.approx(whole_optimizer.param_groups[0]["lr"])
+
+
+def test_the_formulas_of_the_schedules():
+    rates = [optim.warmup_linear(s, 4, 14, final=0.2) for s in (0, 3, 4, 9, 14, 99)]
+    assert rates == pytest.approx([0.2, 0.8, 1.0, 0.6, 0.2, 0.2])
+    rates = [optim.warmup_cosine(s, 4, 14) for s in (0, 4, 9, 14)]
+    assert rates == pytest.approx([0.2, 1.0, 0.5, 0.0])
+    assert [optim.warmup_constant(s, 3) for s in (0, 1, 3, 50)] == [0.25, 0.5, 1.0, 1.0]
+
+
+def test_the_seed_decides_the_order_of_the_data():
+    sampler = FixedBatchSampler(37, 8, shuffle=True)
+    orders = [epoch_batches(sampler, seed, 1) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    bucketed = BucketBatchSampler([1.0 + i / 37 for i in range(37)], batch_size=4, shuffle=True)
+    orders = [epoch_batches(bucketed, seed, 1) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    drawing = torch.utils.data.BatchSampler(
+        torch.utils.data.RandomSampler(range(37), generator=torch.Generator()), 8, drop_last=False
+    )
+    assert epoch_batches(drawing, 0, 3) == epoch_batches(drawing, 0, 3) != epoch_batches(drawing, 0, 4)

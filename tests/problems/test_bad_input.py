@@ -186,8 +186,8 @@ def test_a_device_that_is_not_there(case):
 
 
 def test_a_metric_that_is_not_there(case):
-    text = case.run("train.valid_metric=wre", code=1)  # what validation gives is known once it has run
-    assert "wre" in text and "wer" in text
+    text = case.run("train.valid_metric=wre", code=2)
+    assert "validation gives no 'wre' (did you mean wer?)" in text and "step_" not in text
 
 
 def test_a_target_that_is_a_file(case):

@@ -130,15 +130,17 @@ def test_a_key_of_a_subclass_is_known_typed_by_its_default_and_in_the_help(tiny,
     assert execute(ASR(), ["run", *tiny, "--build_downstream.kernel=7"]) == 2
 
 
-def test_a_key_to_be_given_is_asked_for(capfd):
+def test_a_key_to_be_given_is_asked_for(capfd, tmp_path):
     class Needy(ASR):
         def default_config(self):
             config = super().default_config()
             config["prepare_data"]["folder"] = "???"
             return config
 
-    assert execute(Needy(), ["config"]) == 2
+    assert execute(Needy(), ["run", f"--target_dir={tmp_path}"]) == 2
     assert "prepare_data.folder: must be given" in capfd.readouterr().err
+    assert execute(Needy(), ["config"]) == 0
+    assert "folder: ???" in capfd.readouterr().out  # to be edited
 
 
 def test_a_subclass_inherits_presets_and_has_its_own_target(capfd):
