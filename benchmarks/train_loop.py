@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does, for both
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does, for both
 
 import torch
 from torch.utils.data import DataLoader

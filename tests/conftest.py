@@ -15,7 +15,7 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("ba", "de", "go", "ku")
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # tests share their cores
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # tests share their cores
 
 
 def data_folder() -> Path:

@@ -221,9 +221,9 @@ def _help(problem: Any, args: list[str]) -> None:
 
 
 def _run(problem: Any, args: Sequence[str]) -> int:
-    # Waiting threads that spin starve whoever has the core: with a second process on the machine (a loader's worker
-    # is one) an LSTM step took 60 times as long. Read by OpenMP when torch is first loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # GNU OpenMP's threads spin for milliseconds before they sleep, and starve whoever has the core: beside another busy
+    # process an LSTM step took 60 times as long. A short spin costs nothing alone; read when torch is first loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from problems.engine.pipeline import Pipeline
     from problems.engine.signals import raise_on_sigterm
 

@@ -159,14 +159,19 @@ def _with_seconds(
     listed = "\n  ".join(bad[:SHOWN] + rest)
     if not settings.get("skip_bad", False):
         raise AudioError(
-            f"{len(bad)} utterances cannot be used:\n  {listed}\n"
+            f"{count(len(bad), 'utterance')} cannot be used:\n  {listed}\n"
             "mend them, or leave them out: --prepare_data.skip_bad true"
         )
-    log.warning("%d UTTERANCES ARE LEFT OUT:\n  %s", len(bad), listed)
+    log.warning("%s LEFT OUT:\n  %s", count(len(bad), "UTTERANCE"), listed)
     for name, rows in usable.items():
         if not rows:
             raise CorpusError(f"the {name} set has no utterance left once bad audio is left out")
     return usable
+
+
+def count(number: int, unit: str) -> str:
+    """``1 utterance``, ``2 utterances``."""
+    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}{'S' if unit.isupper() else 's'}"
 
 
 def warn_of_unknown(encoder: Any, rows: Any, column: str, csv: str) -> None:
@@ -178,10 +183,10 @@ def warn_of_unknown(encoder: Any, rows: Any, column: str, csv: str) -> None:
             found[symbol] += 1
             where.setdefault(symbol, row_id)
     if found:
-        shown = ", ".join(f"{s!r} ({n} utterances, first {where[s]})" for s, n in found.most_common(5))
+        shown = ", ".join(f"{s!r} ({count(n, 'utterance')}, first {where[s]})" for s, n in found.most_common(5))
         log.warning(
-            "%s has %d symbols that training never shows and no hypothesis can hold: %s",
+            "%s has %s that training never shows and no hypothesis can hold: %s",
             csv,
-            len(found),
+            count(len(found), "symbol"),
             shown,
         )

@@ -92,7 +92,7 @@ def test_skip_bad_leaves_it_out_loudly(case, kind):
     bad = case.rows()[2]
     BAD_AUDIO[kind][0](Path(bad["wav_path"]))
     text = case.run("prepare_data.skip_bad=true", "--stop=0", code=0)
-    assert "1 UTTERANCES ARE LEFT OUT" in text and bad["wav_path"] in text
+    assert "1 UTTERANCE LEFT OUT" in text and bad["wav_path"] in text
     table = (case.folder.parent / "run/data/train.csv").read_text()
     assert bad["wav_path"] not in table and table.count("\n") == 1 + 5
 
