@@ -105,7 +105,7 @@ def test_the_example_with_data_of_ones_own_trains_and_predicts(tiny, tones, tmp_
     monkeypatch.chdir(tmp_path)  # the rest in this process, which has torch already
     problem = runpy.run_path("folder_asr.py")["FolderASR"]()
     capfd.readouterr()
-    assert execute(problem, ["config"]) == 2 and "prepare_data.folder: must be given" in capfd.readouterr().err
+    assert execute(problem, ["run"]) == 2 and "prepare_data.folder: must be given" in capfd.readouterr().err
     (tmp_path / "my recordings" / "late.wav").write_bytes(b"")
     (tmp_path / "my recordings" / "late.txt").write_text("ba")
     assert execute(problem, [*command[1:], "--start=0", "--stop=0"]) == 1

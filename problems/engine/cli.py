@@ -228,31 +228,17 @@ def _run(problem: Any, args: Sequence[str]) -> int:
     from problems.engine.signals import raise_on_sigterm
 
     configs, overrides = parse(args, _flags(problem))
-    processes = [value for key, value in overrides if key == "nproc"]
-    overrides = [pair for pair in overrides if pair[0] != "nproc"]
     config = resolved(problem, configs, overrides)
-    if processes:
+    if config["nproc"] > 1 and "RANK" not in os.environ:
         from problems.engine.launch import launch
 
-        return launch(problem, processes[-1], _without(args, "nproc"))
+        return launch(problem, config["nproc"], args)
     pipeline = Pipeline(problem, config)
     _start_logging(pipeline.root, follows=os.environ.get("RANK", "0") != "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
     raise_on_sigterm()
     pipeline.run()
     return 0
-
-
-def _without(args: Sequence[str], key: str) -> list[str]:
-    """A command line without one option and its value."""
-    rest, kept = list(args), []
-    while rest:
-        word = rest.pop(0)
-        if word == f"--{key}":
-            rest.pop(0)
-        elif word.removeprefix("--").partition("=")[0] != key:
-            kept.append(word)
-    return kept
 
 
 def _status(problem: Any, args: Sequence[str]) -> int:

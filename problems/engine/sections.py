@@ -24,6 +24,7 @@ class Run:
     num_workers: int = option(6, "processes that read audio; never more than there are cores; 0: none", min=0)
     eval_batch: int = option(-1, "batches to evaluate, for a quick look; -1: all", min=-1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU where there is one")
+    nproc: int = option(1, "processes to start on this machine, which train together", min=1)
     world_size: int = option(1, "processes that train together, for those who call run() from code", min=1)
     rank: int = option(0, "this process's number among them", min=0)
     test_ckpt_dir: str | None = option(None, "a checkpoint folder to test, anywhere; null: the best one")
