@@ -35,13 +35,12 @@ def check_conf(
         return
     known = [p for p in parameters if p not in set(given)]
     errors = [
-        f"{section}.conf.{key}: {made.__name__} takes no such argument{nearest(key, known)};"
-        f" it takes {', '.join(known)}"
+        f"{section}.{key}: {made.__name__} takes no such argument{nearest(key, known)}; it takes {', '.join(known)}"
         for key in conf
         if key not in known
     ]
     errors += [
-        f"{section}.conf.{name}: {made.__name__} must be given it"
+        f"{section}.{name}: {made.__name__} must be given it"
         for name in known
         if parameters[name].default is inspect.Parameter.empty and name not in {*conf, *filled}
     ]

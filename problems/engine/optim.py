@@ -63,7 +63,7 @@ def unmatched(pattern: str, names: Sequence[str], section: str) -> str:
 def check_optimizer(section: Section) -> type[torch.optim.Optimizer]:
     """The class that the section names; a ConfigError where it, or one of its settings, does not exist."""
     found = find_class(torch.optim, torch.optim.Optimizer, section["name"], "build_optimizer")
-    check_conf(found, section["conf"], "build_optimizer", ("params",))
+    check_conf(found, section["conf"], "build_optimizer.conf", ("params",))
     for pattern, settings in (section.get("groups") or {}).items():
         if not isinstance(settings, Mapping):
             raise ConfigError(
@@ -124,6 +124,8 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     try:
         given: Any = _groups(named, *groups, made(trained, **conf).defaults) if any(groups) else trained
         optimizer = made(given, **conf)
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"build_optimizer: {section['name']} refuses its settings: {error}") from error
     for group in optimizer.param_groups:

@@ -165,7 +165,7 @@ def check_scheduler(section: Mapping[str, Any]) -> Callable:
 
     name, own = section["name"], {**FORMULAS, NEWBOB: NewBob}
     found = own.get(name) or find_class(torch.optim.lr_scheduler, LRScheduler, name, "build_scheduler", own)
-    check_conf(found, section["conf"], "build_scheduler", ("step", "optimizer"), ("total_steps",))
+    check_conf(found, section["conf"], "build_scheduler.conf", ("step", "optimizer"), ("total_steps",))
     by_metric, every = name in (NEWBOB, PLATEAU), section.get("every")
     if every and by_metric != (every == VALIDATION):
         allowed = VALIDATION if by_metric else f"{STEP} or {EPOCH}"

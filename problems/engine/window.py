@@ -130,7 +130,7 @@ class WindowLoop(Loop):
             if self.ema:
                 self.ema.update()
         else:
-            self._read_guard()
+            self._read_guard(self.progress.step + 1)
         if self.scaler:
             self.scaler.update()
 
@@ -205,14 +205,14 @@ class WindowLoop(Loop):
 
     # ---- what the device counted ----
 
-    def _read_guard(self) -> None:
-        """Count the steps that were skipped; past the patience the run ends, its weights unharmed."""
+    def _read_guard(self, step: int) -> None:
+        """Count the steps up to ``step`` that were skipped; past the patience the run ends, its weights unharmed."""
         progress = self.progress
         everything, progress.nonfinite_in_a_row, longest = self.guard.read()
         new, progress.nonfinite = everything - progress.nonfinite, everything
         if not new:
             return
-        where = f"step {progress.step + 1} (epoch {progress.epochs:.2f})"
+        where = f"step {step} (epoch {progress.epochs:.2f})"
         searching = self.scaler is not None and self.scaler.get_scale() > 1  # fp16 finds its scale by such steps
         patience = self.train["nonfinite_patience"]
         if longest > patience and not searching:
@@ -239,8 +239,8 @@ class WindowLoop(Loop):
 
     def _read_sums(self) -> None:
         """Bring the losses of all processes into the first one's sums: the only wait for the device."""
-        self._read_guard()
         progress = self.progress
+        self._read_guard(progress.step)
         loss, units = distributed.total(self._sums.tolist())
         if self.world.main:
             progress.loss_sum, progress.weight_sum = progress.loss_sum + loss, progress.weight_sum + units
