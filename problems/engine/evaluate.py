@@ -109,7 +109,8 @@ class EvalLoop(Loop):
         started, world, stage = time.monotonic(), distributed.world(), Stage(mode)
         batches = epoch_batches(batch_sampler, 0, 0)
         batches = batches if eval_batch < 0 else batches[:eval_batch]
-        part = _Part(None if dump_dir is None else Path(dump_dir), world.rank)
+        kept = dump_dir if world.shared else None  # what is kept elsewhere, nobody can see to
+        part = _Part(None if kept is None else Path(kept), world.rank)
         done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
         mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
         pin = self.device.type == "cuda"
