@@ -133,6 +133,30 @@ def test_the_example_of_a_corpus_runs_and_sees_new_files(tiny, tones, tmp_path, 
     assert "at most 0.5" in said("--prepare_data.test_fraction=0.9", code=2)
 
 
+@pytest.mark.parametrize("name", ["my_loop.py", "my_callback.py"])
+def test_the_hooks_of_the_training_page_run(name, tiny, tmp_path, capfd):
+    (tmp_path / name).write_text(code("docs/training.md")[name])
+    problem = runpy.run_path(str(tmp_path / name))["MyASR"]()
+    assert execute(problem, ["run", *tiny, "--stop=2"]) == 0
+    assert ("valid: " in capfd.readouterr().out) == (name == "my_callback.py")
+
+
+def test_the_settings_of_the_training_page_exist(tmp_path):
+    blocks = re.findall(r"```yaml\n(.*?)```", TEXTS["docs/training.md"], re.S)
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block)
+        assert execute(ASR(), ["config", "--config", str(tmp_path / f"{number}.yaml")]) == 0
+    known = ASR().default_config()["train"].keys()
+    assert {k for k in re.findall(r"`train\.(\w+)", TEXTS["docs/training.md"])} <= known
+    assert len(blocks) == 2
+
+
+def test_every_test_that_a_table_names_is_there():
+    for file, name in re.findall(r"`((?:\w+/)?test_\w+\.py)(?:::(\w+))?`", TEXTS["docs/coming_from.md"]):
+        path = ROOT / "tests" / (file if "/" in file else f"engine/{file}")
+        assert f"def {name}(" in path.read_text() if name else path.exists(), (file, name)
+
+
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])
 def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, monkeypatch, capsys):
     for name, text in {**code("docs/extend.md"), **code("docs/data.md")}.items():

@@ -119,6 +119,11 @@ def test_the_debug_preset_goes_through_every_stage_on_two_batches(tiny, tmp_path
     assert json.loads(result.read_text())["only_batches"] == 2
 
 
+def test_a_limit_below_zero_is_refused(tiny, capsys):
+    run(tiny, "--train.gradient_clipping=-1", code=2)
+    assert "train.gradient_clipping: must be at least 0" in capsys.readouterr().err
+
+
 def test_wrong_rules_are_told_with_the_rest(tiny, capsys):
     run(tiny, "--train.best_rules=[{metric: cer}]", "--train.gradient_norm_type=infinite", code=2)
     err = capsys.readouterr().err
