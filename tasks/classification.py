@@ -20,7 +20,8 @@ SEPARATOR = " ; "  # between the labels of one utterance, as in the column ``lab
 
 
 class LabelEncoder(Protocol):
-    """Labels to indices from 0 and back. An encoder of several labels an utterance has ``slots``, a list of these."""
+    """Labels to indices from 0 and back. One of several labels an utterance has ``encoders``, and their names as
+    ``slots``."""
 
     def encode(self, label: str) -> int: ...
 
@@ -34,9 +35,10 @@ class ClassificationTask(Task):
 
     Args:
         model: ``model(wav=..., wav_len=...)`` or ``model(hidden_states=..., hidden_lens=...)`` -> scores (B, C), ones.
-        encoder: turns class indices into labels; with ``slots``, one encoder a label, scores are theirs in order.
+        encoder: turns class indices into labels; where it has ``encoders``, one for each of K labels
+            called ``slots``, the scores are theirs, one after the other.
         class_weights: what an utterance of each label counts in training, as {label: weight}, a label that is not
-            named 1; with slots a list of K of them. :func:`tasks.metrics_classification.balanced_weights` makes them.
+            named 1; of K labels a list of K of them. :func:`tasks.metrics_classification.balanced_weights` makes them.
         label_smoothing: part of the target that is spread over all classes, in training.
         top_k: for one label: also the fraction of utterances whose label is among the k highest scores.
     """
@@ -52,18 +54,19 @@ class ClassificationTask(Task):
         top_k: Sequence[int] = (),
     ):
         super().__init__(model)
-        self.slots: list[LabelEncoder] = list(getattr(encoder, "slots", None) or [encoder])
+        self.encoders: list[LabelEncoder] = list(getattr(encoder, "encoders", [encoder]))
+        self.slots: list[str] = list(getattr(encoder, "slots", ["label"]))
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}: expected 0 or more, and less than 1")
         if any(k < 1 for k in top_k) or (top_k and len(self.slots) > 1):
             raise ValueError(f"top_k is {list(top_k)}: expected numbers from 1, and one label an utterance")
         self.label_smoothing, self.top_k = label_smoothing, list(top_k)
-        given = [class_weights] if isinstance(class_weights, Mapping) else class_weights or [{}] * len(self.slots)
+        given = [class_weights] if isinstance(class_weights, Mapping) else class_weights or [{}] * len(self.encoders)
         if len(given) != len(self.slots):
             raise ValueError(f"class_weights are for {len(given)} labels an utterance, expected {len(self.slots)}")
-        for k, (slot, weights) in enumerate(zip(self.slots, given)):
+        for k, (one, weights) in enumerate(zip(self.encoders, given)):
             # from the arguments, not from the checkpoint: a buffer that is not saved, and follows the device
-            self.register_buffer(f"class_weights_{k}", _weights(slot, weights), persistent=False)
+            self.register_buffer(f"class_weights_{k}", _weights(one, weights), persistent=False)
 
     def forward(self, mode: Mode, *, id: list[str], label: Tensor, **batch: Any) -> StepOutput:
         """One step; the loss is the mean over utterances of the summed cross-entropy of their labels.
@@ -88,7 +91,7 @@ class ClassificationTask(Task):
     def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
         """``accuracy`` (of all labels of an utterance together), ``macro_f1``, ``uar`` (unweighted average recall),
         ``top<k>_accuracy``, ``ece`` (expected calibration error), ``loss``, ``utterances``; of several labels
-        ``accuracy_<k>``, ``macro_f1_<k>`` and ``uar_<k>`` of each, from 1, instead of the plain two.
+        ``accuracy_<slot>``, ``macro_f1_<slot>`` and ``uar_<slot>`` of each instead of the plain two.
 
         Training records hold no predictions and give no metrics.
         """
@@ -104,8 +107,8 @@ class ClassificationTask(Task):
         if len(self.slots) == 1:
             found |= {"macro_f1": scores.macro_f1(*pairs), "uar": scores.unweighted_average_recall(*pairs)}
         else:
-            for k in range(len(self.slots)):
-                found |= _of_slot(k, *([text.split(SEPARATOR)[k] for text in texts] for texts in pairs))
+            for k, slot in enumerate(self.slots):
+                found |= _of_slot(slot, *([text.split(SEPARATOR)[k] for text in texts] for texts in pairs))
         found |= {f"top{k}_accuracy": scores.accuracy([r <= k for r in records["rank"]]) for k in self.top_k}
         found["ece"] = scores.calibration_error(records["confidence"], correct)
         return found | {"loss": math.fsum(records["loss"]) / utterances, "utterances": utterances}
@@ -120,7 +123,7 @@ class ClassificationTask(Task):
     def _logits(self, batch: Mapping[str, Any]) -> list[Tensor]:
         """Scores (B, C_k) of each label, in float32."""
         logits, _ = self.run_model(batch)
-        sizes = [len(slot) for slot in self.slots]
+        sizes = [len(encoder) for encoder in self.encoders]
         if logits.shape[-1] != sum(sizes):
             raise ValueError(
                 f"the model gives {logits.shape[-1]} scores an utterance but the encoder has {sum(sizes)} classes: "
@@ -144,15 +147,15 @@ class ClassificationTask(Task):
 
     def _texts(self, label: Tensor) -> list[str]:
         rows = label.tolist()
-        return [SEPARATOR.join(slot.decode(index) for slot, index in zip(self.slots, row)) for row in rows]
+        return [SEPARATOR.join(encoder.decode(index) for encoder, index in zip(self.encoders, row)) for row in rows]
 
 
-def _of_slot(k: int, references: list[str], hypotheses: list[str]) -> dict[str, float]:
+def _of_slot(slot: str, references: list[str], hypotheses: list[str]) -> dict[str, float]:
     correct = [a == b for a, b in zip(references, hypotheses)]
     return {
-        f"accuracy_{k + 1}": scores.accuracy(correct),
-        f"macro_f1_{k + 1}": scores.macro_f1(references, hypotheses),
-        f"uar_{k + 1}": scores.unweighted_average_recall(references, hypotheses),
+        f"accuracy_{slot}": scores.accuracy(correct),
+        f"macro_f1_{slot}": scores.macro_f1(references, hypotheses),
+        f"uar_{slot}": scores.unweighted_average_recall(references, hypotheses),
     }
 
 

@@ -36,10 +36,10 @@ class Slots:
     """Two labels an utterance."""
 
     def __init__(self):
-        self.slots = [Labels(COLOURS), Labels(SIZES)]
+        self.slots, self.encoders = ("colour", "size"), (Labels(COLOURS), Labels(SIZES))
 
     def __len__(self) -> int:
-        return sum(map(len, self.slots))
+        return sum(map(len, self.encoders))
 
 
 class Given(nn.Module):
@@ -101,7 +101,7 @@ def test_several_labels_are_judged_jointly_and_each_for_itself():
     metrics = task.reduction("test", out.records)
     right = torch.stack([colours, sizes], 1) == data["label"]
     assert metrics["accuracy"] == right.all(1).float().mean()
-    assert [metrics["accuracy_1"], metrics["accuracy_2"]] == right.float().mean(0).tolist()
+    assert [metrics["accuracy_colour"], metrics["accuracy_size"]] == right.float().mean(0).tolist()
     expected = sum(
         torch.nn.functional.cross_entropy(part, data["label"][:, k])
         for k, part in enumerate((data["wav"][:, :4], data["wav"][:, 4:]))
