@@ -22,6 +22,11 @@ except ImportError as _error:
 
 NAMES = {
     "asr": "problems.asr:ASR",
+    "sid": "problems.sid:SID",
+    "ks": "problems.ks:KS",
+    "ic": "problems.ic:IC",
+    "er": "problems.er:ER",
+    "lid": "problems.lid:LID",
 }
 
 

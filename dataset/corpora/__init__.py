@@ -8,6 +8,12 @@ from dataset.corpora.base import Corpus, CorpusError, Row, Splits
 
 CORPORA = {
     "toy": "dataset.corpora.toy:Toy",
+    "toy_speakers": "dataset.corpora.toy_speakers:ToySpeakers",
+    "toy_keywords": "dataset.corpora.toy_words:ToyKeywords",
+    "toy_commands": "dataset.corpora.toy_words:ToyCommands",
+    "toy_moods": "dataset.corpora.toy_styles:ToyMoods",
+    "toy_languages": "dataset.corpora.toy_styles:ToyLanguages",
+    "toy_trials": "dataset.corpora.toy_speakers:ToyTrials",
     "librispeech": "dataset.corpora.librispeech:LibriSpeech",
     "fsdd": "dataset.corpora.fsdd:FSDD",
     "connected_digits": "dataset.corpora.fsdd:ConnectedDigits",

@@ -190,3 +190,25 @@ def warn_of_unknown(encoder: Any, rows: Any, column: str, csv: str) -> None:
             count(len(found), "symbol"),
             shown,
         )
+
+
+def require_known(encoder: Any, rows: Any, column: str, csv: str) -> None:
+    """See that the encoder knows every label of ``column``.
+
+    Raises:
+        CorpusError: it does not; the message names the labels that training never shows, and where they are.
+    """
+    first: dict[str, int] = {}
+    for number, text in enumerate(rows[column], start=2):
+        try:
+            unknown = encoder.unknown(text)
+        except ValueError as error:
+            raise CorpusError(f"{csv}, row {number} ({rows['id'][number - 2]}): {error}") from error
+        for label in unknown:
+            first.setdefault(label, number)
+    if first:
+        shown = ", ".join(f"{label!r} (row {number}, {rows['id'][number - 2]})" for label, number in first.items())
+        raise CorpusError(
+            f"{csv} has {count(len(first), 'label')} that training never shows, so that no classifier can give them: "
+            f"{shown}; leave these utterances out, or have some of each in the training set"
+        )
