@@ -10,6 +10,7 @@ from typing import Any
 from dataset.option import option
 from problems.base import Problem, Section
 from problems.engine import sections
+from problems.engine.errors import ConfigError
 
 
 @dataclass
@@ -35,6 +36,17 @@ class BuildBatchSampler(sections.BuildBatchSampler):
     train: TrainBatches = option(TrainBatches(16, None, True), "batches to train on")
 
 
+@dataclass
+class BuildTask:
+    """The loss, and what is measured."""
+
+    class_weights: str | dict | list | None = option(
+        None, "what an utterance counts in training: balanced, or {label: weight}; for slots a list of them; null: 1"
+    )
+    label_smoothing: float = option(0.0, "part of the target that is spread over all labels", min=0, max=0.99)
+    top_k: list[int] = option([], "also measure how often the label is among the k likeliest, as [5]; not for slots")
+
+
 class Classification(Problem):
     """From an utterance to its label.
 
@@ -47,6 +59,7 @@ class Classification(Problem):
         "build_encoder": sections.Empty,
         "build_dataset": BuildDataset,
         "build_batch_sampler": BuildBatchSampler,
+        "build_task": BuildTask,
     }
     columns = ("label",)
     encoder = "category"
@@ -132,7 +145,14 @@ class Classification(Problem):
         """Cross-entropy, accuracy and what else there is to know of a classifier."""
         from tasks.classification import ClassificationTask
 
-        return ClassificationTask(model, encoder, **build_task)
+        given = build_task["class_weights"]
+        if isinstance(given, str) and given != "balanced":
+            raise ConfigError(f"build_task.class_weights: expected balanced, or {{label: weight}}, got {given!r}")
+        weights = encoder.balanced_weights() if given == "balanced" else given
+        try:
+            return ClassificationTask(model, encoder, **{**build_task, "class_weights": weights})
+        except ValueError as error:
+            raise ConfigError(f"build_task: {error}") from error
 
 
 class _Labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,18 @@ class CategoryEncoder(LabelEncoder):
 
     name = "category"
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], counts: Sequence[int] | None = None) -> None:
         """
         Args:
             labels: all labels in order of number.
+            counts: how many training utterances have each; None: one each.
         """
         if not labels or len(set(labels)) < len(labels) or "" in labels:
             raise EncoderError(f"labels must be some, none empty, and all differ; got {list(labels[:5])}")
         self.labels = tuple(labels)
+        self.counts = (1,) * len(self.labels) if counts is None else tuple(counts)
+        if len(self.counts) != len(self.labels) or min(self.counts) < 1:
+            raise EncoderError(f"counts must be a number from 1 for each of {len(self.labels)} labels, got {counts}")
         self._numbers = {label: number for number, label in enumerate(self.labels)}
 
     @classmethod
@@ -37,10 +42,10 @@ class CategoryEncoder(LabelEncoder):
         Args:
             texts: training labels, at least two different ones.
         """
-        labels = _distinct(texts)
-        if len(labels) < 2:
-            raise EncoderError(f"every training utterance has the label {labels[0]!r}: a classifier needs two or more")
-        return cls(labels)
+        found = _counted(texts)
+        if len(found) < 2:
+            raise EncoderError(f"every training utterance has the label {[*found][0]!r}: a classifier needs two")
+        return cls(list(found), list(found.values()))
 
     def encode(self, text: str) -> int:
         """The number of a label; an EncoderError for one that training never shows."""
@@ -60,6 +65,11 @@ class CategoryEncoder(LabelEncoder):
     def unknown(self, text: str) -> set[str]:
         return {_plain(text)} - self._numbers.keys()
 
+    def balanced_weights(self) -> dict[str, float]:
+        """The weight of each label that makes all of them count alike in training; an utterance's mean weight is 1."""
+        total = sum(self.counts)
+        return {label: total / (len(self.labels) * count) for label, count in zip(self.labels, self.counts)}
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -67,15 +77,15 @@ class CategoryEncoder(LabelEncoder):
         return f"{type(self).__name__}({_some(self.labels)})"
 
     def _record(self) -> dict[str, Any]:
-        return {"name": self.name, "version": VERSION, "labels": list(self.labels)}
+        return {"name": self.name, "version": VERSION, **_fields(self)}
 
     @classmethod
     def _check_record(cls, record: dict[str, Any], path: Path) -> None:
-        _check_labels(record.get("labels"), path)
+        _check_fields(record, path)
 
     @classmethod
     def _from_record(cls, record: dict[str, Any], folder: Path) -> CategoryEncoder:
-        return cls(record["labels"])
+        return cls(record["labels"], record["counts"])
 
 
 class CategoryEncoders(LabelEncoder):
@@ -114,7 +124,8 @@ class CategoryEncoders(LabelEncoder):
         names = [f"slot{number + 1}" for number in range(len(rows[0]))] if slots is None else list(slots)
         for parts in rows:
             _check_count(parts, names)
-        encoders = [CategoryEncoder(_distinct(values)) for values in zip(*rows)]
+        counts = [_counted(values) for values in zip(*rows)]
+        encoders = [CategoryEncoder(list(found), list(found.values())) for found in counts]
         if all(len(encoder) == 1 for encoder in encoders):
             raise EncoderError(f"every training utterance has the label {_join(rows[0])!r}: a classifier needs two")
         return cls(names, encoders)
@@ -144,6 +155,10 @@ class CategoryEncoders(LabelEncoder):
         pairs = zip(self.slots, self.encoders, parts)
         return {f"{slot}={value}" for slot, encoder, part in pairs for value in encoder.unknown(part)}
 
+    def balanced_weights(self) -> list[dict[str, float]]:
+        """Of each slot, what :meth:`CategoryEncoder.balanced_weights` gives."""
+        return [encoder.balanced_weights() for encoder in self.encoders]
+
     def __len__(self) -> int:
         return sum(self.sizes)
 
@@ -151,7 +166,7 @@ class CategoryEncoders(LabelEncoder):
         return f"{type(self).__name__}({', '.join(f'{s}: {n}' for s, n in zip(self.slots, self.sizes))})"
 
     def _record(self) -> dict[str, Any]:
-        slots = [{"slot": slot, "labels": list(e.labels)} for slot, e in zip(self.slots, self.encoders)]
+        slots = [{"slot": slot, **_fields(encoder)} for slot, encoder in zip(self.slots, self.encoders)]
         return {"name": self.name, "version": VERSION, "slots": slots}
 
     @classmethod
@@ -161,12 +176,14 @@ class CategoryEncoders(LabelEncoder):
         if not named:
             raise EncoderError(f"{path} must have a list 'slots' of names and labels; build it again (stage 1)")
         for slot in slots:
-            _check_labels(slot.get("labels"), path)
+            _check_fields(slot, path)
 
     @classmethod
     def _from_record(cls, record: dict[str, Any], folder: Path) -> CategoryEncoders:
         slots = record["slots"]
-        return cls([slot["slot"] for slot in slots], [CategoryEncoder(slot["labels"]) for slot in slots])
+        return cls(
+            [slot["slot"] for slot in slots], [CategoryEncoder(slot["labels"], slot["counts"]) for slot in slots]
+        )
 
 
 def split_label(text: str) -> list[str]:
@@ -182,14 +199,15 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _distinct(texts: Iterable[str]) -> list[str]:
+def _counted(texts: Iterable[str]) -> dict[str, int]:
+    """How often each label occurs, in order of labels."""
     if isinstance(texts, str):
         raise EncoderError(f"an encoder is built from many labels, got the one text {texts[:40]!r}")
-    labels = sorted({_plain(text) for text in texts})
-    if not labels or not labels[0]:
-        what = "a label is empty" if labels else "there are no labels"
+    found = Counter(_plain(text) for text in texts)
+    if not found or "" in found:
+        what = "a label is empty" if found else "there are no labels"
         raise EncoderError(f"an encoder cannot be built: {what}; look at the labels of the training set")
-    return labels
+    return dict(sorted(found.items()))
 
 
 def _check_count(parts: list[str], slots: Sequence[str]) -> None:
@@ -200,9 +218,14 @@ def _check_count(parts: list[str], slots: Sequence[str]) -> None:
         )
 
 
-def _check_labels(labels: Any, path: Path) -> None:
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise EncoderError(f"{path} must have a list of strings called 'labels'; build it again (stage 1)")
+def _fields(encoder: CategoryEncoder) -> dict[str, Any]:
+    return {"labels": list(encoder.labels), "counts": list(encoder.counts)}
+
+
+def _check_fields(record: dict[str, Any], path: Path) -> None:
+    for key, kind in (("labels", str), ("counts", int)):
+        if not isinstance(record.get(key), list) or not all(isinstance(value, kind) for value in record[key]):
+            raise EncoderError(f"{path} must have a list called {key!r}; build it again (stage 1)")
 
 
 def _some(labels: Sequence[str]) -> str:
