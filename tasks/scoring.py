@@ -128,6 +128,8 @@ class Scorer:
             ids: of U utterances, all those of ``trials`` among them.
             x: their embeddings, float (U, D).
         """
+        if not len(trials):
+            return np.empty(0, dtype=np.float32)
         if self.needs_cohort and not self.learnt:
             raise ValueError("nothing was learnt from training speakers yet: validate before scoring")
         place = {id: number for number, id in enumerate(ids)}

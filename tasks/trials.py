@@ -70,4 +70,8 @@ class Trials:
         kept = enrolled[self.enrol] & tested[self.test]
         if kept.all():
             return self
-        return Trials(self.enrolments, self.tests, self.enrol[kept], self.test[kept], self.targets[kept])
+        # only what is still named: a scorer asks for the embedding of everything that is
+        enrolments, enrol = np.unique(self.enrol[kept], return_inverse=True)
+        tests, test = np.unique(self.test[kept], return_inverse=True)
+        named = [self.enrolments[n] for n in enrolments], [self.tests[n] for n in tests]
+        return Trials(*named, enrol, test, self.targets[kept])

@@ -57,7 +57,8 @@ def test_only_trials_whose_utterances_are_all_there_remain():
     assert TRIALS.among(IDS) is TRIALS
     some = TRIALS.among(["utt 0", "utt 1", "utt 2", "utt 4"])
     assert [some.enrolments[i] for i in some.enrol] == ["utt 0", "utt 2", "utt 0"]
-    assert len(TRIALS.among([])) == 0
+    assert some.tests == ["utt 0", "utt 1", "utt 4"] and some.targets.tolist() == [True, False, True]
+    assert len(TRIALS.among([])) == 0 and len(Scorer().score(IDS, X, TRIALS.among([]))) == 0
 
 
 def test_a_label_that_is_none_and_a_list_without_trials_are_refused():
