@@ -20,18 +20,20 @@ COLUMNS = ("id1", "id2", "wav_path1", "wav_path2", "label")
 SEPARATOR = " ; "
 
 
-def utterances(sides: Iterable[tuple[str, str]]) -> dict[str, str]:
+def utterances(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, str]:
     """The audio of every utterance by id, in the order of their first appearance.
 
     Args:
         sides: ``(id, path)`` of each side of each trial.
+        folder: what relative paths are taken from.
 
     Raises:
         MetadataError: an enrolment has not as many paths as ids; an id stands for two files.
     """
     found: dict[str, str] = {}
     for side in sides:
-        for id, path in _parts(*side):
+        for id, part in _parts(*side):
+            path = os.path.join(folder, part)
             if found.setdefault(id, path) != path:
                 raise MetadataError(
                     f"the id {id!r} stands for {found[id]} and for {path} in trials; give each file an id of its own"
@@ -57,12 +59,12 @@ def read_trials(csv: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, st
     table = read_csv(csv, COLUMNS)
     sides = [table[[f"id{side}", f"wav_path{side}"]].drop_duplicates() for side in (1, 2)]
     try:
-        paths = utterances(row for side in sides for row in side.itertuples(index=False, name=None))
+        rows = (row for side in sides for row in side.itertuples(index=False, name=None))
+        paths = utterances(rows, os.path.dirname(os.path.abspath(csv)))
     except MetadataError as error:
         raise MetadataError(f"{csv}: {error}") from error
-    folder = os.path.dirname(os.path.abspath(csv))
     # categories: millions of trials name thousands of utterances
-    return table[["id1", "id2", "label"]].astype("category"), {id: os.path.join(folder, p) for id, p in paths.items()}
+    return table[["id1", "id2", "label"]].astype("category"), paths
 
 
 def utterance_table(paths: Mapping[str, str], cache_dir: str | os.PathLike[str]) -> pd.DataFrame:

@@ -65,8 +65,8 @@ class Trials:
     def among(self, ids: Sequence[str]) -> Trials:
         """The trials all of whose utterances are among ``ids``; itself where all are."""
         known = set(ids)
-        enrolled = np.array([known.issuperset(members) for members in self.members()])
-        tested = np.array([test in known for test in self.tests])
+        enrolled = np.array([known.issuperset(members) for members in self.members()], dtype=bool)
+        tested = np.array([test in known for test in self.tests], dtype=bool)
         kept = enrolled[self.enrol] & tested[self.test]
         if kept.all():
             return self
