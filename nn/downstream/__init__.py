@@ -3,7 +3,7 @@
 Every downstream is a module ``downstream(x (B, T, H), x_len (B,)) -> (y, y_len)`` built with ``input_size``
 and ``output_size`` first. Frame-level ones return y (B, T'', output_size) with its lengths, and have
 ``downsample_rate``, input frames per output frame; utterance-level ones return y (B, output_size) with
-lengths of one. Those that may give embeddings to a loss keep ``output_size``.
+lengths of one.
 """
 
 DOWNSTREAMS = {

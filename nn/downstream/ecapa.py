@@ -94,7 +94,7 @@ class ECAPA(nn.Module):
     def __init__(
         self,
         input_size: int,
-        output_size: int = 192,
+        output_size: int,
         channels: int = 512,
         aggregation_size: int = 1536,
         scale: int = 8,
@@ -104,7 +104,6 @@ class ECAPA(nn.Module):
         super().__init__()
         if scale < 2 or channels % scale:
             raise ValueError(f"scale is {scale}, expected 2 or more and a divisor of channels ({channels})")
-        self.output_size = output_size
         self.first = ConvBlock(input_size, channels, 5)
         self.blocks = nn.ModuleList(SERes2Block(channels, 3, dilation, scale, bottleneck) for dilation in (2, 3, 4))
         self.aggregation = nn.Linear(3 * channels, aggregation_size)

@@ -40,7 +40,6 @@ class MeanPoolLinear(nn.Module):
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int = 256) -> None:
         super().__init__()
-        self.output_size = output_size
         self.input_linear = nn.Linear(input_size, hidden_size)
         self.pooling = MeanPooling()
         self.output_linear = nn.Linear(hidden_size, output_size)

@@ -58,7 +58,7 @@ class XVector(nn.Module):
     def __init__(
         self,
         input_size: int,
-        output_size: int = 512,
+        output_size: int,
         hidden_size: int = 512,
         tdnn_size: int = 512,
         aggregation_size: int = 1500,
@@ -67,7 +67,6 @@ class XVector(nn.Module):
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.output_size = output_size
         self.projector = nn.Linear(input_size, hidden_size)
         sizes = [hidden_size, *[tdnn_size] * 4, aggregation_size]
         self.layers = nn.ModuleList(

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from nn.losses import GE2E, AAMSoftmax, AMSoftmax, Softmax
+from nn.losses.ge2e import GE2E
+from nn.losses.margin import AAMSoftmax, AMSoftmax, Softmax
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(7, 5, generator=GENERATOR)

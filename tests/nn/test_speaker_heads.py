@@ -8,7 +8,7 @@ import torch
 from nn.downstream.ecapa import ECAPA
 from nn.downstream.linear import MeanPoolLinear
 from nn.downstream.xvector import CONTEXT, XVector
-from nn.losses import AMSoftmax
+from nn.losses.margin import AMSoftmax
 
 LENGTHS = torch.tensor([40, 23, 15, 7, 0])
 
@@ -25,7 +25,7 @@ def test_xvector_has_as_many_parameters_as_superbs(input_size):
         + (2 * 1500 * 512 + 512)  # the embedding, from means and deviations
         + (512 * 512 + 512)  # in training only
     )  # fmt: skip
-    assert count(XVector(input_size)) == expected
+    assert count(XVector(input_size, 512)) == expected
     assert expected == {80: 5757916, 768: 6110172}[input_size]
     assert count(AMSoftmax(512, 1211)) == 512 * 1211  # VoxCeleb1's speakers without the 40 of its test set
 
@@ -44,9 +44,9 @@ def test_ecapa_has_as_many_parameters_as_the_paper_says():
     block = 2 * conv(channels, channels) + 7 * conv(width, width, 3) + (512 * 128 + 128) + (128 * 512 + 512)
     attention = (3 * 1536 * 128 + 128) + (128 * 1536 + 1536)
     tail = (3 * channels * 1536 + 1536) + attention + 2 * 3072 + (3072 * 192 + 192) + 2 * 192
-    assert count(ECAPA(80)) == conv(80, channels, 5) + 3 * block + tail
-    assert round(count(ECAPA(80)) / 1e6, 1) == 6.2  # table 1: 6.2M with 512 channels,
-    assert round(count(ECAPA(80, channels=1024)) / 1e6, 1) == 14.7  # 14.7M with 1024
+    assert count(ECAPA(80, 192)) == conv(80, channels, 5) + 3 * block + tail
+    assert round(count(ECAPA(80, 192)) / 1e6, 1) == 6.2  # table 1: 6.2M with 512 channels,
+    assert round(count(ECAPA(80, 192, channels=1024)) / 1e6, 1) == 14.7  # 14.7M with 1024
 
 
 def tiny(kind: type, **settings: object) -> torch.nn.Module:
@@ -101,4 +101,4 @@ def test_the_second_layer_of_an_xvector_is_for_training_alone():
 
 def test_ecapa_refuses_channels_that_its_groups_do_not_divide():
     with pytest.raises(ValueError, match=r"scale is 3, expected .* a divisor of channels \(512\)"):
-        ECAPA(6, scale=3)
+        ECAPA(6, 4, scale=3)

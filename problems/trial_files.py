@@ -1,0 +1,55 @@
+"""The files that a test by trials leaves."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from problems.engine.files import write_json
+from tasks.metrics_verification import TrialScores
+from tasks.verification import from_text
+
+BLOCK = 65536  # trials at a time, so that millions of them are never text all at once
+
+
+def save(task: Any, mode: str, records: Mapping[str, list[Any]], folder: Path) -> None:
+    """Score the trials of ``records`` and leave what is known of them.
+
+    - ``predictions.csv``: ``id1, id2, label, score``, and ``llr``, the natural log likelihood ratio, where the
+      checkpoint was validated;
+    - ``scores.txt``: ``enrolment test score`` a line, by spaces, or by tabs where a name has white space;
+    - ``embeddings.npz``: ``ids`` and ``embeddings``, float32 (utterances, D), each utterance once;
+    - ``det.json``: the points of the DET curve, where both kinds of trial are there.
+    """
+    trials, scores = task.scored(mode, records)
+    ratios = task.likelihood_ratios(scores)
+    names = [trials.enrolments, trials.tests]
+    space = "\t" if any(len(name.split()) != 1 for side in names for name in side) else " "
+    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in ("predictions.csv", "scores.txt")}
+    with (
+        open(temporary["predictions.csv"], "w", encoding="utf-8", newline="") as table,
+        open(temporary["scores.txt"], "w", encoding="utf-8", newline="\n") as plain,
+    ):
+        rows = csv.writer(table, lineterminator="\n")
+        rows.writerow(["id1", "id2", "label", "score", *([] if ratios is None else ["llr"])])
+        for start in range(0, len(trials), BLOCK):
+            part = slice(start, start + BLOCK)
+            sides = [[names[n][i] for i in index[part]] for n, index in enumerate((trials.enrol, trials.test))]
+            texts = [f"{score:.9g}" for score in scores[part].tolist()]
+            columns = [*sides, trials.targets[part].astype(int).tolist(), texts]
+            columns += [] if ratios is None else [[f"{ratio:.6g}" for ratio in ratios[part].tolist()]]
+            rows.writerows(zip(*columns))
+            plain.writelines(f"{one}{space}{other}{space}{text}\n" for one, other, text in zip(*sides, texts))
+    with open(folder / ".embeddings.tmp", "wb") as file:
+        np.savez(file, ids=np.array(records["id"], dtype=str), embeddings=from_text(records["embedding"]))
+    os.replace(folder / ".embeddings.tmp", folder / "embeddings.npz")
+    if trials.targets.any() and not trials.targets.all():
+        points = [vars(point) for point in TrialScores(scores, trials.targets).det_curve()]
+        write_json(folder / "det.json", points)
+    for name, path in temporary.items():
+        os.replace(path, folder / name)
