@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataset.corpora.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.download import fetch
 from dataset.corpora.tree import absolute, audio_files, folders, lines, require_folder
 from dataset.option import REQUIRED, option
 
@@ -40,9 +41,7 @@ class SpeechCommands(Corpus):
     """
 
     dataset_root: str = option(REQUIRED, "folder that holds a folder for each word")
-    test_root: str | None = option(
-        None, "folder of the archive with the twelve-class test set; null: test on the test split"
-    )
+    test_root: str | None = option(None, "folder of the archive with the twelve-class test set; null: the test split")
     keywords: list[str] = option(
         KEYWORDS, "words that are classes, the others are _unknown_; []: every word is a class"
     )
@@ -56,8 +55,8 @@ class SpeechCommands(Corpus):
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split; a CorpusError says what of the layout is not there."""
-        if self.download and not self._root.is_dir():
-            self._download()
+        if self.download:
+            fetch(self._root, self._get)
         words = [name for name in folders(require_folder(self._root, "Speech Commands")) if name != NOISE]
         missing = [word for word in self.keywords if word not in words]
         if missing or len(words) < 2:
@@ -139,14 +138,12 @@ class SpeechCommands(Corpus):
                 rows.append({"id": f"test/{name}/{file.stem}", "wav_path": str(file)} | columns)
         return rows
 
-    def _download(self) -> None:
+    def _get(self, scratch: Path) -> Path:
         from torchaudio.datasets import SPEECHCOMMANDS
 
         name = f"speech_commands_{self.version}"
-        if self._root.name != name:
-            raise CorpusError(f"with download, dataset_root must end in SpeechCommands/{name}; it is {self._root}")
-        self._root.parent.parent.mkdir(parents=True, exist_ok=True)
-        SPEECHCOMMANDS(self._root.parent.parent, url=name, folder_in_archive=self._root.parent.name, download=True)
+        SPEECHCOMMANDS(scratch, url=name, download=True)
+        return scratch / "SpeechCommands" / name
 
 
 def split_of(speaker: str) -> str:
