@@ -119,7 +119,8 @@ class VerificationTask(Task):
             raise ValueError(f"no utterances to score in mode {mode}: the data set or its sampler is empty")
         ids, x = records["id"], from_text(records["embedding"])
         if mode == "valid" and self.scorer.needs_cohort and self._is_whole(mode, ids):
-            known = [number for number, id in enumerate(ids) if id in self.cohort]
+            # in an order of their own: a sum of floats depends on it
+            known = sorted((number for number, id in enumerate(ids) if id in self.cohort), key=ids.__getitem__)
             self.scorer.learn(x[known], [self.cohort[ids[number]] for number in known])
         trials, scores = self.scored(mode, records)
         counts = {"trials": len(trials), "utterances": len(ids)}

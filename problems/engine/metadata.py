@@ -14,6 +14,7 @@ from typing import Any
 from dataset.audio import END_TOLERANCE_SEC, AudioError, durations
 from dataset.corpora import Corpus, CorpusError, Row, Splits
 from dataset.metadata import write_csv
+from dataset.trials import COLUMNS, SEPARATOR, utterances
 from problems.engine.files import write_text
 
 log = logging.getLogger(__name__)
@@ -107,14 +108,12 @@ def write(
 
 def utterances_of(name: str, rows: list[Row]) -> list[Row]:
     """The utterances that a set of trials names, as rows; a CorpusError where a trial is not whole."""
-    from dataset import trials  # brings pandas, which the command line's help can do without
-
     for row in rows:
-        missing = [column for column in trials.COLUMNS if column not in row]
+        missing = [column for column in COLUMNS if column not in row]
         if missing:
             raise CorpusError(f"the {name} set: a trial has no column {missing[0]!r}; there are {', '.join(row)}")
     try:
-        paths = trials.utterances((row[f"id{side}"], row[f"wav_path{side}"]) for row in rows for side in (1, 2))
+        paths = utterances((row[f"id{side}"], row[f"wav_path{side}"]) for row in rows for side in (1, 2))
     except ValueError as error:
         raise CorpusError(f"the {name} set: {error}") from error
     return [{"id": id, "wav_path": path} for id, path in paths.items()]
@@ -122,8 +121,6 @@ def utterances_of(name: str, rows: list[Row]) -> list[Row]:
 
 def trials_among(usable: list[Row], rows: list[Row]) -> list[Row]:
     """The trials all of whose utterances are usable, with their absolute paths."""
-    from dataset.trials import SEPARATOR
-
     paths = {row["id"]: row["wav_path"] for row in usable}
     found = []
     for row in rows:
