@@ -119,13 +119,15 @@ class Pipeline:
 
     def _missing_audio(self) -> list[str]:
         """Audio that a corpus made in the cache and that is gone."""
-        from dataset.metadata import read_csv
+        from dataset.metadata import PATH_COLUMNS, read_csv
+        from dataset.trials import SEPARATOR
 
         train, valid, tests = self.work.csvs()
         for csv in (train, valid, *tests):
-            table = read_csv(csv, ("id",))
-            paths = table["wav_path"] if "wav_path" in table else []
-            lost = [p for p in paths if p.startswith(f"{self.cache}{os.sep}") and not os.path.exists(p)]
+            table = read_csv(csv, ())
+            paths = {path for column in PATH_COLUMNS if column in table for path in table[column]}
+            paths = {part for path in paths for part in ([path] if os.path.exists(path) else path.split(SEPARATOR))}
+            lost = sorted(p for p in paths if p.startswith(f"{self.cache}{os.sep}") and not os.path.exists(p))
             if lost:
                 return [f"{len(lost)} files of {Path(csv).name} are gone from the cache, such as {lost[0]}"]
         return []
