@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from problems.engine import checkpoint, distributed, features, optim, randomness, saving, schedules
-from problems.engine.average import write_average
+from problems.engine import average, checkpoint, distributed, features, optim, randomness, saving, schedules
 from problems.engine.components import load_class
 from problems.engine.errors import CheckpointError, ConfigError, nearest
-from problems.engine.files import write_text
+from problems.engine.files import write_json, write_text
+from problems.engine.monitor import shown
 from problems.engine.precision import numerics
 from problems.engine.profiler import Profiler
 from problems.engine.stream import epoch_batches, train_stream
@@ -180,8 +180,32 @@ class Training:
                 return
             self._resume(loop)
             loop.fit()
-        if self.config["average"] and self.world.writes:
-            write_average(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
+        if self.config["average"]:
+            self._average(validate, save)
+
+    def _average(self, validate: Callable[[], dict[str, float]], save: Callable[[Path], None]) -> None:
+        """Leave the mean of the kept checkpoints, validated: what a task learns there must be of these weights."""
+        folders = average.members(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
+        target, names = self.train_dir / average.NAME, [folder.name for folder in folders]
+        if distributed.on_main(lambda: average.is_of(target, names)):
+            return
+        self._load_weights(folders[0])
+        for part, module in (("model", self.model), ("task", self.task)):
+            paths = [path for folder in folders if (path := folder / part / saving.WEIGHTS).exists()]
+            if paths:
+                module.load_state_dict(average.mean_of(paths), strict=False)
+        with randomness.isolated():
+            metrics = validate()
+
+        def fill(temporary: Path) -> None:
+            save(temporary)
+            write_json(temporary / average.MEMBERS, {"of": names, "metrics": metrics})
+
+        if self.world.writes:
+            checkpoint.write(target, fill)
+        log.info(
+            "the mean of the weights of %s: valid %s", ", ".join(names), shown(metrics, self.config["valid_metric"])
+        )
         distributed.barrier()
 
     def _resume(self, loop: TrainLoop) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from problems.asr import ASR
-from problems.engine.average import average_weights
+from problems.engine.average import mean_of
 from problems.engine.checkpoint import steps_in
 from problems.engine.cli import execute
 from problems.engine.monitor import read_history
@@ -103,9 +103,7 @@ def test_the_mean_of_weights(tmp_path):
     for number, value in enumerate((1.0, 2.0, 6.0)):
         tensors = {"w": torch.full((2,), value), "half": torch.full((2,), value).half(), "n": torch.tensor(number)}
         save_file(tensors, tmp_path / f"{number}.safetensors")
-    paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
-    average_weights(paths, tmp_path / "mean.safetensors")
-    mean = load_file(tmp_path / "mean.safetensors")
+    mean = mean_of([tmp_path / f"{number}.safetensors" for number in range(3)])
     assert torch.equal(mean["w"], torch.full((2,), 3.0)) and mean["half"].dtype == torch.float16
     assert int(mean["n"]) == 0  # a count is the best checkpoint's
 
@@ -117,7 +115,9 @@ def test_an_average_is_a_checkpoint_that_can_be_tested(tiny, tmp_path, capsys):
     assert execute(ASR(), [*options, "--test_ckpt_dir=average", "--start=3"]) == 1
     assert "give --train.average best" in capsys.readouterr().err
     execute(ASR(), [*options, "--test_ckpt_dir=average", "--train.average=best"])
-    names = json.loads((folder / "train" / "average" / "average.json").read_text())["of"]
+    made = json.loads((folder / "train" / "average" / "average.json").read_text())
+    names = made["of"]
+    assert 0 < made["metrics"]["loss"] < 100
     assert names == next(iter(best(folder / "train").values())) and len(names) == 3
     weights = [load_file(folder / "train" / name / "model" / "weights.safetensors") for name in names]
     mean = load_file(folder / "train" / "average" / "model" / "weights.safetensors")
