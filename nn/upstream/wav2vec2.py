@@ -86,8 +86,7 @@ class Pipeline(Wav2Vec2):
     """A model of ``torchaudio.pipelines`` with its pretrained weights.
 
     Args:
-        checkpoint: a local file with the weights (.pth of torchaudio, or .safetensors), or "random"; null: those
-            that torchaudio publishes, fetched once into torch.hub's folder
+        checkpoint: a local .pth or .safetensors with the weights, or "random"; null: the published ones, fetched once
         seed: what random weights follow from
     """
 
