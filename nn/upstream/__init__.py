@@ -14,6 +14,7 @@ UPSTREAMS = {
     "mel": "nn.upstream.stft:Mel",
     "linear": "nn.upstream.stft:Linear",
     "spectrogram": "nn.upstream.stft:Spectrogram",
+    "ge2e": "nn.upstream.ge2e:GE2E",
     "hf": "nn.upstream.huggingface:hugging_face",
     "wav2vec2_base": "nn.upstream.pipelines:Wav2Vec2Base",
     "wav2vec2_large": "nn.upstream.pipelines:Wav2Vec2Large",
