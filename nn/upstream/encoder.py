@@ -34,6 +34,8 @@ class Encoder(nn.Module):
     after_layers: tuple[str, ...] = ()  # names of what comes after them
     feature_encoder_path: str | None = None  # what fine-tuning leaves as it is: the convolutions
     projection_path: str | None = None  # whose output is masked in fine-tuning
+    checkpointing = False
+    frames: Tensor  # (B,) of the batch at work, at least 1
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         """The hidden states of a batch whose padding is zero.
@@ -68,7 +70,7 @@ class Encoder(nn.Module):
                 f"wav must be (batch, samples) and wav_len (batch,), got {tuple(wav.shape)} and {tuple(wav_len.shape)}"
             )
         lengths = self.output_lengths(wav_len)
-        self.frames = lengths[0].clamp_min(1)  # the mask of fine-tuning asks for them
+        self.frames = lengths[0].clamp_min(1)
         wav = pad(wav, (0, max(0, self.minimum - wav.shape[1])))
         if self.normalise is None:
             wav = zero_padding(wav.unsqueeze(-1), wav_len).squeeze(-1)
@@ -80,6 +82,10 @@ class Encoder(nn.Module):
     def layers(self) -> nn.ModuleList:
         """The transformer's layers: layer i of a config is ``layers[i - 1]``."""
         return self.get_submodule(self.layers_path)
+
+    def checkpoint_layers(self) -> None:
+        """Keep no activations inside layers in training; they are computed again going backward."""
+        self.checkpointing = True
 
     def layer_of(self, name: str) -> int:
         """How deep a parameter (by its name in this module) stands: 0 before the transformer's layers, i in layer i.

@@ -39,6 +39,9 @@ class HuggingFaceEncoder(Encoder):
             if getattr(model, name, None) is not None:
                 setattr(model, name, None)
 
+    def checkpoint_layers(self) -> None:
+        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
     def run(self, inputs: Tensor, **kwargs: Any) -> list[Tensor]:
         """The hidden states; the last one is the model's output, after its final layer norm."""
         out = self.model(inputs, output_hidden_states=True, return_dict=True, **kwargs)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torchaudio.pipelines
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torchaudio.models import wav2vec2_model, wavlm_model
 from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
@@ -67,7 +68,10 @@ class Wav2Vec2(Encoder):
         x = transformer._preprocess(x)
         states, bias, mask = [x], None, self._mask(frames, x)
         for layer in transformer.layers:
-            x, bias = layer(x, position_bias=bias, **mask)
+            if self.checkpointing and torch.is_grad_enabled():
+                x, bias = checkpoint(layer, x, position_bias=bias, use_reentrant=False, **mask)
+            else:
+                x, bias = layer(x, position_bias=bias, **mask)
             states.append(x)
         if self._norm_last:
             states[-1] = transformer.layer_norm(x)
