@@ -118,7 +118,7 @@ def _ratio(slowest: int, rate: int) -> int:
     """How many frames at ``rate`` fall into one at ``slowest``."""
     if slowest % rate:
         raise ValueError(
-            f"layers of one frame per {rate} samples cannot be brought to one per {slowest}, which is no multiple of it;"
+            f"layers of one frame per {rate} samples cannot be brought to one per {slowest}, which is no multiple;"
             " select layers of one kind with layer_selections"
         )
     return slowest // rate

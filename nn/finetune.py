@@ -168,6 +168,20 @@ class _Masked:
         return (x, *output[1:]) if isinstance(output, tuple) else x
 
 
+def hold_frozen(upstream: nn.Module) -> None:
+    """Put the modules without a trained weight in evaluation mode.
+
+    A module without any weights (a dropout) goes with the layer that it stands in, where layers have numbers.
+    """
+    names = [name for name, parameter in upstream.named_parameters() if parameter.requires_grad]
+    numbered = isinstance(upstream, Encoder)
+    depths = {upstream.layer_of(name) for name in names} if numbered else set()
+    for path, module in upstream.named_modules():
+        mine = [parameter.requires_grad for parameter in module.parameters()]
+        there = not numbered or upstream.layer_of(path) in depths
+        module.training = module.training and bool(names) and there and (not mine or any(mine))
+
+
 def trained_names(upstream: nn.Module, trainable: Trainable) -> list[str]:
     """The names of the parameters that ``trainable`` chooses, as :meth:`FineTuning.prepare` takes it.
 

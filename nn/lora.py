@@ -35,7 +35,7 @@ def add_adapters(
     wrong = sorted(set(targets or ()) - leaves)
     if wrong or not able:
         raise ValueError(
-            f"lora_targets: no adapter can be put on {', '.join(wrong) or 'layers ' + str(sorted(layers))}; those linear"
+            f"lora_targets: no adapter can be put on {', '.join(wrong) or 'layers ' + str(sorted(layers))}; the linear"
             f" maps of the layers that can have one are {', '.join(sorted(leaves)) or 'none'}"
         )
     chosen = [name for name in able if targets is None or name.rpartition(".")[2] in targets]

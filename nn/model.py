@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nn.finetune import FineTuning, Trainable
+from nn.finetune import FineTuning, Trainable, hold_frozen
 
 
 class UpstreamDownstreamModel(nn.Module):
     """wav -> upstream -> featurizer -> [augment, in training mode] -> downstream.
 
     A frozen upstream needs no gradients, runs under ``no_grad``, and stays in evaluation mode whatever
-    ``train()`` is told, so that its dropout and layer drop never act. Of one that is trained in part, the modules
-    without a trained weight stay in evaluation mode.
+    ``train()`` is told, so that its dropout and layer drop never act. So do the frozen parts of one that is trained
+    in part.
 
     Args:
         upstream: module with the interface that nn.upstream describes
@@ -61,12 +61,8 @@ class UpstreamDownstreamModel(nn.Module):
     def train(self, mode: bool = True) -> UpstreamDownstreamModel:
         """Set training or evaluation mode; what is frozen of the upstream stays in evaluation mode."""
         super().train(mode)
-        if not self._upstream_trains():
-            self.upstream.eval()
-        elif mode:
-            for module in self.upstream.modules():
-                if not any(p.requires_grad for p in module.parameters()) and any(True for _ in module.parameters()):
-                    module.eval()
+        if mode:
+            hold_frozen(self.upstream)
         return self
 
     def _upstream_trains(self) -> bool:

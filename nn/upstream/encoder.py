@@ -88,13 +88,14 @@ class Encoder(nn.Module):
         self.checkpointing = True
 
     def layer_of(self, name: str) -> int:
-        """How deep a parameter (by its name in this module) stands: 0 before the transformer's layers, i in layer i.
+        """How deep a parameter or module stands, by its name here: i in layer i, 0 before the transformer's layers.
 
         What comes after the last layer counts with it. State i depends on nothing deeper than i.
         """
-        if name.startswith(f"{self.layers_path}."):
-            return int(name[len(self.layers_path) + 1 :].partition(".")[0]) + 1
-        after = any(name.startswith(f"{path}.") for path in self.after_layers)
+        number = name.removeprefix(f"{self.layers_path}.").partition(".")[0]
+        if number.isdigit():
+            return int(number) + 1
+        after = any(f"{name}.".startswith(f"{path}.") for path in self.after_layers)
         return len(self.layers) if after else 0
 
 

@@ -40,7 +40,8 @@ class HuggingFaceEncoder(Encoder):
                 setattr(model, name, None)
 
     def checkpoint_layers(self) -> None:
-        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        enable = getattr(self.model, "activation_checkpointing_enable", self.model.gradient_checkpointing_enable)
+        enable({"use_reentrant": False})
 
     def run(self, inputs: Tensor, **kwargs: Any) -> list[Tensor]:
         """The hidden states; the last one is the model's output, after its final layer norm."""

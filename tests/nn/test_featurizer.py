@@ -74,7 +74,7 @@ def test_half_precision_states_are_summed_in_float32(states):
         (sizes([6] * 4), [4], "has 4, but the upstream has 4 layers: expected -4 to 3"),
         (sizes([6] * 4), [-5], "has -5"),
         (sizes([6] * 4), [1, -3], "names a layer twice"),
-        (sizes([6] * 4), [], "expected a list"),
+        (sizes([6] * 4), [], "a layer index or a list of them"),
         (sizes([6] * 4), "first", "'first', expected"),
         (sizes([6, 8]), None, r"different hidden sizes, \[6, 8\]"),
         (sizes([6, 6], [160, 400]), None, "one frame per 160 samples cannot be brought to one per 400"),
