@@ -36,6 +36,7 @@ class Encoder(nn.Module):
     projection_path: str | None = None  # whose output is masked in fine-tuning
     checkpointing = False
     frames: Tensor  # (B,) of the batch at work, at least 1
+    padded: bool  # whether any of its utterances ends before the others
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         """The hidden states of a batch whose padding is zero.
@@ -72,6 +73,8 @@ class Encoder(nn.Module):
         lengths = self.output_lengths(wav_len)
         self.frames = lengths[0].clamp_min(1)
         wav = pad(wav, (0, max(0, self.minimum - wav.shape[1])))
+        # without padding there is nothing to mask, and attention may take its fastest way
+        self.padded = bool((wav_len < wav.shape[1]).any())
         if self.normalise is None:
             wav = zero_padding(wav.unsqueeze(-1), wav_len).squeeze(-1)
         else:

@@ -81,7 +81,9 @@ class Convolutional(HuggingFaceEncoder):
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         first = convolved(wav_len, self.config.conv_kernel[:1], self.config.conv_stride[:1])
         for norm in self._norms:
-            norm.lengths = first
+            norm.lengths = first if self.padded else None
+        if not self.padded:
+            return self.run(wav)
         mask = frame_mask(wav_len.clamp_min(self.minimum), wav.shape[1])
         return self.run(wav, attention_mask=mask.long())
 

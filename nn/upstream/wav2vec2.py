@@ -61,7 +61,7 @@ class Wav2Vec2(Encoder):
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         for norm in self._norms:
-            norm.lengths = convolved(wav_len, self._kernels[:1], self._strides[:1])
+            norm.lengths = convolved(wav_len, self._kernels[:1], self._strides[:1]) if self.padded else None
         x, _ = self.model.feature_extractor(wav, None)
         x = zero_padding(self.model.encoder.feature_projection(x), frames)
         transformer = self.model.encoder.transformer
@@ -79,6 +79,8 @@ class Wav2Vec2(Encoder):
 
     def _mask(self, frames: Tensor, x: Tensor) -> dict[str, Tensor]:
         """What keeps attention inside each utterance, as the kind of attention takes it."""
+        if not self.padded:
+            return {}
         inside = frame_mask(frames, x.shape[1])
         if self._relative:
             return {"key_padding_mask": x.new_zeros(inside.shape).masked_fill(~inside, float("-inf"))}
