@@ -3,9 +3,9 @@
     python -m benchmarks.parity [LAYERS] [WORD]
 
 At the full width of each model (those with WORD in their name), with few layers (3 by default) and random weights,
-which are saved to a folder where the library wants one: the greatest difference over all layers between the source library's hidden states of an utterance on its own and ours
-on its own, ours in a padded batch of four lengths, and the library's own in that batch. The states of models as wide
-as these are of the order of 1 to 10.
+which are saved to a folder where the library wants one: the greatest difference over all layers between the source
+library's hidden states of an utterance on its own and ours on its own, ours in a padded batch of four lengths, and the
+library's own in that batch. The states are of the order of 1 to 10.
 """
 
 from __future__ import annotations
