@@ -69,6 +69,7 @@ def write_pairs(tones: Path, folder: Path) -> None:
 def test_the_pages_hold_what_is_tested_here():
     assert list(code("docs/extend.md")) == ["my_asr.py", "folder_asr.py", "sounds.py"]
     assert list(code("docs/data.md")) == ["my_parts.py"]
+    assert list(code("docs/upstreams.md")) == ["my_upstream.py"]
     assert len(commands()) > 18
     assert len(TEXTS["README.md"].splitlines()) < 150
 
@@ -184,9 +185,25 @@ def test_the_example_of_a_problem_of_labels_learns_folders(tmp_path, monkeypatch
     assert capfd.readouterr().out == "my_sounds/saw/9.wav\tsaw\n"
 
 
+def test_the_example_of_an_upstream_trains_and_keeps_to_its_interface(tiny, tmp_path, monkeypatch):
+    (tmp_path / "my_upstream.py").write_text(code("docs/upstreams.md")["my_upstream.py"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    plain = [o for o in tiny if not o.startswith("--build_upstream")]
+    assert execute(ASR(), ["run", *plain, "--build_upstream.name=my_upstream:Filters", "--stop=2"]) == 0
+    import torch
+    from my_upstream import Filters
+
+    wav, wav_len = torch.randn(3, 3000), torch.tensor([3000, 1000, 5])
+    states, lengths = Filters()(wav, wav_len)
+    alone, _ = Filters()(wav[1:2, :1000], wav_len[1:2])
+    assert lengths[0].tolist() == [17, 4, 0] and len(states) == len(lengths) == Filters.num_layers
+    torch.testing.assert_close(states[1][1:2, :4], alone[1])
+
+
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])
 def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, monkeypatch, capsys):
-    for name, text in {**code("docs/extend.md"), **code("docs/data.md")}.items():
+    for name, text in {**code("docs/extend.md"), **code("docs/data.md"), **code("docs/upstreams.md")}.items():
         (tmp_path / name).write_text(text)
     parts = code("docs/extend.md")["my_asr.py"].partition("class MyASR")[0] + code("docs/data.md")["my_parts.py"]
     (tmp_path / "my_parts.py").write_text(
