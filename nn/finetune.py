@@ -133,9 +133,17 @@ class FineTuning(nn.Module):
             return output
         return (args[0], *output[1:]) if isinstance(output, tuple) else args[0]
 
-    def set_step(self, step: int) -> None:
-        """Train what is to be trained at this step (0 is the first); the rest has no gradients."""
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """What of the upstream is trained at one time or another."""
+        return [parameter for parameter, _ in self._depths]
+
+    def set_step(self, step: int) -> bool:
+        """Give gradients to what is trained at this step (0 is the first), to nothing else; whether that is new."""
         self.step = step
+        if not (self.start_step or self.steps_per_layer):
+            return False
+        before = [parameter.requires_grad for parameter, _ in self._depths]
         if step < self.start_step:
             lowest = None
         elif self.steps_per_layer:
@@ -144,6 +152,7 @@ class FineTuning(nn.Module):
             lowest = 0
         for parameter, depth in self._depths:
             parameter.requires_grad_(lowest is not None and depth >= lowest)
+        return before != [parameter.requires_grad for parameter, _ in self._depths]
 
     def require_step(self) -> None:
         """See that a schedule is followed.

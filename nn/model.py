@@ -70,9 +70,14 @@ class UpstreamDownstreamModel(nn.Module):
 
     def set_step(self, step: int) -> None:
         """Follow the schedule of fine-tuning: what of the upstream is trained at this step (0 is the first)."""
-        if self.finetune is not None:
-            self.finetune.set_step(step)
+        if self.finetune is not None and self.finetune.set_step(step):
             self.train(self.training)
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that are trained, at this step or another one."""
+        later = self.finetune.trained if self.finetune is not None else []
+        return [*later, *(p for p in self.parameters() if p.requires_grad)]
 
     def forward(
         self,

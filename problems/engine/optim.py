@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,12 +27,28 @@ class Parameters(list):
 
     Args:
         named: (name, parameter) pairs; a leading ``model.``, which all of a task's model share, is left out.
+        below_head: from a name to how many layers it stands below the head; None where no one knows.
     """
 
-    def __init__(self, named: Iterable[tuple[str, nn.Parameter]]):
+    def __init__(
+        self, named: Iterable[tuple[str, nn.Parameter]], below_head: Callable[[str], int] | None = None
+    ) -> None:
         pairs = [(name.removeprefix("model."), p) for name, p in named if p.requires_grad]
         super().__init__(p for _, p in pairs)
-        self.names = [name for name, _ in pairs]
+        self.names, self.below_head = [name for name, _ in pairs], below_head
+
+    @classmethod
+    def of_task(cls, task: nn.Module) -> Parameters:
+        """Those of a task. How deep one stands, an upstream with numbered layers knows."""
+        upstream = getattr(task.model, "upstream", None)
+        if not hasattr(upstream, "layer_of"):
+            return cls(task.named_parameters())
+
+        def below_head(name: str) -> int:
+            inner = name.removeprefix("upstream.")
+            return 0 if inner == name else len(upstream.layers) + 1 - upstream.layer_of(inner)
+
+        return cls(task.named_parameters(), below_head)
 
     def of(self, patterns: Sequence[str], section: str) -> Parameters:
         """Those in the modules that ``patterns`` name.
@@ -43,7 +59,8 @@ class Parameters(list):
         for pattern in patterns:
             if not any(matches(name, pattern) for name in self.names):
                 raise ConfigError(unmatched(pattern, self.names, section))
-        return Parameters(pair for pair in zip(self.names, self) if any(matches(pair[0], p) for p in patterns))
+        pairs = (pair for pair in zip(self.names, self) if any(matches(pair[0], p) for p in patterns))
+        return Parameters(pairs, self.below_head)
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -131,7 +148,7 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     conf = dict(section["conf"])
     if _may_fuse(made, conf, trained):
         conf["fused"] = True  # the step can then be skipped on the device, without waiting for it
-    groups = patterns_of(section), section.get("no_decay_on_vectors")
+    groups = patterns_of(section), section.get("no_decay_on_vectors"), section.get("layer_decay")
     try:
         given: Any = _groups(named, *groups, made(trained, **conf).defaults) if any(groups) else trained
         optimizer = made(given, **conf)
@@ -151,18 +168,25 @@ def _may_fuse(made: type, conf: Section, parameters: Sequence[nn.Parameter]) -> 
 
 
 def _groups(
-    named: Parameters | None, patterns: Section, no_decay: bool | None, defaults: Section
+    named: Parameters | None, patterns: Section, no_decay: bool | None, layer_decay: float | None, defaults: Section
 ) -> list[dict[str, Any]]:
-    """Parameter groups: by the first pattern that fits a name, and vectors apart where they are not to decay."""
+    """Parameter groups: by the first pattern that fits a name, vectors apart where they are not to decay, and each
+    layer of the upstream apart where its rate falls with depth (ELECTRA's rule, Clark et al. 2020)."""
     if named is None:
         raise ConfigError("build_optimizer: groups go by the names of parameters: hand on the parameters as they came")
+    if layer_decay is not None and named.below_head is None:
+        raise ConfigError("build_optimizer.layer_decay: this upstream has no numbered layers; leave it null")
     for pattern in patterns:
         named.of([pattern], "build_optimizer.groups")
     found: dict[Any, dict[str, Any]] = {}
     for name, parameter in zip(named.names, named):
         pattern = next((p for p in patterns if matches(name, p)), None)
-        vector = bool(no_decay) and parameter.ndim <= 1
-        group = found.setdefault((pattern, vector), {"params": [], **(patterns.get(pattern) or {})})
+        vector, depth = bool(no_decay) and parameter.ndim <= 1, 0
+        group = {"params": [], **(patterns.get(pattern) or {})}
+        if layer_decay is not None:
+            depth = named.below_head(name)
+            group["lr"] = group.get("lr", defaults["lr"]) * layer_decay**depth
+        group = found.setdefault((pattern, vector, depth), group)
         group["params"].append(parameter)
         if vector and "weight_decay" in defaults:
             group["weight_decay"] = 0.0

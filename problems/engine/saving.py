@@ -25,12 +25,15 @@ UPSTREAM = "upstream."
 def referred(model: Any) -> set[str]:
     """The names of the weights that are referred to, not saved: what of the upstream is not trained.
 
-    A model says that its upstream comes with weights of its own by having ``upstream_trainable``. Buffers go with the
-    parameters of the module that they stand in: what trains may change them.
+    A model says that its upstream comes with weights of its own by having ``upstream_trainable``, and which parameters
+    are trained at any time by having ``trained``. Buffers go with the parameters of the module that they stand in: what
+    trains may change them.
     """
     if not hasattr(model, "upstream_trainable"):
         return set()
-    trained = {n for n, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    ever = {id(p) for p in getattr(model, "trained", model.parameters())}
+    named = model.named_parameters(remove_duplicate=False)
+    trained = {n for n, p in named if p.requires_grad or (id(p) in ever and hasattr(model, "trained"))}
     parameters = {n for n, _ in model.named_parameters(remove_duplicate=False)}
     modules = {name.rpartition(".")[0] for name in trained}
     return {

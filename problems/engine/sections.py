@@ -119,6 +119,9 @@ class BuildOptimizer:
     conf: dict = option({"lr": 1e-3}, "its settings")
     groups: dict | None = option(None, "other settings for modules, as {upstream: {lr: 1.0e-5}}; * stands for anything")
     no_decay_on_vectors: bool = option(False, "no weight decay on biases and norms")
+    layer_decay: float | None = option(
+        None, "a factor on the rate for each layer of the upstream below the head, as 0.9; null: off", min=0, max=1
+    )
     ft_factor: float = option(1.0, "a factor on every learning rate, to fine-tune with a recipe's own", min=0)
     updated_modules: list[str] | None = option(None, "modules that it moves, as [downstream]; null: all that train")
     optim_loss: str | None = option(None, "which of the task's losses it follows; null: the main one")

@@ -125,7 +125,7 @@ class Training:
         Raises:
             ConfigError: two would move the same parameter.
         """
-        everything, taken, found = optim.Parameters(task.named_parameters()), {}, []
+        everything, taken, found = optim.Parameters.of_task(task), {}, []
         for name, section in optim.single(self.sections[0]):
             where = f"build_optimizer.several.{name}" if name else "build_optimizer"
             modules = section["updated_modules"]

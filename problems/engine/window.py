@@ -138,6 +138,8 @@ class WindowLoop(Loop):
 
     def fit_window(self, window: Window) -> None:
         """One optimizer step over the batches of a window, of all processes."""
+        if hasattr(self.task.model, "set_step"):
+            self.task.model.set_step(self.progress.step)
         self.zero_grad()
         self._window, units, losts = torch.zeros_like(self._sums), 0.0, []
         held = any(one.step_per_update > 1 for one in self.optimizers)

@@ -250,7 +250,8 @@ def test_of_an_upstream_trained_in_part_that_part_alone_is_saved(tmp_path, train
     train_a_step(model)
     saving.save_weights(tmp_path, model)
     saved = {k for k in load_file(tmp_path / saving.WEIGHTS) if k.startswith("upstream.")}
-    assert saved == {n for n, p in model.named_parameters() if p.requires_grad and n.startswith("upstream.")}
+    ever = {id(p) for p in model.trained}
+    assert saved == {n for n, p in model.named_parameters() if id(p) in ever and n.startswith("upstream.")}
     loaded = pretrained(trainable, **finetune)
     saving.load_weights(tmp_path, loaded)
     for name, value in model.state_dict().items():
@@ -262,7 +263,7 @@ def test_of_an_upstream_trained_in_part_that_part_alone_is_saved(tmp_path, train
         saving.load_weights(tmp_path, other)
 
 
-def test_a_schedule_saves_what_has_been_trained_by_then(tmp_path):
+def test_under_a_schedule_each_checkpoint_has_all_that_is_ever_trained(tmp_path):
     model = pretrained(True, start_step=1, steps_per_layer=1)
     sizes = []
     for step in range(6):
@@ -275,7 +276,7 @@ def test_a_schedule_saves_what_has_been_trained_by_then(tmp_path):
         loaded = pretrained(True, start_step=1, steps_per_layer=1)
         saving.load_weights(folder, loaded)
         assert all(torch.equal(loaded.state_dict()[n], v) for n, v in model.state_dict().items())
-    assert sizes[0] < sizes[1] < sizes[2] < sizes[3] < sizes[4] == sizes[5]
+    assert len(set(sizes)) == 1  # so that any two can be averaged, and one be loaded into a model that went on
 
 
 def test_fine_tuning_can_start_from_a_probe(tmp_path):
