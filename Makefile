@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
 
 .PHONY: help setup asr test test-slow lint clean
 
@@ -18,20 +19,26 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not ((3, 10) <= v <= (3, 13)) and \
 	  "Soundstage needs Python 3.10 to 3.13, but %s is %d.%d: make PYTHON=python3.12 ..." % (sys.executable, *v))'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe]'
+	@touch $@
+
+# resemblyzer for its weights alone: what it depends on needs a compiler
+$(TEST_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,hf,peft,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
 	@touch $@
 
 asr: $(STAMP)
 	$(BIN)/python -m problems.asr run $(ARGS)
 
-test: $(STAMP)
+test: $(TEST_STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-test-slow: $(STAMP)
+test-slow: $(TEST_STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: $(STAMP)
+lint: $(TEST_STAMP)
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 clean:

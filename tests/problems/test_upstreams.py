@@ -54,8 +54,8 @@ def test_a_schedule_of_fine_tuning_with_rates_that_fall_with_depth(folder, tiny,
     plain = [o for o in tiny if not o.startswith(("--build_upstream", "--target_dir", "--build_downstream"))]
     options = [
         *plain, "--build_upstream.name=hf", f"--build_upstream.conf.model={folder}", "--stop=2",
-        "--build_optimizer.layer_decay=0.5", "--build_model.upstream_trainable=true", "--build_model.finetune={start_step: 2, steps_per_layer: 3}",
-        "--build_downstream.name=frame_linear", "--build_optimizer.name=SGD",
+        "--build_optimizer.name=SGD", "--build_optimizer.layer_decay=0.5", "--build_downstream.name=frame_linear",
+        "--build_model.upstream_trainable=true", "--build_model.finetune={start_step: 2, steps_per_layer: 3}",
     ]  # fmt: skip
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'whole'}"]) == 0
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'cut'}", "--train.total_steps=4"]) == 0
