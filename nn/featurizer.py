@@ -43,6 +43,16 @@ class Featurizer(nn.Module):
         if len(self.layers) > 1:
             self.weights = nn.Parameter(torch.zeros(len(self.layers)))
 
+    @property
+    def needed_layers(self) -> list[int]:
+        """The upstream's layers that ``forward`` reads; it takes their states alone too."""
+        return sorted(self.layers) if len(self.layers) == self.num_layers else self.layers
+
+    @property
+    def commutes_with_mean(self) -> bool:
+        """Whether the mean over frames of what it gives is what it gives for the mean over frames."""
+        return not self.normalize
+
     def layer_weights(self) -> Tensor:
         """The weight of each selected layer, in the order of ``layers``: they sum to one."""
         if len(self.layers) == 1:
@@ -55,21 +65,23 @@ class Featurizer(nn.Module):
         """Sum the layers.
 
         Args:
-            hidden_states: all L states of the upstream, each (B, T', H), or one tensor (L, B, T', H).
+            hidden_states: all L states of the upstream, each (B, T', H), or one tensor (L, B, T', H); or those of
+                the selected layers alone, in their order.
             lengths: L int64 tensors (B,), or one tensor (B,) for all layers.
 
         Returns:
             (B, T', H) and its lengths (B,).
         """
-        if len(hidden_states) != self.num_layers:
+        if len(hidden_states) not in (self.num_layers, len(self.layers)):
             raise ValueError(
                 f"the featurizer was built for an upstream of {self.num_layers} layers, "
                 f"got hidden states of {len(hidden_states)}"
             )
-        states = [_at_least_float(hidden_states[i]) for i in self.layers]
+        layers = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
+        states = [_at_least_float(hidden_states[i]) for i in layers]
         if self.normalize:
             states = [nn.functional.layer_norm(state, state.shape[-1:]) for state in states]
-        first_lengths = lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[self.layers[0]]
+        first_lengths = lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[layers[0]]
         if len(states) == 1:
             return states[0], first_lengths
         # not torch.stack: copying 13 states takes longer than summing them one by one

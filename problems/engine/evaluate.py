@@ -74,6 +74,12 @@ def _joined(parts: list[Records], order: list[int]) -> Records:
     return {name: [values[i] for i in ranked] for name, values in rows.items()}
 
 
+def first_batches(batch_sampler: Any, eval_batch: int) -> list[list[int]]:
+    """The batches that are looked at: so many, or all where ``eval_batch`` is -1."""
+    batches = epoch_batches(batch_sampler, 0, 0)
+    return batches if eval_batch < 0 else batches[:eval_batch]
+
+
 def evaluate(
     task: Any,
     mode: str,
@@ -95,8 +101,7 @@ def evaluate(
         dump_dir: where to leave ``predictions.csv`` and ``result.json``; None leaves nothing.
     """
     started, world = time.monotonic(), distributed.world()
-    batches = epoch_batches(batch_sampler, 0, 0)
-    batches = batches if eval_batch < 0 else batches[:eval_batch]
+    batches = first_batches(batch_sampler, eval_batch)
     part = _Part(None if dump_dir is None else Path(dump_dir), world.rank)
     done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
     mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]

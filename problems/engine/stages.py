@@ -30,7 +30,7 @@ class Stage:
     sections: tuple[str, ...]
 
 
-DATA = ("build_dataset", "build_collate_fn")
+DATA = ("build_dataset", "build_collate_fn", "features")
 STAGES = (
     Stage(0, "prepare data", ("prepare_data",)),
     Stage(1, "build encoder", ("build_encoder",)),
@@ -45,7 +45,7 @@ STAGES = (
 )  # fmt: skip
 # What may change under an existing training: these do not touch its result, ...
 _FREE = "log_step eval_step save_step keep_num_ckpts keep_best_ckpts auto_resume resume_ckpt_dir"
-FREE = {f"train.{key}" for key in _FREE.split()}
+FREE = {f"train.{key}" for key in _FREE.split()} | {"features.cache", "features.limit_gb"}
 # ... and these extend it.
 EXTENDING = {f"train.{k}" for k in ("total_steps", "epochs", "patience")}
 

@@ -127,6 +127,8 @@ def _deaf(worker: int) -> None:
 
 
 def _loader(items: _Items, batches: Any, num_workers: int, pin_memory: bool) -> DataLoader:
+    """The loader; a dataset that is read fastest by few workers, or by none, says so (``most_workers``)."""
+    num_workers = min(num_workers, getattr(items.dataset, "most_workers", num_workers))
     return DataLoader(
         items,
         batch_sampler=batches,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from problems.engine import checkpoint, distributed, features, optim, randomness, saving
+from problems.engine import checkpoint, distributed, feature_cache, features, optim, randomness, saving
 from problems.engine.errors import ConfigError, nearest
 from problems.engine.files import write_text
 from problems.engine.stream import epoch_batches, train_stream
@@ -76,23 +75,20 @@ class Training:
         trained, frozen = count_parameters(self.task)
         log.debug("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
 
-    @functools.cached_property
-    def in_loader(self) -> bool:
-        """Whether the loader computes the upstream's features."""
-        return features.may_compute_in_loader(self.task)
-
-    def with_features(self, dataset: Any) -> Any:
-        """``dataset`` with features in place of waveforms where the loader can compute them."""
-        return features.WithFeatures(dataset, self.model.upstream) if self.in_loader else dataset
+    def with_features(self, dataset: Any, batches: list[list[int]]) -> Any:
+        """``dataset`` with features in place of waveforms where they can be computed ahead, for these batches."""
+        settings = feature_cache.settings_of(self.global_config)
+        return features.computed_ahead(self.task, dataset, settings, batches)
 
     def read(self, dataset: Any, batch_sampler: Any, collate_fn: Callable, num_workers: int) -> None:
         """Take what to train on; turn ``epochs`` into the number of steps that schedule and progress count with."""
-        self.data = self.with_features(dataset), batch_sampler, collate_fn
-        self.num_workers = num_workers
+        batches = epoch_batches(batch_sampler, self.config["seed"], 0)
+        joined = self.config["gradient_accumulate"] * self.world.size
         if self.config["epochs"] is not None:
-            batches = len(epoch_batches(batch_sampler, self.config["seed"], 0))
-            windows = math.ceil(batches / self.config["gradient_accumulate"] / self.world.size)
-            self.config["total_steps"] = self.config["epochs"] * windows
+            self.config["total_steps"] = self.config["epochs"] * math.ceil(len(batches) / joined)
+        ahead = self.with_features(dataset, batches[: self.config["total_steps"] * joined])
+        self.data = ahead, batch_sampler, collate_fn
+        self.num_workers = num_workers
 
     def stream(self, epoch: int, position: int) -> Stream:
         """The training's batches from a place on."""

@@ -1,0 +1,68 @@
+"""What a frozen module computes with, as one digest: its weights, its settings and its own code."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from problems.engine.saving import digest
+
+_BASE = vars(torch.nn.Module()).keys()  # hooks, registries of parameters and the like
+_LIBRARIES = ("torch", "torchaudio", "transformers")
+
+
+def digest_of(module: torch.nn.Module, weights: str) -> str:
+    """32 hexadecimal digits that change with anything that may change what ``module`` gives.
+
+    That is the digest of its ``weights``, the class and the plain attributes of each module inside it (numbers, text,
+    lists of them, functions by name, objects of settings), and the source of the classes that are no library's.
+    """
+    settings = [[name, _class(part), _settings(part)] for name, part in module.named_modules()]
+    sources = sorted({source for part in module.modules() for source in _sources(type(part))})
+    told = json.dumps([weights, settings, sources], sort_keys=True)
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+
+def _class(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _settings(part: torch.nn.Module) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in vars(part).items() if name not in _BASE}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON in which equal settings are equal, whatever the process."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    if isinstance(value, torch.Tensor):
+        return digest({"": value})
+    if isinstance(value, (torch.dtype, torch.device)):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [_class(value), _plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})]
+    if callable(getattr(value, "to_dict", None)):  # the settings of a model of transformers
+        return [_class(value), _plain(value.to_dict())]
+    return getattr(value, "__qualname__", _class(value))
+
+
+def _sources(cls: type) -> Iterator[str]:
+    """The source of a class and of those that it inherits from, libraries aside."""
+    for base in cls.__mro__:
+        if base is not object and base.__module__.partition(".")[0] not in _LIBRARIES:
+            try:
+                yield inspect.getsource(base)
+            except (OSError, TypeError):
+                yield f"{base.__module__}.{base.__qualname__}"  # typed into an interpreter: no file to read
