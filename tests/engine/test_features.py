@@ -77,7 +77,7 @@ def test_a_later_run_and_another_dataset_of_the_same_audio_compute_nothing(data,
     task = task_of(FrameLinear(6, 7))
     with caplog.at_level(logging.INFO):
         found = computed_ahead(task, other, settings(root), ALL)
-    assert task.model.upstream.calls == []
+    assert not task.model.upstream.calls
     assert "11 utterances from the cache, 0 computed" in caplog.text
     close(found[10]["hidden_states"], alone(task, data, 10))
 
