@@ -186,6 +186,7 @@ class FeatureCache:
         if not self.full:
             try:
                 self.shards.write(entries)
+                log.info("features: %s utterances computed and kept", f"{len(portion):,}")
                 return
             except CannotKeepError as error:
                 log.warning("features cannot be kept on the disk, and are kept in RAM: %s", error)

@@ -76,23 +76,45 @@ def computed_ahead(task: Any, dataset: Any, settings: Settings | None, batches: 
     """
     if not _takes_features(task):
         return dataset
-    upstream = task.model.upstream
+    model, upstream = task.model, task.model.upstream
     if not any(True for _ in upstream.parameters()):
         return WithFeatures(dataset, upstream)
     if settings is None or settings.mode == "off":
         return dataset
-    reason = _uncacheable(task.model, dataset)
+    encoder, reason = encoder_of(model, settings), changing(dataset)
+    if encoder is None:
+        reason = "the upstream is not known to be frozen (upstream_trainable False, no gradients, evaluation mode)"
     if reason:
         log.info("features are computed anew in each epoch: %s", reason)
         return dataset
-    encoder = _encoder(task.model, settings)
-    digest = digest_of(upstream, referred_digest(task.model))
+    digest = digest_of(upstream, referred_digest(model))
     kind = f"{settings.dtype}-mean" if encoder.mean else settings.dtype
     folder = settings.root / f"{re.sub(r'[^A-Za-z0-9_]', '', type(upstream).__name__)}-{digest[:16]}-{kind}"
-    keys = keys_of(dataset.sources, settings.root)
-    cache = FeatureCache(encoder, dataset, keys, folder, settings)
+    cache = FeatureCache(encoder, dataset, keys_of(dataset.sources, settings.root), folder, settings)
     needed = sorted(set(itertools.chain.from_iterable(batches)))
     return CachedFeatures(dataset, cache) if cache.fill(needed) else dataset
+
+
+def encoder_of(model: Any, settings: Settings) -> Encoder | None:
+    """What computes that part of a model's frozen upstream that the rest of it needs; None where it may not be kept."""
+    upstream = getattr(model, "upstream", None)
+    frozen = upstream is not None and getattr(model, "upstream_trainable", True) is False and not upstream.training
+    parameters = list(upstream.parameters()) if frozen else []
+    if not parameters or any(p.requires_grad for p in parameters):
+        return None
+    layers = claim(model, "needed_layers", None) or list(range(upstream.num_layers))
+    alike = len({upstream.downsample_rates[layer] for layer in layers}) == 1
+    return Encoder(upstream, layers, alike and claim(model, "commutes_with_mean", False), settings.dtype)
+
+
+def changing(dataset: Any) -> str | None:
+    """Why an item's waveform is not known to be always the same."""
+    kind = type(dataset).__name__
+    for name in ("sources", "without_audio"):
+        if claim(dataset, name, None, about="__getitem__") is None:
+            changes = name == "sources" and getattr(dataset, "augment", None) is not None
+            return f"{kind} changes the audio at each access" if changes else f"{kind} does not say {name} of its items"
+    return None
 
 
 def _takes_features(task: Any) -> bool:
@@ -106,26 +128,3 @@ def _takes_features(task: Any) -> bool:
             log.info("%s takes no hidden_states: features are computed with the model, not ahead", type(part).__name__)
             return False
     return True
-
-
-def _uncacheable(model: Any, dataset: Any) -> str | None:
-    """Why what this upstream gives for this dataset may not be used again."""
-    if getattr(model, "upstream_trainable", True) or any(p.requires_grad for p in model.upstream.parameters()):
-        return "the upstream is not known to be frozen (upstream_trainable = False, and no parameter with a gradient)"
-    if model.upstream.training:
-        return "the upstream is in training mode, where it may give something else each time"
-    for name in ("sources", "without_audio"):
-        if claim(dataset, name, None, about="__getitem__") is None:
-            augmented = name == "sources" and getattr(dataset, "augment", None) is not None
-            kind = type(dataset).__name__
-            return (
-                f"{kind} changes the audio at each access" if augmented else f"{kind} does not say {name} of its items"
-            )
-    return None
-
-
-def _encoder(model: Any, settings: Settings) -> Encoder:
-    upstream = model.upstream
-    layers = claim(model, "needed_layers", None) or list(range(upstream.num_layers))
-    alike = len({upstream.downsample_rates[layer] for layer in layers}) == 1
-    return Encoder(upstream, layers, alike and claim(model, "commutes_with_mean", False), settings.dtype)
