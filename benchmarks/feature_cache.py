@@ -38,6 +38,7 @@ from problems.engine.features import computed_ahead
 from problems.engine.sections import Train
 from problems.engine.stream import train_stream
 from problems.engine.train import TrainLoop
+from problems.engine.updates import OptimScheduler
 from tasks.base import StepOutput, Task
 
 BATCH = 32
@@ -109,7 +110,7 @@ def make_task(upstream: torch.nn.Module, pooled: bool) -> Digits:
 
 
 class Timed(TrainLoop):
-    """The train loop as it is, handing over after each epoch, or so many steps."""
+    """The train loop as it is, handing over after so many steps."""
 
     def parts(self, count: int, steps: int) -> Iterator[float]:
         """Seconds of each part of so many steps; the loop's own order of things: window, step, log."""
@@ -117,26 +118,28 @@ class Timed(TrainLoop):
 
         self.monitor = Monitor(self.train_dir, 0, count * steps)
         self.task.train()
-        began, stream = time.perf_counter(), self.make_stream(0, 0)
+        began, stream = time.perf_counter(), self.open_stream()
         for _ in range(count):
             for _ in range(steps):
-                self.fit_window(self.next_window(stream))
+                self.step(stream)
                 self.after_step()
             now = time.perf_counter()
             yield now - began
             began = now
-        stream.close()
 
 
 def loop_of(task: Task, dataset: object, sampler: object, workers: int, folder: Path) -> Timed:
     """The toolkit's loop with its default cadence of logging."""
     train = vars(Train()) | {"total_steps": 10**9, "eval_step": 10**9, "save_step": 10**9}
 
-    def stream(epoch: int, position: int):
-        return train_stream(dataset, sampler, collate, 0, epoch, position, workers)
+    def stream(epoch: int, position: int, make_dataloader: object):
+        return train_stream(dataset, sampler, collate, 0, epoch, position, workers, make_dataloader=make_dataloader)
 
-    optimizer = torch.optim.Adam([p for p in task.parameters() if p.requires_grad], lr=1e-3)
-    return Timed(task, optimizer, None, train, folder, stream, dict, lambda folder: None, torch.device("cpu"))
+    def optimizers(task: Task):
+        trained = [p for p in task.parameters() if p.requires_grad]
+        return [OptimScheduler(torch.optim.Adam(trained, lr=1e-3), max_norm=1.0)]
+
+    return Timed(task, optimizers, train, folder, stream, dict, lambda folder: None, torch.device("cpu"))
 
 
 def bare(task: Digits, dataset: object, sampler: FixedBatchSampler, epochs: int) -> list[float]:

@@ -37,6 +37,7 @@ from problems.engine.features import WithFeatures
 from problems.engine.sections import Train
 from problems.engine.stream import train_stream
 from problems.engine.train import TrainLoop
+from problems.engine.updates import OptimScheduler
 from tasks.base import StepOutput, Task
 from tasks.ctc import CTCTask
 
@@ -115,11 +116,11 @@ class Timed(TrainLoop):
 
         self.monitor = Monitor(self.train_dir, 0, blocks * steps)
         self.task.train()
-        stream = self.make_stream(0, 0)
+        stream = self.open_stream()
         for _ in range(blocks):
             began = time.perf_counter()
             for _ in range(steps):
-                self.fit_window(self.next_window(stream))
+                self.step(stream)
                 self.after_step()
             yield steps / (time.perf_counter() - began)
 
@@ -128,11 +129,13 @@ def toolkit(task: Task, dataset: object, sampler: object, workers: int, blocks: 
     """The toolkit's loop with its default cadence of logging."""
     train = vars(Train()) | {"total_steps": 10**9, "eval_step": 10**9, "save_step": 10**9}
 
-    def stream(epoch: int, position: int):
-        return train_stream(dataset, sampler, collate, 0, epoch, position, workers)
+    def stream(epoch: int, position: int, make_dataloader: object):
+        return train_stream(dataset, sampler, collate, 0, epoch, position, workers, make_dataloader=make_dataloader)
 
-    optimizer = torch.optim.Adam(task.parameters(), lr=1e-3)
-    parts = (task, optimizer, None, train, folder / "train", stream, dict, lambda folder: None, torch.device("cpu"))
+    def optimizers(task: Task):
+        return [OptimScheduler(torch.optim.Adam(task.parameters(), lr=1e-3), max_norm=1.0)]
+
+    parts = (task, optimizers, train, folder / "train", stream, dict, lambda folder: None, torch.device("cpu"))
     return Timed(*parts).blocks(blocks, steps)
 
 

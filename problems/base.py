@@ -7,7 +7,7 @@ a method needs it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ class Problem:
     }
     columns: tuple[str, ...] = ()
     """Columns of the metadata CSVs that this problem needs beside ``id, wav_path, seconds``."""
+    train_loop: type | str = "problems.engine.train:TrainLoop"
+    """The loop of stage 2; a subclass of it may take its place."""
+    eval_loop: type | str = "problems.engine.evaluate:EvalLoop"
+    """The loop of validations and of stage 3; a subclass of it may take its place."""
+    callbacks: Sequence[Any] = ()
+    """:class:`problems.engine.loop.Callback` objects, called by both loops."""
 
     _store: dict[str, type[Problem]] = {}
 
@@ -256,14 +262,14 @@ class Problem:
         raise NotImplementedError(f"{type(self).__name__} must define build_task")
 
     def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
-        """The optimizer."""
+        """The optimizer over ``parameters``: those that train, of the modules that it is to move."""
         from problems.engine.optim import build_optimizer as made
 
         return made(build_optimizer, parameters)
 
     def build_scheduler(self, build_scheduler: Section, optimizer: Any) -> Any:
         """The schedule of the learning rate."""
-        from problems.engine.optim import build_scheduler as made
+        from problems.engine.schedules import build_scheduler as made
 
         return made(build_scheduler, optimizer)
 
@@ -329,10 +335,11 @@ class Problem:
         num_workers: int,
     ) -> dict[str, float]:
         """The metrics over a dataset; predictions and result in ``dump_dir`` where one is given."""
-        from problems.engine.evaluate import evaluate as measure
+        import torch
 
+        loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
         folder = None if dump_dir is None else Path(dump_dir)
-        return measure(task, mode, dataset, batch_sampler, collate_fn, eval_batch, folder, device, num_workers)
+        return loop.evaluate(mode, dataset, batch_sampler, collate_fn, eval_batch, folder, num_workers)
 
     # ---- checkpoints ----
 

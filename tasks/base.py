@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
-Mode = Literal["train", "valid", "test"]
-MODES: tuple[str, ...] = ("train", "valid", "test")
+
+class Stage(str, enum.Enum):
+    """What a step is for. Each equals its name as text: ``Stage.TRAIN == "train"``."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+    __str__ = str.__str__
+
+
+Mode = Stage | str
+MODES: tuple[str, ...] = tuple(stage.value for stage in Stage)
 
 
 @dataclass
@@ -21,11 +33,14 @@ class StepOutput:
         any sharding count each unit once.
     weight: how many units the loss is a mean over: utterances or tokens, the task's choice.
     records: lists with one JSON-able value an utterance, always with ``id``.
+    losses: further losses by name, each a mean over the same units, for optimizers that follow one of them
+        (``build_optimizer.several.<name>.optim_loss``).
     """
 
     loss: Tensor
-    weight: float | Tensor
+    weight: float
     records: dict[str, list[Any]] = field(default_factory=dict)
+    losses: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Task(nn.Module):

@@ -137,12 +137,14 @@ def describe(target: str) -> list[Parameter]:
     return own + [p for p in inherited if p.name not in taken]
 
 
-def load_class(target: str) -> Any:
-    """Import ``"module:Class"``.
+def load_class(target: str | type) -> Any:
+    """Import ``"module:Class"``; a class is itself.
 
     Raises:
         ConfigError: there is no such module, or nothing of that name in it.
     """
+    if isinstance(target, type):
+        return target
     module, _, name = target.partition(":")
     try:
         return getattr(import_module(module), name)

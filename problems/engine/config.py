@@ -93,15 +93,19 @@ def load_file(path: Path) -> Layer:
 
 
 def find_config(name: str, families: Sequence[str]) -> Layer:
-    """The layer of a preset's name or of a file; ``families`` are folders of ``configs``, the nearest first."""
+    """The layer of a preset's name or of a file.
+
+    Presets stand in ``configs``: in the folders of the ``families``, the nearest first, or beside them for all.
+    """
     if Path(name).suffix in (".yaml", ".yml") or "/" in name:
         return load_file(Path(name))
     root = Path(str(resources.files("configs")))
-    for family in families:
-        path = root / family / f"{name}.yaml"
+    folders = [*(root / family for family in families), root]
+    for folder in folders:
+        path = folder / f"{name}.yaml"
         if path.is_file():
             return dataclasses.replace(load_file(path), origin=f"preset {name}")
-    presets = sorted(p.stem for f in families for p in (root / f).glob("*.yaml"))
+    presets = sorted({p.stem for folder in folders for p in folder.glob("*.yaml")})
     raise ConfigError(
         f"there is no preset {name!r}{nearest(name, presets)}; there are {', '.join(presets)}, or a .yaml file"
     )

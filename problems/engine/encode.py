@@ -15,9 +15,9 @@ from dataset.audio import SAMPLE_RATE
 from dataset.samplers import BucketBatchSampler
 from nn.pooling import MeanPooling
 from problems.engine import distributed, randomness
+from problems.engine.losing import is_out_of_memory
 from problems.engine.shards import CannotKeepError, States
 from problems.engine.stream import eval_stream
-from problems.engine.train import is_out_of_memory
 
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 PORTION_BYTES = 1 << 27  # handed over at once, and lost at most by a kill,

@@ -16,8 +16,11 @@ import torch
 from dataset.metadata import write_csv
 from problems.engine import distributed
 from problems.engine.files import finite, write_json
+from problems.engine.loop import Batch, Loop
 from problems.engine.stream import epoch_batches, eval_stream
-from problems.engine.train import to_device
+from problems.engine.transfer import ahead
+from problems.engine.watchdog import beat
+from tasks.base import Stage
 
 PART = "part-{}.jsonl"
 Records = dict[str, list[Any]]
@@ -80,63 +83,58 @@ def first_batches(batch_sampler: Any, eval_batch: int) -> list[list[int]]:
     return batches if eval_batch < 0 else batches[:eval_batch]
 
 
-def evaluate(
-    task: Any,
-    mode: str,
-    dataset: Any,
-    batch_sampler: Any,
-    collate_fn: Callable,
-    eval_batch: int = -1,
-    dump_dir: Path | None = None,
-    device: torch.device | str = "cpu",
-    num_workers: int = 0,
-) -> dict[str, float]:
-    """The metrics of ``task`` over ``dataset``.
+class EvalLoop(Loop):
+    """Evaluates a task. Its methods are there to be overridden."""
 
-    Of several processes each takes its share of the batches; the metrics are reduced once, over the records of all
-    utterances, so that they are those of a single process to the last bit.
+    def on_evaluate_start(self, stage: Stage) -> None:
+        """Before the first batch of a validation or a test."""
 
-    Args:
-        eval_batch: how many batches to look at; -1 for all.
-        dump_dir: where to leave ``predictions.csv`` and ``result.json``; None leaves nothing.
-    """
-    started, world = time.monotonic(), distributed.world()
-    batches = first_batches(batch_sampler, eval_batch)
-    part = _Part(None if dump_dir is None else Path(dump_dir), world.rank)
-    done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
-    mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
-    was_training = task.training
-    task.eval()
-    try:
-        _records_of(task, mode, dataset, batches, mine, collate_fn, torch.device(device), num_workers, part)
-    finally:
-        part.close()
-        task.train(was_training)
-    found = {number: records for share in distributed.gather(part.done) for number, records in share.items()}
-    records = _joined([found[n] for n in range(len(batches))], [index for batch in batches for index in batch])
-    metrics = distributed.on_main(lambda: {k: float(v) for k, v in task.reduction(mode, records).items()})
-    if dump_dir is not None and world.main:
-        _leave(Path(dump_dir), records, metrics, time.monotonic() - started, eval_batch)
-        part.remove()
-    return metrics
+    def evaluate_batch(self, batch: Batch, stage: Stage) -> Records:
+        """The records of a batch: lists with one value an utterance."""
+        return self.forward(stage, batch).records
 
+    def evaluate(
+        self,
+        mode: str,
+        dataset: Any,
+        batch_sampler: Any,
+        collate_fn: Callable,
+        eval_batch: int = -1,
+        dump_dir: Path | None = None,
+        num_workers: int = 0,
+    ) -> dict[str, float]:
+        """The metrics of the task over ``dataset``.
 
-def _records_of(
-    task: Any,
-    mode: str,
-    dataset: Any,
-    batches: list[list[int]],
-    numbers: list[int],
-    collate_fn: Callable,
-    device: torch.device,
-    num_workers: int,
-    part: _Part,
-) -> None:
-    """Put the records of the batches with these ``numbers`` into ``part``."""
-    stream = eval_stream(dataset, [batches[n] for n in numbers], collate_fn, num_workers, device.type == "cuda")
-    with torch.inference_mode():
-        for number, batch in zip(numbers, stream):
-            part.add(number, task(mode, **to_device(batch, device)).records)
+        Of several processes each takes its share of the batches; the metrics are reduced once, over the records of all
+        utterances, so that they are those of a single process to the last bit.
+
+        Args:
+            eval_batch: how many batches to look at; -1 for all.
+            dump_dir: where to leave ``predictions.csv`` and ``result.json``; None leaves nothing.
+        """
+        started, world, stage = time.monotonic(), distributed.world(), Stage(mode)
+        batches = first_batches(batch_sampler, eval_batch)
+        part = _Part(None if dump_dir is None else Path(dump_dir), world.rank)
+        done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
+        mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
+        pin = self.device.type == "cuda"
+        try:
+            with self.evaluating(), torch.inference_mode():
+                self.hook("on_evaluate_start", stage)
+                wanted = [batches[n] for n in mine]
+                stream = eval_stream(dataset, wanted, collate_fn, num_workers, pin, self.make_dataloader)
+                for number, batch in ahead(zip(mine, stream), self.device):
+                    part.add(number, self.evaluate_batch(batch, stage))
+                    beat()
+        finally:
+            part.close()
+        found = {number: records for share in distributed.gather(part.done) for number, records in share.items()}
+        records = _joined([found[n] for n in range(len(batches))], [index for batch in batches for index in batch])
+        metrics = distributed.on_main(lambda: {k: float(v) for k, v in self.task.reduction(stage, records).items()})
+        if dump_dir is not None and world.main:
+            _leave(Path(dump_dir), records, metrics, time.monotonic() - started, eval_batch)
+            part.remove()
+        return metrics
 
 
 def _leave(folder: Path, records: Records, metrics: Mapping[str, float], seconds: float, eval_batch: int) -> None:

@@ -16,7 +16,6 @@ from nn.claims import claim
 from problems.engine.encode import Encoder
 from problems.engine.feature_cache import FeatureCache, Settings, keys_of
 from problems.engine.identity import digest_of
-from problems.engine.saving import referred_digest
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +86,11 @@ def computed_ahead(task: Any, dataset: Any, settings: Settings | None, batches: 
     if reason:
         log.info("features are computed anew in each epoch: %s", reason)
         return dataset
-    digest = digest_of(upstream, referred_digest(model))
+    if getattr(model, "_upstream_digest", None) is None:
+        model._upstream_digest = digest_of(upstream)  # frozen: the same at every asking
+    name = re.sub(r"[^A-Za-z0-9_]", "", type(upstream).__name__)
     kind = f"{settings.dtype}-mean" if encoder.mean else settings.dtype
-    folder = settings.root / f"{re.sub(r'[^A-Za-z0-9_]', '', type(upstream).__name__)}-{digest[:16]}-{kind}"
+    folder = settings.root / f"{name}-{model._upstream_digest[:16]}-{kind}"
     cache = FeatureCache(encoder, dataset, keys_of(dataset.sources, settings.root), folder, settings)
     needed = sorted(set(itertools.chain.from_iterable(batches)))
     return CachedFeatures(dataset, cache) if cache.fill(needed) else dataset

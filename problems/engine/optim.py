@@ -1,139 +1,158 @@
-"""Optimizers and schedules by name, checked against the signature of the class that they are for."""
+"""Optimizers by name: which parameters they move, in which groups, by which loss and how far.
+
+One training has one optimizer or, under ``build_optimizer.several``, a few that each move modules of their own.
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
+from torch import nn
 
+from problems.engine import schedules
 from problems.engine.errors import ConfigError, nearest
+from problems.engine.named import check_conf, find_class
+
+Section = Mapping[str, Any]
+MAIN = "loss"
+OWN_KEYS = ("gradient_clipping", "gradient_norm_type", "scheduler")  # of one optimizer among several
 
 
-def warmup_linear(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.0) -> float:
-    """s/w up to w = warmup, then a straight line from 1 to ``final``: 1 - (1 - final)(s - w)/(T - w)."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 1 - (1 - final) * min(1.0, (step - warmup) / max(1, total_steps - warmup))
+class Parameters(list):
+    """A list of parameters that knows their names, those that config files use: ``upstream.encoder.0.weight``.
+
+    Args:
+        named: (name, parameter) pairs; a leading ``model.``, which all of a task's model share, is left out.
+    """
+
+    def __init__(self, named: Iterable[tuple[str, nn.Parameter]]):
+        pairs = [(name.removeprefix("model."), p) for name, p in named if p.requires_grad]
+        super().__init__(p for _, p in pairs)
+        self.names = [name for name, _ in pairs]
+
+    def of(self, patterns: Sequence[str], section: str) -> Parameters:
+        """Those in the modules that ``patterns`` name.
+
+        Raises:
+            ConfigError: a pattern names none.
+        """
+        for pattern in patterns:
+            if not any(matches(name, pattern) for name in self.names):
+                raise ConfigError(unmatched(pattern, self.names, section))
+        return Parameters(pair for pair in zip(self.names, self) if any(matches(pair[0], p) for p in patterns))
 
 
-def warmup_cosine(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.0) -> float:
-    """s/w up to w = warmup, then half a cosine to ``final``: final + (1 - final)(1 + cos(pi (s - w)/(T - w)))/2."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+def matches(name: str, pattern: str) -> bool:
+    """Whether a parameter's name is in the module that ``pattern`` names, with ``*`` for anything."""
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"{pattern}.*")
 
 
-def warmup_constant(step: int, warmup: int = 100) -> float:
-    """s/w up to w = warmup, then 1."""
-    return min(1.0, (step + 1) / (warmup + 1))
+def unmatched(pattern: str, names: Sequence[str], section: str) -> str:
+    """The message that ``pattern`` names no parameter that trains."""
+    modules = sorted({".".join(name.split(".")[:depth]) for name in names for depth in (1, 2)})
+    return (
+        f"{section}: no parameter that is trained is in a module {pattern!r}{nearest(pattern, modules)};"
+        f" there are {', '.join(modules[:12])}{', ...' if len(modules) > 12 else ''}"
+    )
 
 
-SCHEDULES: dict[str, Callable[..., float]] = {
-    "warmup_linear": warmup_linear,
-    "warmup_cosine": warmup_cosine,
-    "warmup_constant": warmup_constant,
-}
-
-
-def _class(module: Any, base: type, name: str, section: str, extra: Iterable[str] = ()) -> type:
-    found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, base) and found is not base):
-        names = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, base)]
-        known = [
-            *extra,
-            *(n for n in names if not n.startswith("_") and n not in (base.__name__, "LRScheduler")),
-        ]
-        raise ConfigError(
-            f"{section}.name: there is no {name!r}{nearest(name, known)}; there are {', '.join(sorted(known))}"
-        )
+def check_optimizer(section: Section) -> type[torch.optim.Optimizer]:
+    """The class that the section names; a ConfigError where it, or one of its settings, does not exist."""
+    found = find_class(torch.optim, torch.optim.Optimizer, section["name"], "build_optimizer")
+    check_conf(found, section["conf"], "build_optimizer.conf", ("params",))
+    for pattern, settings in (section.get("groups") or {}).items():
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"build_optimizer.groups.{pattern}: expected settings, as {{lr: 1.0e-5}}, got {settings!r}"
+            )
+        check_conf(found, settings, f"build_optimizer.groups.{pattern}", ("params",), section["conf"])
     return found
 
 
-def _check_conf(made: Callable, conf: Mapping[str, Any], section: str, given: Iterable[str]) -> None:
-    parameters = inspect.signature(made).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    known = [p for p in parameters if p not in set(given)]
-    errors = [
-        f"{section}.conf.{key}: {made.__name__} takes no such argument{nearest(key, known)};"
-        f" it takes {', '.join(known)}"
-        for key in conf
-        if key not in known
-    ]
-    needed = [
-        f"{section}.conf.{name}: {made.__name__} must be given it"
-        for name in known
-        if parameters[name].default is inspect.Parameter.empty and name not in conf and name != "total_steps"
-    ]
-    if errors or needed:
-        raise ConfigError("the config is wrong:\n  " + "\n  ".join(errors + needed))
+def check(section: Section) -> None:
+    """See that every optimizer of the section can be made.
+
+    Raises:
+        ConfigError: a name or a setting does not exist.
+    """
+    for _, one in single(section):
+        check_optimizer(one)
+        if one["scheduler"]:
+            schedules.check_scheduler(one["scheduler"])
 
 
-def check_optimizer(section: Mapping[str, Any]) -> type[torch.optim.Optimizer]:
-    """The class that ``build_optimizer`` names; a ConfigError where it, or one of its settings, does not exist."""
-    found = _class(torch.optim, torch.optim.Optimizer, section["name"], "build_optimizer")
-    _check_conf(found, section["conf"], "build_optimizer", ("params",))
+def single(section: Section) -> list[tuple[str, dict[str, Any]]]:
+    """The sections of the optimizers by name: the section itself, or each of ``several`` merged onto it."""
+    base = {"scheduler": None} | {k: v for k, v in section.items() if k != "several"}
+    if not section.get("several"):
+        return [("", base)]
+    found = []
+    for name, own in section["several"].items():
+        known = (*base, *OWN_KEYS)
+        for key in own or {}:
+            if key not in known:
+                raise ConfigError(
+                    f"build_optimizer.several.{name}.{key}: there is no such key{nearest(key, known)};"
+                    f" there are {', '.join(sorted(set(known)))}"
+                )
+        one = base | dict(own or {})
+        if one["scheduler"]:
+            one["scheduler"] = {"conf": {}, "every": None} | dict(one["scheduler"])
+        found.append((name, one))
     return found
 
 
-def check_scheduler(section: Mapping[str, Any]) -> Callable:
-    """The schedule or class that ``build_scheduler`` names, checked like an optimizer."""
-    if section["name"] in SCHEDULES:
-        found: Callable = SCHEDULES[section["name"]]
-        _check_conf(found, section["conf"], "build_scheduler", ("step",))
-        return found
-    schedulers = torch.optim.lr_scheduler
-    if section["name"] == "ReduceLROnPlateau":
-        raise ConfigError("build_scheduler.name: ReduceLROnPlateau goes by a metric; schedules here go by steps")
-    found = _class(schedulers, schedulers.LRScheduler, section["name"], "build_scheduler", SCHEDULES)
-    _check_conf(found, section["conf"], "build_scheduler", ("optimizer",))
-    return found
+def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer over those ``parameters`` that train, in groups where the section asks for any.
 
-
-def build_optimizer(section: Mapping[str, Any], parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer over those ``parameters`` that train."""
+    Args:
+        parameters: :class:`Parameters` where groups are asked for: they go by name.
+    """
     made = check_optimizer(section)
+    named = parameters if isinstance(parameters, Parameters) else None
     trained = [p for p in parameters if p.requires_grad]
     if not trained:
         raise ConfigError("build_optimizer: no parameter of the model is trained; is everything frozen?")
+    conf = dict(section["conf"])
+    if _may_fuse(made, conf, trained):
+        conf["fused"] = True  # the step can then be skipped on the device, without waiting for it
+    groups = section.get("groups"), section.get("no_decay_on_vectors")
     try:
-        return made(trained, **section["conf"])
+        given: Any = _groups(named, *groups, made(trained, **conf).defaults) if any(groups) else trained
+        optimizer = made(given, **conf)
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"build_optimizer: {section['name']} refuses its settings: {error}") from error
+    for group in optimizer.param_groups:
+        group["lr"] *= section.get("ft_factor", 1.0)
+    return optimizer
 
 
-def build_scheduler(section: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Any:
-    """The schedule of ``optimizer``, stepped once an optimizer step."""
-    made = check_scheduler(section)
-    conf = dict(section["conf"])
-    try:
-        if section["name"] in SCHEDULES:
-            return LambdaLR(optimizer, lambda step: made(step, **conf))
-        return made(optimizer, **conf)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"build_scheduler: {section['name']} refuses its settings: {error}") from error
+def _may_fuse(made: type, conf: Section, parameters: Sequence[nn.Parameter]) -> bool:
+    if {"fused", "foreach", "differentiable"} & conf.keys() or "fused" not in inspect.signature(made).parameters:
+        return False
+    return all(p.is_cuda and p.is_floating_point() for p in parameters)
 
 
-def load_schedule(scheduler: Any, state: Mapping[str, Any]) -> None:
-    """Take up a schedule's place; what was planned over a total follows the total of this run, from this step on."""
-    planned = {k: v for k in ("total_steps", "_schedule_phases") if (v := getattr(scheduler, k, None)) is not None}
-    scheduler.load_state_dict(state)
-    vars(scheduler).update(planned)
-    if isinstance(scheduler, LambdaLR):
-        for group, base, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas):
-            group["lr"] = base * factor(scheduler.last_epoch)
-        scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
-
-
-def with_total(section: Mapping[str, Any], total_steps: int) -> dict[str, Any]:
-    """``build_scheduler`` with ``total_steps`` filled in where the schedule takes it and the config leaves it open."""
-    takes = "total_steps" in inspect.signature(check_scheduler(section)).parameters
-    conf = dict(section["conf"])
-    if takes and not conf.get("total_steps"):
-        conf["total_steps"] = total_steps
-    return {**section, "conf": conf}
+def _groups(
+    named: Parameters | None, patterns: Section | None, no_decay: bool | None, defaults: Section
+) -> list[dict[str, Any]]:
+    """Parameter groups: by the first pattern that fits a name, and vectors apart where they are not to decay."""
+    if named is None:
+        raise ConfigError("build_optimizer: groups go by the names of parameters: hand on the parameters as they came")
+    for pattern in patterns or {}:
+        named.of([pattern], "build_optimizer.groups")
+    found: dict[Any, dict[str, Any]] = {}
+    for name, parameter in zip(named.names, named):
+        pattern = next((p for p in patterns or {} if matches(name, p)), None)
+        vector = bool(no_decay) and parameter.ndim <= 1
+        group = found.setdefault((pattern, vector), {"params": [], **((patterns or {}).get(pattern) or {})})
+        group["params"].append(parameter)
+        if vector and "weight_decay" in defaults:
+            group["weight_decay"] = 0.0
+    return list(found.values())

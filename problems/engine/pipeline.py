@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine import checkpoint, distributed
+from problems.engine.average import NAME as AVERAGE
 from problems.engine.environment import describe, versions
 from problems.engine.errors import ConfigError, Interrupted, StageError
 from problems.engine.files import free_name, read_json, write_json, write_text
@@ -20,6 +21,7 @@ from problems.engine.stages import (
     EXTENDING,
     FREE,
     STAGES,
+    TRIALS,
     Fingerprint,
     Manifest,
     Stage,
@@ -27,7 +29,7 @@ from problems.engine.stages import (
     fingerprint,
     hash_files,
 )
-from problems.engine.work import MARK, Work
+from problems.engine.work import MARK, OWN_AVERAGE, Work
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +109,9 @@ class Pipeline:
         if not reasons and stage.number == 0:
             reasons = self._missing_audio()
         if not reasons and stage.number == 2:
-            wrong = ((p, checkpoint.damage(p)) for p in checkpoint.steps_in(self.train_dir))
+            kept = checkpoint.steps_in(self.train_dir)
+            kept += [self.train_dir / AVERAGE] if self.config["train"].get("average") else []
+            wrong = ((p, checkpoint.damage(p)) for p in kept)
             reasons = [f"the checkpoint {p.name} is damaged: {damage}" for p, damage in wrong if damage]
         return reasons
 
@@ -149,6 +153,9 @@ class Pipeline:
 
     def _run_stages(self) -> None:
         checkpoint.tidy(self.train_dir)
+        if any(self.config["train"].get(key) for key in TRIALS):
+            self._try()
+            return
         first = self._first()
         if first is None:
             log.info("every stage is done and fresh in %s; --start N runs stage N again", self.root)
@@ -170,6 +177,23 @@ class Pipeline:
                 log.info("stage %d %s: done and fresh", stage.number, stage.name)
                 continue
             self._run_stage(stage)
+
+    def _try(self) -> None:
+        """What the config asks to try of stage 2: nothing of it is recorded or kept, and no training is touched."""
+        self._check_parts()
+        stale = [stage for stage in STAGES[:2] if self.stale(stage)]
+        if stale:
+            self._refuse_other_training(stale[0].number)
+        for stage in stale:
+            self._run_stage(stage)
+        log.info("== a trial of stage 2: %s", ", ".join(key for key in TRIALS if self.config["train"].get(key)))
+        self._together(STAGES[2])
+
+    def _together(self, stage: Stage) -> None:
+        """Do a stage with the other processes, which wait for its number."""
+        if distributed.world().size > 1:
+            distributed.on_main(lambda: stage.number)
+        self._call(stage)
 
     def _first(self) -> int | None:
         """The stage to begin with; None when there is nothing to do."""
@@ -193,7 +217,8 @@ class Pipeline:
 
     def _counts(self, stage: Stage) -> bool:
         """Whether the stage has a part in the run: a checkpoint from elsewhere is tested without a training here."""
-        elsewhere = self.config["test_ckpt_dir"] and (self.config["start"] is None or self.config["start"] > 2)
+        elsewhere = self.config["test_ckpt_dir"] and self.config["test_ckpt_dir"] not in OWN_AVERAGE
+        elsewhere = elsewhere and (self.config["start"] is None or self.config["start"] > 2)
         return not (elsewhere and stage.number in (1, 2))
 
     def _refuse_other_training(self, first: int) -> None:
@@ -268,12 +293,12 @@ class Pipeline:
     # ---- what a person is told and what is kept of a run ----
 
     def _check_parts(self) -> None:
-        from problems.engine import optim
+        from problems.engine import optim, schedules
 
         if "build_optimizer" in self.config:
-            optim.check_optimizer(self.config["build_optimizer"])
+            optim.check(self.config["build_optimizer"])
         if self.config["train"].get("use_scheduler"):
-            optim.check_scheduler(self.config["build_scheduler"])
+            schedules.check_scheduler(self.config["build_scheduler"])
 
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
@@ -291,9 +316,10 @@ class Pipeline:
         if stage.number == 2:
             write_json(self.train_dir / MARK, before)
         try:
-            if distributed.world().size > 1 and stage.number in (2, 3):
-                distributed.on_main(lambda: stage.number)  # the other processes wait for this
-            self._call(stage)
+            if stage.number in (2, 3):
+                self._together(stage)
+            else:
+                self._call(stage)
         except BaseException as error:
             cut = isinstance(error, (KeyboardInterrupt, Interrupted))
             self.manifest.record(stage, status="interrupted" if cut else "failed", error=str(error)[:2000])

@@ -42,16 +42,9 @@ def save_weights(folder: Path, model: Any) -> None:
     frozen = {k: v for k, v in state.items() if prefix and k.startswith(prefix)}
     _save_tensors(folder / WEIGHTS, {k: v for k, v in state.items() if k not in frozen})
     if frozen:
-        write_json(folder / "referred.json", {"upstream": referred_digest(model)})
-
-
-def referred_digest(model: Any) -> str:
-    """The digest of a frozen upstream's weights."""
-    if getattr(model, "_referred_digest", None) is None:
-        prefix = referred_prefix(model)
-        frozen = {k: v for k, v in model.state_dict().items() if prefix and k.startswith(prefix)}
-        model._referred_digest = digest(frozen)  # frozen: the same whenever it is asked for
-    return model._referred_digest
+        if getattr(model, "_referred_digest", None) is None:
+            model._referred_digest = digest(frozen)  # frozen: the same at every save
+        write_json(folder / "referred.json", {"upstream": model._referred_digest})
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:

@@ -112,6 +112,13 @@ class BuildOptimizer:
 
     name: str = option("Adam", "a class of torch.optim")
     conf: dict = option({"lr": 1e-3}, "its settings")
+    groups: dict | None = option(None, "other settings for modules, as {upstream: {lr: 1.0e-5}}; * stands for anything")
+    no_decay_on_vectors: bool = option(False, "no weight decay on biases and norms")
+    ft_factor: float = option(1.0, "a factor on every learning rate, to fine-tune with a recipe's own", min=0)
+    updated_modules: list[str] | None = option(None, "modules that it moves, as [downstream]; null: all that train")
+    optim_loss: str | None = option(None, "which of the task's losses it follows; null: the main one")
+    step_per_update: int = option(1, "steps to an update; their gradients are summed", min=1)
+    several: dict | None = option(None, "several at once by name, each these keys where it differs, with its scheduler")
 
 
 @dataclass
@@ -120,6 +127,11 @@ class BuildScheduler:
 
     name: str = option("warmup_linear", "a schedule of Soundstage, or a class of torch.optim.lr_scheduler")
     conf: dict = option({}, "its settings")
+    every: str | None = option(
+        None,
+        "what steps it; null: validation for newbob and plateau, else step",
+        choices=("step", "epoch", "validation"),
+    )
 
 
 @dataclass
@@ -129,19 +141,43 @@ class Train:
     total_steps: int | None = option(1000, "optimizer steps to train for; null: as many as epochs take", min=1)
     epochs: int | None = option(None, "epochs to train for; null: as many as total_steps take", min=1)
     log_step: int = option(50, "steps between two lines of the history", min=1)
-    eval_step: int = option(500, "steps between two validations; there is always one at the end", min=1)
+    eval_step: int | None = option(500, "steps between two validations; there is always one at the end", min=1)
+    valid_per_epochs: int | None = option(None, "epochs between two validations, beside eval_step; null: off", min=1)
     save_step: int = option(500, "steps between two checkpoints; there is always one at the end", min=1)
+    save_minutes: float | None = option(None, "minutes between two checkpoints, beside save_step; null: off", min=0)
     gradient_clipping: float | None = option(1.0, "largest norm of the gradients; null: off", min=0)
+    gradient_norm_type: float | str = option(2.0, "which norm that is; inf: the largest absolute value", min=1)
     gradient_accumulate: int = option(1, "batches to a step; what is left at an epoch's end makes a step too", min=1)
+    precision: str = option("fp32", "of the forward pass", choices=("fp32", "bf16", "fp16"))
+    tf32: bool = option(False, "let a GPU multiply float32 matrices in TF32")
+    compile: str | None = option(None, "compile the model with this backend of torch.compile, as inductor; null: off")
+    deterministic: bool = option(False, "only kernels that repeat bit for bit on a GPU; an error where there is none")
+    sync_batchnorm: bool = option(False, "batch norm over the batches of all processes; GPUs only")
+    ema: float | None = option(
+        None, "decay of an average of the weights, which is validated and saved in their place; null: off", min=0, max=1
+    )
     valid_metric: str = option("loss", "the metric that chooses the best checkpoint")
     valid_higher_better: bool = option(False, "whether more of it is better")
     keep_num_ckpts: int | None = option(2, "newest checkpoints to keep; null: all", min=1)
     keep_best_ckpts: int = option(1, "best checkpoints to keep", min=1)
-    patience: int | None = option(None, "validations without a better value before training ends; null: off", min=1)
-    threshold: float = option(0.0, "how much better counts as better, in the metric's own unit", min=0)
-    nonfinite_patience: int = option(
-        10, "steps in a row that may be skipped: gradients not finite, or no memory", min=0
+    best_rules: list[dict] = option([], "further rules, as [{metric: cer, higher_better: false, keep: 2}]")
+    average: str | None = option(
+        None, "average the weights of the kept checkpoints into train/average at the end", choices=("best", "newest")
     )
+    patience: int | None = option(None, "validations without a better value before training ends; null: off", min=1)
+    threshold: float = option(0.0, "how much better counts as better", min=0)
+    threshold_mode: str = option("abs", "in the metric's own unit, or as a part of the best", choices=("abs", "rel"))
+    nonfinite_patience: int = option(
+        10, "steps in a row that may be skipped: gradients not finite, no memory, errors", min=0
+    )
+    skip_errors: bool = option(False, "leave out a batch that fails, naming it, instead of ending")
+    watchdog: float | None = option(
+        600, "seconds without progress after which it says where it waits; null: off", min=1
+    )
+    profile: int | None = option(None, "steps to profile, after ten of warm-up, into train/profile; null: off", min=1)
+    dry_run: bool = option(False, "only read the data of an epoch, and say how fast")
+    no_optim: bool = option(False, "only go through total_steps without moving a weight, and say where the time goes")
+    overfit_one_batch: bool = option(False, "only train on the first batch for total_steps: can the model learn it?")
     seed: int = option(0, "everything random follows from it", min=0)
     use_scheduler: bool = option(False, "let build_scheduler set the learning rate")
     auto_resume: bool = option(True, "continue an interrupted training; false is --fresh on stage 2")
@@ -152,12 +188,25 @@ class Train:
         """What is wrong between keys that are each right alone."""
         if (values["total_steps"] is None) == (values["epochs"] is None):
             return ["train: give one of total_steps and epochs, and null for the other"]
-        return []
+        trials = [key for key in ("dry_run", "no_optim", "overfit_one_batch") if values[key]]
+        wrong = [f"train: {' and '.join(trials)} are on: expected one trial at a time"] if len(trials) > 1 else []
+        if isinstance(values["gradient_norm_type"], str) and values["gradient_norm_type"] != "inf":
+            wrong.append(f"train.gradient_norm_type: expected a number or inf, got {values['gradient_norm_type']!r}")
+        expected = {"metric": str, "higher_better": bool, "keep": int}
+        for number, rule in enumerate(values["best_rules"]):
+            kinds = {key: type(value) for key, value in rule.items()}
+            if {"keep": int} | kinds != expected or rule.get("keep", 1) < 1:
+                wrong.append(
+                    f"train.best_rules[{number}]: expected metric, higher_better and keep (1 or more), got {rule}"
+                )
+        return wrong
 
 
 @dataclass
 class Evaluate:
-    """Stage 3: every prediction on the test sets."""
+    """Stage 3, and validation: every prediction."""
+
+    precision: str = option("fp32", "of the forward pass", choices=("fp32", "bf16", "fp16"))
 
 
 @dataclass

@@ -28,6 +28,7 @@ class Stage:
     number: int
     name: str
     sections: tuple[str, ...]
+    parts: tuple[str, ...] = ()  # further attributes of a problem that a user may have replaced
 
 
 DATA = ("build_dataset", "build_collate_fn", "features")
@@ -39,13 +40,18 @@ STAGES = (
         "train",
         (*DATA, "build_batch_sampler", "build_upstream", "build_featurizer", "build_downstream", "build_model",
          "build_task", "build_optimizer", "build_scheduler", "train", "save_model", "save_task"),
+        ("train_loop", "callbacks"),
     ),
-    Stage(3, "evaluate checkpoints", (*DATA, "evaluate")),
+    Stage(3, "evaluate checkpoints", (*DATA, "evaluate"), ("eval_loop",)),
     Stage(4, "report", ()),
 )  # fmt: skip
 # What may change under an existing training: these do not touch its result, ...
-_FREE = "log_step eval_step save_step keep_num_ckpts keep_best_ckpts auto_resume resume_ckpt_dir"
-FREE = {f"train.{key}" for key in _FREE.split()} | {"features.cache", "features.limit_gb"}
+TRIALS = ("dry_run", "no_optim", "overfit_one_batch")
+_FREE = (
+    "log_step eval_step valid_per_epochs save_step save_minutes keep_num_ckpts keep_best_ckpts best_rules average"
+    " auto_resume resume_ckpt_dir skip_errors watchdog profile"
+)
+FREE = {f"train.{key}" for key in (*_FREE.split(), *TRIALS)} | {"features.cache", "features.limit_gb"}
 # ... and these extend it.
 EXTENDING = {f"train.{k}" for k in ("total_steps", "epochs", "patience")}
 
@@ -61,26 +67,40 @@ def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
 
 
 def overridden_code(problem: Any, names: Iterable[str]) -> dict[str, str]:
-    """The hash of the source of each method that comes from outside this package, so that an edit is seen."""
-    home = __name__.partition(".")[0]
+    """The hash of the source of each method or class that comes from outside this package, so that an edit is seen."""
     found = {}
     for name in names:
-        method = inspect.unwrap(getattr(type(problem), name, None) or (lambda: None))
-        if getattr(method, "__module__", home).partition(".")[0] == home or not hasattr(type(problem), name):
-            continue
-        try:
-            source = inspect.getsource(method)
-        except (OSError, TypeError):
-            source = method.__code__.co_code.hex()  # typed into an interpreter: no file to read
-        found[name] = hashlib.sha256(source.encode()).hexdigest()
+        sources = [source for code in _code_of(problem, name) if (source := _source(code))]
+        if sources:
+            found[name] = hashlib.sha256("\n".join(sources).encode()).hexdigest()
     return found
+
+
+def _code_of(problem: Any, name: str) -> list[Any]:
+    """The functions and classes that stand behind an attribute of a problem."""
+    value = getattr(type(problem), name, None)
+    if callable(value):
+        return [inspect.unwrap(value)]
+    value = getattr(problem, name, None)
+    return [type(one) for one in value] if isinstance(value, (list, tuple)) else []
+
+
+def _source(code: Any) -> str:
+    """The source of a user's function or class; nothing for one of ours."""
+    home = __name__.partition(".")[0]
+    if getattr(code, "__module__", home).partition(".")[0] == home:
+        return ""
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):  # typed into an interpreter: no file to read
+        return code.__code__.co_code.hex() if hasattr(code, "__code__") else code.__qualname__
 
 
 def fingerprint(problem: Any, stage: Stage, config: Mapping[str, Any], inputs: Mapping[str, str]) -> Fingerprint:
     """What decides the outcome of ``stage``, as plain JSON."""
     sections = {name: config[name] for name in stage.sections if name in config}
     kind = type(problem).__qualname__
-    code = overridden_code(problem, stage.sections)
+    code = overridden_code(problem, (*stage.sections, *stage.parts))
     return json.loads(json.dumps({"class": kind, "code": code, "config": sections, "inputs": dict(inputs)}))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from problems.engine.losing import Unreadable
 from problems.engine.randomness import derive, isolated, seed_cpu
 
 
@@ -38,14 +39,6 @@ class Place:
     def last(self) -> bool:
         """Whether the epoch ends with this batch."""
         return self.behind == self.batches
-
-
-@dataclasses.dataclass
-class _Failure:
-    """An error of a worker on its way to the main process."""
-
-    error: Exception
-    trace: str
 
 
 def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
@@ -88,7 +81,8 @@ class _Items(Dataset):
             with contextlib.nullcontext() if in_worker else _alone():
                 return self.collate_fn([self._item(epoch, index) for epoch, index in keys])
         except Exception as error:
-            return _Failure(_portable(error) if in_worker else error, traceback.format_exc())
+            ids = [str(index if self.ids is None else self.ids[index]) for _, index in keys]
+            return Unreadable(_portable(error) if in_worker else error, ids, traceback.format_exc())
 
 
 def _portable(error: Exception) -> Exception:
@@ -126,10 +120,12 @@ def _deaf(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _loader(items: _Items, batches: Any, num_workers: int, pin_memory: bool) -> DataLoader:
+def _loader(
+    items: _Items, batches: Any, num_workers: int, pin_memory: bool, make_dataloader: Callable[..., DataLoader]
+) -> DataLoader:
     """The loader; a dataset that is read fastest by few workers, or by none, says so (``most_workers``)."""
     num_workers = min(num_workers, getattr(items.dataset, "most_workers", num_workers))
-    return DataLoader(
+    return make_dataloader(
         items,
         batch_sampler=batches,
         collate_fn=_same,
@@ -142,7 +138,7 @@ def _loader(items: _Items, batches: Any, num_workers: int, pin_memory: bool) -> 
 
 
 def _checked(batch: Any) -> Any:
-    if isinstance(batch, _Failure):
+    if isinstance(batch, Unreadable):
         batch.error.add_note(batch.trace) if hasattr(batch.error, "add_note") else None
         raise batch.error
     return batch
@@ -180,17 +176,22 @@ def train_stream(
     pin_memory: bool = False,
     rank: int = 0,
     size: int = 1,
-) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    keep_errors: bool = False,
+    make_dataloader: Callable[..., DataLoader] = DataLoader,
+) -> Iterator[tuple[Place, Any]]:
     """Every batch from ``position`` of ``epoch`` on, without end, each with its place.
 
     Of ``size`` processes, the one numbered ``rank`` sees each ``size``-th batch, every process as many as the others.
+
+    Args:
+        keep_errors: give an :class:`Unreadable` for a batch that cannot be read, instead of raising.
 
     Raises:
         Exception: whatever reading an utterance raised, as itself, from any worker.
     """
     keys = _Keys(batch_sampler, seed, epoch, position, rank, size)
-    for batch in _loader(_Items(dataset, collate_fn, seed), keys, num_workers, pin_memory):
-        yield keys.places.popleft(), _checked(batch)
+    for batch in _loader(_Items(dataset, collate_fn, seed), keys, num_workers, pin_memory, make_dataloader):
+        yield keys.places.popleft(), batch if keep_errors else _checked(batch)
 
 
 def eval_stream(
@@ -199,8 +200,9 @@ def eval_stream(
     collate_fn: Callable,
     num_workers: int = 0,
     pin_memory: bool = False,
+    make_dataloader: Callable[..., DataLoader] = DataLoader,
 ) -> Iterator[Mapping[str, Any]]:
     """The given batches of a dataset, once, in order."""
-    keys = [[(0, index) for index in batch] for batch in batches]
-    for batch in _loader(_Items(dataset, collate_fn, 0), keys, min(num_workers, len(keys)), pin_memory):
+    keys, items = [[(0, index) for index in batch] for batch in batches], _Items(dataset, collate_fn, 0)
+    for batch in _loader(items, keys, min(num_workers, len(keys)), pin_memory, make_dataloader):
         yield _checked(batch)

@@ -10,11 +10,17 @@ from typing import Any
 
 import torch
 
-from problems.engine import checkpoint, distributed, feature_cache, features, optim, randomness, saving
+from problems.engine import checkpoint, distributed, feature_cache, features, optim, randomness, saving, schedules
+from problems.engine.average import write_average
+from problems.engine.components import load_class
 from problems.engine.errors import ConfigError, nearest
 from problems.engine.files import write_text
+from problems.engine.precision import numerics
+from problems.engine.profiler import Profiler
 from problems.engine.stream import epoch_batches, train_stream
 from problems.engine.train import Stream, TrainLoop
+from problems.engine.trial import trial_of
+from problems.engine.updates import OptimScheduler
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +76,22 @@ class Training:
         self.sections = build_optimizer, build_scheduler
         self.model = self.problem.build_model(**model_args)
         self.task = self.problem.build_task(model=self.model, **task_args).to(self.device)
+        if self.config["sync_batchnorm"]:
+            self._sync_batchnorm()
+        if self.config["compile"]:
+            self.model.compile(backend=self.config["compile"], dynamic=True)
         if self.world.rank:  # the same weights everywhere, and other dropout
             randomness.seed_all(randomness.derive(self.config["seed"], self.world.rank))
         trained, frozen = count_parameters(self.task)
         log.debug("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
+
+    def _sync_batchnorm(self) -> None:
+        if self.device.type != "cuda":
+            raise ConfigError(f"train.sync_batchnorm: needs GPUs, but the device is {self.device.type}")
+        if self.config["skip_errors"]:
+            raise ConfigError("train.sync_batchnorm: cannot go with skip_errors: a batch is then of all processes")
+        if self.world.size > 1:
+            self.model = self.task.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
 
     def with_features(self, dataset: Any, batches: list[list[int]]) -> Any:
         """``dataset`` with features in place of waveforms where they can be computed ahead, for these batches."""
@@ -84,25 +102,59 @@ class Training:
         """Take what to train on; turn ``epochs`` into the number of steps that schedule and progress count with."""
         batches = epoch_batches(batch_sampler, self.config["seed"], 0)
         joined = self.config["gradient_accumulate"] * self.world.size
+        self.windows = math.ceil(len(batches) / joined)
         if self.config["epochs"] is not None:
-            self.config["total_steps"] = self.config["epochs"] * math.ceil(len(batches) / joined)
+            self.config["total_steps"] = self.config["epochs"] * self.windows
         ahead = self.with_features(dataset, batches[: self.config["total_steps"] * joined])
-        self.data = ahead, batch_sampler, collate_fn
-        self.num_workers = num_workers
+        self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
 
-    def stream(self, epoch: int, position: int) -> Stream:
+    def stream(self, epoch: int, position: int, make_dataloader: Callable) -> Stream:
         """The training's batches from a place on."""
-        seed, pin = self.config["seed"], self.device.type == "cuda"
-        workers, share = (self.num_workers, pin), (self.world.rank, self.world.size)
-        return train_stream(*self.data, seed, epoch, position, *workers, *share)
+        return train_stream(
+            *self.data, self.config["seed"], epoch, position, self.num_workers, self.device.type == "cuda",
+            self.world.rank, self.world.size, self.config["skip_errors"], make_dataloader,
+        )  # fmt: skip
+
+    def optimizers(self, task: Any) -> list[OptimScheduler]:
+        """The optimizers that the config names, each with its schedule.
+
+        Raises:
+            ConfigError: two would move the same parameter.
+        """
+        everything, taken, found = optim.Parameters(task.named_parameters()), {}, []
+        for name, section in optim.single(self.sections[0]):
+            where = f"build_optimizer.several.{name}" if name else "build_optimizer"
+            modules = section["updated_modules"]
+            own = everything if modules is None else everything.of(modules, f"{where}.updated_modules")
+            for parameter, p in zip(own.names, own):
+                if taken.setdefault(p, name) != name:
+                    raise ConfigError(f"{where}: {parameter} is moved by {taken[p]!r} already; give updated_modules")
+            found.append(self._optimizer(name, section, own))
+        left = sum(p.numel() for p in everything if p not in taken)
+        if left:
+            log.warning("no optimizer moves %s of the parameters that could be trained", f"{left:,}")
+        return found
+
+    def _optimizer(self, name: str, section: Section, parameters: optim.Parameters) -> OptimScheduler:
+        optimizer, config = self.problem.build_optimizer(section, parameters), self.config
+        scheduler, schedule = None, section["scheduler"] or self.sections[1]
+        if config["use_scheduler"] or section["scheduler"]:
+            epochs = config["epochs"] or math.ceil(config["total_steps"] / self.windows)
+            schedule = schedules.planned(schedule, config["total_steps"], epochs, config["valid_higher_better"])
+            scheduler = self.problem.build_scheduler(schedule, optimizer)
+        return OptimScheduler(
+            optimizer,
+            scheduler,
+            schedules.every(schedule),
+            name,
+            section["optim_loss"] or optim.MAIN,
+            section["step_per_update"],
+            section.get("gradient_clipping", config["gradient_clipping"]),
+            float(section.get("gradient_norm_type", config["gradient_norm_type"])),
+        )
 
     def fit(self, validate: Callable[[], dict[str, float]], save_model: Section, save_task: Section) -> None:
-        """Train to the end, from the newest whole checkpoint on."""
-        total = self.config["total_steps"]
-        optimizer = self.problem.build_optimizer(self.sections[0], self.task.parameters())
-        scheduler = None
-        if self.config["use_scheduler"]:
-            scheduler = self.problem.build_scheduler(optim.with_total(self.sections[1], total), optimizer)
+        """Train to the end, from the newest whole checkpoint on; or try what the config asks to try."""
 
         def save(folder: Path) -> None:
             self.problem.save_model(save_model, str(folder / "model"), self.model_args, self.model)
@@ -112,19 +164,21 @@ class Training:
 
                 write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
 
-        loop = TrainLoop(
-            self.task,
-            optimizer,
-            scheduler,
-            self.config,
-            self.train_dir,
-            self.stream,
-            validate,
-            save,
-            self.device,
-        )
-        self._resume(loop)
-        loop.fit()
+        made, parts = load_class(self.problem.train_loop), (self.config, self.train_dir, self.stream)
+        callbacks = list(self.problem.callbacks)
+        if self.config["profile"]:
+            callbacks.append(Profiler(self.train_dir / "profile", self.config["profile"]))
+        with numerics(self.config["deterministic"], self.config["tf32"]):
+            loop = made(self.task, self.optimizers, *parts, validate, save, self.device, callbacks)
+            trial = trial_of(self.config)
+            if trial:
+                trial(loop)
+                return
+            self._resume(loop)
+            loop.fit()
+        if self.config["average"] and self.world.main:
+            write_average(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
+        distributed.barrier()
 
     def _resume(self, loop: TrainLoop) -> None:
         """Take up the newest whole checkpoint; where there is none, the weights of the one to start from, if any."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine import checkpoint, distributed
+from problems.engine.average import NAME as AVERAGE
 from problems.engine.environment import cache_folder, reading_workers
 from problems.engine.files import read_json, write_json
 from problems.engine.monitor import shown
@@ -18,6 +19,7 @@ from problems.engine.stages import FREE, Fingerprint, differences, hash_files, s
 log = logging.getLogger(__name__)
 
 MARK = "fingerprint.json"
+OWN_AVERAGE = (AVERAGE, f"train/{AVERAGE}")
 
 
 class Work:
@@ -55,8 +57,11 @@ class Work:
 
     def tested(self) -> list[Path]:
         """The checkpoints that stage 3 tests."""
-        if self.config["test_ckpt_dir"]:
-            return [find(Path(self.config["test_ckpt_dir"]).absolute())]
+        given = self.config["test_ckpt_dir"]
+        if given in OWN_AVERAGE:
+            return [self._average()]
+        if given:
+            return [find(Path(given).absolute())]
         steps = self.config["test_ckpt_steps"]
         if not steps:
             return [checkpoint.best(self.train_dir)]
@@ -66,6 +71,15 @@ class Work:
                 there = ", ".join(str(checkpoint.step_of(p)) for p in checkpoint.steps_in(self.train_dir)) or "none"
                 raise checkpoint.CheckpointError(f"there is no checkpoint {folder}; the steps there are: {there}")
         return [checkpoint.require(folder) for folder in folders]
+
+    def _average(self) -> Path:
+        folder = self.train_dir / AVERAGE
+        if not folder.is_dir():
+            raise checkpoint.CheckpointError(
+                f"there is no {folder}: give --train.average best (or newest) too; stage 2 then writes it, and trains"
+                " no step more than it was to"
+            )
+        return checkpoint.require(folder)
 
     def result_dir(self, folder: Path, csv: str) -> Path:
         """Where the result of a checkpoint on a test set goes."""

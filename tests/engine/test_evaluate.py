@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dataset.samplers import BucketBatchSampler
-from problems.engine.evaluate import PART, evaluate
+from problems.engine.evaluate import PART, EvalLoop
 from tasks.base import StepOutput, Task
 
 
@@ -50,7 +50,8 @@ def sampler():
 
 
 def run(task, folder=None, eval_batch=-1, workers=0):
-    return evaluate(task, "test", Numbers(), sampler(), lambda i: {"indices": i}, eval_batch, folder, "cpu", workers)
+    loop = EvalLoop(task, torch.device("cpu"))
+    return loop.evaluate("test", Numbers(), sampler(), lambda i: {"indices": i}, eval_batch, folder, workers)
 
 
 def rows(folder):

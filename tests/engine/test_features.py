@@ -14,7 +14,7 @@ from dataset.samplers import FixedBatchSampler
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.upstream.kaldi import Fbank
 from problems.engine import shards
-from problems.engine.evaluate import evaluate
+from problems.engine.evaluate import EvalLoop
 from problems.engine.features import CachedFeatures, WithFeatures, computed_ahead
 from problems.engine.stream import train_stream
 from tests.engine.features_parts import Convolution, Utterances, settings, task_of, utterances
@@ -296,7 +296,8 @@ def trained(task, dataset, steps=12):
         task("train", **batch).loss.backward()
         optimizer.step()
     stream.close()
-    metrics = evaluate(task, "valid", dataset, FixedBatchSampler(11, 4), collate)
+    loop = EvalLoop(task, torch.device("cpu"))
+    metrics = loop.evaluate("valid", dataset, FixedBatchSampler(11, 4), collate)
     return torch.cat([p.detach().flatten() for p in task.parameters() if p.requires_grad]), metrics
 
 

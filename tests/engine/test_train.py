@@ -8,18 +8,20 @@ import pytest
 import torch
 
 from dataset.samplers import BucketBatchSampler, FixedBatchSampler
-from problems.engine import optim
 from problems.engine.checkpoint import steps_in
 from problems.engine.errors import TrainingError
+from problems.engine.losing import is_out_of_memory
 from problems.engine.monitor import read_history
+from problems.engine.progress import Progress
+from problems.engine.sections import Train
 from problems.engine.stream import epoch_batches, train_stream
-from problems.engine.train import Progress, TrainLoop, is_out_of_memory
+from problems.engine.train import TrainLoop
+from problems.engine.updates import OptimScheduler
 from tasks.base import StepOutput, Task
 
-DEFAULTS = {
-    "total_steps": 6, "epochs": None, "log_step": 2, "eval_step": 3, "save_step": 3, "gradient_clipping": None,
-    "gradient_accumulate": 1, "valid_metric": "loss", "valid_higher_better": False, "keep_num_ckpts": None,
-    "keep_best_ckpts": 1, "patience": None, "threshold": 0.0, "nonfinite_patience": 2,
+DEFAULTS = vars(Train()) | {
+    "total_steps": 6, "log_step": 2, "eval_step": 3, "save_step": 3, "gradient_clipping": None,
+    "keep_num_ckpts": None, "nonfinite_patience": 2,
 }  # fmt: skip
 
 
@@ -61,20 +63,32 @@ class Fit(Task):
         return StepOutput(loss, float(len(index)), {"id": index.tolist()})
 
 
-def loop_of(tmp_path, task=None, batch=8, shuffle=True, optimizer=None, validate=None, count=37, **train):
+def loop_of(
+    tmp_path, task=None, batch=8, shuffle=True, optimizer=None, validate=None, count=37, kind=TrainLoop, callbacks=(),
+    optimizers=None, **train,
+):  # fmt: skip
     data = Points(count)
     task = task or Fit(data)
     task.data = data
     sampler = FixedBatchSampler(count, batch, shuffle=shuffle, seed=1)
 
-    def stream(epoch, position):
-        return train_stream(data, sampler, lambda i: {"index": torch.tensor(i)}, 0, epoch, position)
+    settings = DEFAULTS | train
 
-    optimizer = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
+    def stream(epoch, position, make_dataloader):
+        return train_stream(
+            data, sampler, lambda i: {"index": torch.tensor(i)}, 0, epoch, position,
+            keep_errors=settings["skip_errors"], make_dataloader=make_dataloader,
+        )  # fmt: skip
+
+    def one(task):
+        made = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
+        return [OptimScheduler(made, max_norm=settings["gradient_clipping"])]
+
     validate = validate or (lambda: {"loss": 1.0})
-    return TrainLoop(
-        task, optimizer, None, DEFAULTS | train, tmp_path, stream, validate, lambda folder: None, torch.device("cpu")
-    )
+    return kind(
+        task, optimizers or one, settings, tmp_path, stream, validate, lambda folder: None, torch.device("cpu"),
+        callbacks,
+    )  # fmt: skip
 
 
 def weights(loop):
@@ -116,7 +130,7 @@ def test_clipping_spans_all_groups(tmp_path):
     task = Fit(Points())
     task.extra = torch.nn.Parameter(torch.tensor([5.0]))
     plain = task.forward
-    task.forward = lambda mode, index: StepOutput((o := plain(mode, index)).loss + 100 * task.extra.sum(), o.weight, {})
+    task.forward = lambda mode, index: StepOutput((o := plain(mode, index)).loss + 100 * task.extra.sum(), o.weight)
     optimizer = torch.optim.SGD([{"params": [task.model.weight]}, {"params": [task.extra]}], lr=1.0)
     loop = loop_of(tmp_path, task, optimizer=optimizer, total_steps=1, gradient_clipping=0.1)
     before = [p.detach().clone() for p in (task.model.weight, task.extra)]
@@ -168,8 +182,8 @@ def test_which_errors_mean_out_of_memory():
 
 
 def test_history_holds_the_mean_over_units_between_lines(tmp_path):
-    loop = loop_of(tmp_path, total_steps=5, log_step=5)
-    loop.optimizer = torch.optim.SGD(loop.task.parameters(), lr=0.0)
+    task = Fit(Points())
+    loop = loop_of(tmp_path, task, optimizer=torch.optim.SGD(task.parameters(), lr=0.0), total_steps=5, log_step=5)
     loop.fit()
     data = Points()
     expected = float(data.y.square().mean())  # weights stay zero: one epoch of 37 in batches of 8, the last of 5
@@ -234,37 +248,6 @@ def test_early_stopping_leaves_a_checkpoint_and_a_longer_patience_goes_on(tmp_pa
     longer.load_state_dict(state)
     longer.fit()
     assert longer.progress.step == 10
-
-
-def test_a_schedule_follows_a_total_that_is_extended():
-    """Resumed with a longer total it has the rates that it would have had with that total from the start."""
-
-    def made(total, name="warmup_linear", **conf):
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-        section = {"name": name, "conf": {"warmup": 3, **conf} if not conf else conf}
-        return optimizer, optim.build_scheduler(optim.with_total(section, total), optimizer)
-
-    for name, conf in (("warmup_linear", {}), ("warmup_cosine", {}), ("OneCycleLR", {"max_lr": 0.5})):
-        optimizer, short = made(10, name, **conf)
-        for _ in range(6):
-            optimizer.step(), short.step()
-        resumed_optimizer, resumed = made(20, name, **conf)
-        resumed_optimizer.load_state_dict(optimizer.state_dict())
-        optim.load_schedule(resumed, short.state_dict())
-        whole_optimizer, whole = made(20, name, **conf)
-        for _ in range(6):
-            whole_optimizer.step(), whole.step()
-        for _ in range(10):
-            resumed_optimizer.step(), resumed.step(), whole_optimizer.step(), whole.step()
-            assert resumed_optimizer.param_groups[0]["lr"] == pytest.approx(whole_optimizer.param_groups[0]["lr"])
-
-
-def test_the_formulas_of_the_schedules():
-    rates = [optim.warmup_linear(s, 4, 14, final=0.2) for s in (0, 3, 4, 9, 14, 99)]
-    assert rates == pytest.approx([0.2, 0.8, 1.0, 0.6, 0.2, 0.2])
-    rates = [optim.warmup_cosine(s, 4, 14) for s in (0, 4, 9, 14)]
-    assert rates == pytest.approx([0.2, 1.0, 0.5, 0.0])
-    assert [optim.warmup_constant(s, 3) for s in (0, 1, 3, 50)] == [0.25, 0.5, 1.0, 1.0]
 
 
 def test_the_seed_decides_the_order_of_the_data():

@@ -1,0 +1,84 @@
+"""Batches that fail: which failures are survived, how they are counted and named, when they are too many."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from problems.engine.errors import Interrupted, TrainingError
+from problems.engine.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Unreadable:
+    """What a loader gives in place of a batch that it could not make."""
+
+    error: Exception
+    ids: list[str]
+    trace: str
+
+
+@dataclasses.dataclass
+class Lost:
+    """A batch that came to nothing, as far as another process needs to know it."""
+
+    memory: bool
+    text: str
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is a device's or the allocator's word that memory ran out."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def lost(batch: Mapping[str, Any] | Unreadable, error: Exception, skip_errors: bool) -> Lost:
+    """The batch as lost, where its failure is one to survive; otherwise the error goes on.
+
+    Memory that ran out is always survived, other errors where ``skip_errors`` says so.
+    """
+    memory = is_out_of_memory(error)
+    if isinstance(error, Interrupted) or not (memory or skip_errors):
+        raise error
+    if memory and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    log.debug("a batch is lost", exc_info=error)
+    said = (str(error).splitlines() or [""])[0]
+    what = "out of memory" if memory else f"{type(error).__name__}: {said}"
+    if isinstance(batch, Unreadable):
+        return Lost(memory, f"{what}: utterances {', '.join(batch.ids)}")
+    shapes = {k: tuple(v.shape) for k, v in batch.items() if isinstance(v, torch.Tensor)}
+    ids = [str(i) for i in batch.get("id", [])]
+    return Lost(memory, f"{what}: {shapes}, utterances {', '.join(ids) or 'without an id'}")
+
+
+def count(progress: Progress, everyones: Sequence[Lost], patience: int) -> None:
+    """Count the batches that all processes lost in a step, name them, and end where there are too many.
+
+    Raises:
+        TrainingError: more batches in a row than ``patience`` allows; every process raises it.
+    """
+    memory = sum(one.memory for one in everyones)
+    progress.out_of_memory += memory
+    progress.errors += len(everyones) - memory
+    progress.lost_in_a_row += len(everyones)
+    so_far = progress.out_of_memory + progress.errors
+    for one in everyones:
+        log.warning("a batch of step %d is left out (%d so far): %s", progress.step + 1, so_far, one.text)
+    if progress.lost_in_a_row <= patience:
+        return
+    reason, advice = f"{progress.lost_in_a_row} batches in a row were lost", "see to the errors above"
+    if memory:
+        reason = f"memory ran out for {progress.lost_in_a_row} batches in a row"
+        advice = "make batches smaller (build_batch_sampler.train.max_seconds), or the model"
+    raise TrainingError(
+        f"step {progress.step + 1}: {reason}, more than train.nonfinite_patience {patience} allows: {advice}"
+    )

@@ -1,0 +1,57 @@
+"""Batches on their way to a GPU: copied while the one before is worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """A batch with every tensor in it on ``device``; from pinned memory without waiting."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {k: to_device(v, device) for k, v in value.items()}
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], torch.Tensor):
+        return type(value)(to_device(v, device) for v in value)
+    return value
+
+
+def ahead(stream: Iterator[tuple[T, Any]], device: torch.device) -> Iterator[tuple[T, Any]]:
+    """The (place, batch) pairs of ``stream``, each batch on its way to a GPU one turn before it is asked for."""
+    if device.type != "cuda":
+        yield from stream
+        return
+    side, waiting = torch.cuda.Stream(device), None
+    for place, batch in stream:
+        with torch.cuda.stream(side):
+            moved = place, to_device(batch, device), side.record_event()
+        if waiting is not None:
+            yield _arrived(*waiting, device)
+        waiting = moved
+    if waiting is not None:
+        yield _arrived(*waiting, device)
+
+
+def _arrived(place: T, batch: Any, copied: torch.cuda.Event, device: torch.device) -> tuple[T, Any]:
+    """Let the work that is asked for from now on wait for the copy, and the memory for that work."""
+    current = torch.cuda.current_stream(device)
+    current.wait_event(copied)
+    for tensor in _tensors(batch):
+        tensor.record_stream(current)
+    return place, batch
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
