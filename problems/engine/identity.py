@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -37,25 +37,32 @@ def _settings(part: torch.nn.Module) -> dict[str, Any]:
     return {name: _plain(value) for name, value in vars(part).items() if name not in _BASE}
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON in which equal settings are equal, whatever the process."""
+def _plain(value: Any, depth: int = 6) -> Any:
+    """A value as JSON in which equal settings are equal, whatever the process; ``depth`` ends what holds itself."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(repr, value))
     if isinstance(value, torch.Tensor):
         return digest({"": value})
-    if isinstance(value, (torch.dtype, torch.device)):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [_class(value), _plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})]
+    if depth == 0 or isinstance(value, (type, torch.dtype, torch.device)):
+        return getattr(value, "__qualname__", str(value) if depth else _class(value))
+    inner = functools.partial(_plain, depth=depth - 1)
+    if isinstance(value, Mapping):
+        return {str(k): inner(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [inner(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    if isinstance(value, functools.partial):
+        return [inner(value.func), inner(value.args), inner(value.keywords)]
     if callable(getattr(value, "to_dict", None)):  # the settings of a model of transformers
-        return [_class(value), _plain(value.to_dict())]
-    return getattr(value, "__qualname__", _class(value))
+        return [_class(value), inner(value.to_dict())]
+    if hasattr(value, "__code__"):
+        return [value.__qualname__, _code(value)]
+    return [_class(value), getattr(value, "__qualname__", None), inner(getattr(value, "__dict__", {}))]
+
+
+def _code(function: Any) -> str:
+    return f"{function.__code__.co_code.hex()} {[c for c in function.__code__.co_consts if not inspect.iscode(c)]}"
 
 
 def _sources(cls: type) -> Iterator[str]:
@@ -64,5 +71,5 @@ def _sources(cls: type) -> Iterator[str]:
         if base is not object and base.__module__.partition(".")[0] not in _LIBRARIES:
             try:
                 yield inspect.getsource(base)
-            except (OSError, TypeError):
-                yield f"{base.__module__}.{base.__qualname__}"  # typed into an interpreter: no file to read
+            except (OSError, TypeError):  # typed into an interpreter: no file to read
+                yield from (_code(method) for method in vars(base).values() if hasattr(method, "__code__"))
