@@ -45,36 +45,11 @@ BATCH = 32
 INPUTS = ("wav", "wav_len", "hidden_states", "hidden_lens")
 
 
-class Wav2Vec2(torch.nn.Module):
-    """torchaudio's wav2vec 2.0 base with random weights: the features before the transformer, and 12 layers."""
-
-    num_layers, hidden_sizes, downsample_rates = 13, [768] * 13, [320] * 13
-
-    def __init__(self) -> None:
-        super().__init__()
-        import torchaudio
-
-        torch.manual_seed(0)
-        self.model = torchaudio.models.wav2vec2_base()
-
-    def output_lengths(self, wav_len):
-        for layer in self.model.feature_extractor.conv_layers:
-            wav_len = (wav_len - layer.kernel_size) // layer.stride + 1
-        return [wav_len.clamp_min(0)] * 13
-
-    def forward(self, wav, wav_len):
-        x, lengths = self.model.feature_extractor(wav, wav_len)
-        x, mask = self.model.encoder._preprocess(x, lengths)
-        x = self.model.encoder.transformer._preprocess(x)
-        states = [x]
-        for layer in self.model.encoder.transformer.layers:
-            states.append(layer(states[-1], mask)[0])
-        return states, [lengths] * 13
-
-
 def make_upstream() -> torch.nn.Module:
-    """The upstream of the benchmark."""
-    return Wav2Vec2()
+    """The upstream of the benchmark: wav2vec 2.0 base with random weights."""
+    from nn.upstream.pipelines import Wav2Vec2Base
+
+    return Wav2Vec2Base(checkpoint="random")
 
 
 class PoolFrames(MeanPoolLinear):

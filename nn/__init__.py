@@ -1,1 +1,1 @@
-"""Modules: tensors in, tensors out. Nothing here reads or writes a file, and nothing here knows a problem."""
+"""Modules: tensors in, tensors out. Nothing here knows a problem; no file is read but the weights of upstreams."""

@@ -7,6 +7,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from nn.mask import frame_mask, zero_padding
 
 
 class UpstreamSizes(Protocol):
@@ -20,18 +23,19 @@ class Featurizer(nn.Module):
     """Reduces an upstream's L layers to one by a softmax-weighted sum; all weights are equal at the start.
 
     With one layer selected, that layer is the result and there are no weights. States in half precision (a
-    cache's, say) are summed in float32.
+    cache's, say) are summed in float32. Layers of several strides are brought to the slowest one: frames of the others
+    that fall into one of its frames are averaged.
 
     Args:
         upstream: any object with hidden_sizes and downsample_rates; only these are read
-        layer_selections: layers to sum: a list of indices (negative: from the end), "last", or null for all
+        layer_selections: layers to sum: one index or a list (negative: from the end), "last", or null for all
         normalize: give each frame of each layer zero mean and unit variance before the sum
     """
 
     def __init__(
         self,
         upstream: UpstreamSizes,
-        layer_selections: list[int] | str | None = None,
+        layer_selections: int | list[int] | str | None = None,
         normalize: bool = False,
     ) -> None:
         super().__init__()
@@ -39,7 +43,8 @@ class Featurizer(nn.Module):
         self.layers = _select(layer_selections, self.num_layers)
         self.normalize = normalize
         self.output_size = _common(upstream.hidden_sizes, self.layers, "hidden sizes")
-        self.downsample_rate = _common(upstream.downsample_rates, self.layers, "downsample rates")
+        self.downsample_rate = max(upstream.downsample_rates[i] for i in self.layers)
+        self.ratios = [_ratio(self.downsample_rate, upstream.downsample_rates[i]) for i in self.layers]
         if len(self.layers) > 1:
             self.weights = nn.Parameter(torch.zeros(len(self.layers)))
 
@@ -51,13 +56,17 @@ class Featurizer(nn.Module):
     @property
     def commutes_with_mean(self) -> bool:
         """Whether the mean over frames of what it gives is what it gives for the mean over frames."""
-        return not self.normalize
+        return not self.normalize and max(self.ratios) == 1
 
     def layer_weights(self) -> Tensor:
         """The weight of each selected layer, in the order of ``layers``: they sum to one."""
         if len(self.layers) == 1:
             return torch.ones(1)
         return self.weights.softmax(dim=0)
+
+    def weight_by_layer(self) -> dict[int, float]:
+        """What training made of the weights: ``{layer: weight}``, layers counted from 0."""
+        return dict(zip(self.layers, self.layer_weights().tolist()))
 
     def forward(
         self, hidden_states: Sequence[Tensor] | Tensor, lengths: Sequence[Tensor] | Tensor
@@ -77,34 +86,67 @@ class Featurizer(nn.Module):
                 f"the featurizer was built for an upstream of {self.num_layers} layers, "
                 f"got hidden states of {len(hidden_states)}"
             )
-        layers = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
-        states = [_at_least_float(hidden_states[i]) for i in layers]
+        chosen = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
+        lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in chosen]
+        states = [_at_least_float(hidden_states[i]) for i in chosen]
         if self.normalize:
             states = [nn.functional.layer_norm(state, state.shape[-1:]) for state in states]
-        first_lengths = lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[layers[0]]
         if len(states) == 1:
-            return states[0], first_lengths
+            return states[0], lens[0]
+        length = lens[0]
+        if max(self.ratios) > 1:
+            states, length = _at_one_stride(states, lens, self.ratios)
         # not torch.stack: copying 13 states takes longer than summing them one by one
         weights = self.layer_weights().to(states[0].dtype).unbind()
         x = weights[0] * states[0]
         for weight, state in zip(weights[1:], states[1:]):
             x = x + weight * state
-        return x, first_lengths
+        return x, length
 
 
 def _at_least_float(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _select(selections: list[int] | str | None, num_layers: int) -> list[int]:
+def _at_one_stride(states: list[Tensor], lens: list[Tensor], ratios: list[int]) -> tuple[list[Tensor], Tensor]:
+    """Each state with the mean of ``ratio`` frames in place of them; the lengths are those that all layers have."""
+    means = [_means(state, length, ratio) for state, length, ratio in zip(states, lens, ratios)]
+    frames = min(mean.shape[1] for mean in means)
+    each = [torch.div(length + ratio - 1, ratio, rounding_mode="floor") for length, ratio in zip(lens, ratios)]
+    return [mean[:, :frames] for mean in means], torch.stack(each).amin(dim=0)
+
+
+def _means(x: Tensor, x_len: Tensor, ratio: int) -> Tensor:
+    """(B, T, H) -> (B, ceil(T / ratio), H): the mean over the true ones among each ``ratio`` frames."""
+    if ratio == 1:
+        return x
+    left = -x.shape[1] % ratio
+    sums = pad(zero_padding(x, x_len), (0, 0, 0, left)).unflatten(1, (-1, ratio)).sum(dim=2)
+    count = frame_mask(x_len, x.shape[1] + left).unflatten(1, (-1, ratio)).sum(dim=2)
+    return sums / count.clamp_min(1).unsqueeze(-1)
+
+
+def _ratio(slowest: int, rate: int) -> int:
+    """How many frames at ``rate`` fall into one at ``slowest``."""
+    if slowest % rate:
+        raise ValueError(
+            f"layers of one frame per {rate} samples cannot be brought to one per {slowest}, which is no multiple;"
+            " select layers of one kind with layer_selections"
+        )
+    return slowest // rate
+
+
+def _select(selections: int | list[int] | str | None, num_layers: int) -> list[int]:
     """Indices from 0 of the selected layers, checked."""
     if selections is None:
         return list(range(num_layers))
+    if isinstance(selections, int):
+        selections = [selections]
     if selections == "last":
         return [num_layers - 1]
     if isinstance(selections, str) or not len(selections):
         raise ValueError(
-            f'layer_selections is {selections!r}, expected a list of layer indices, "last", or null for all layers'
+            f'layer_selections is {selections!r}, expected a layer index or a list of them, "last", or null for all'
         )
     for index in selections:
         if not -num_layers <= index < num_layers:

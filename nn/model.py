@@ -8,20 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from nn.claims import claim
+from nn.finetune import FineTuning, Trainable, hold_frozen
 
 
 class UpstreamDownstreamModel(nn.Module):
     """wav -> upstream -> featurizer -> [augment, in training mode] -> downstream.
 
     A frozen upstream needs no gradients, runs under ``no_grad``, and stays in evaluation mode whatever
-    ``train()`` is told, so that its dropout and layer drop never act.
+    ``train()`` is told, so that its dropout and layer drop never act. So do the frozen parts of one that is trained
+    in part.
 
     Args:
         upstream: module with the interface that nn.upstream describes
         featurizer: module that reduces the upstream's layers to one
         downstream: module with the interface that nn.downstream describes
-        upstream_trainable: train the upstream too
+        upstream_trainable: train the upstream too, or a list of its layers and patterns of its parameters' names
         augment: module called as augment(x, lengths) on the featurizer's output in training mode
+        finetune: how the upstream is trained (null: all that is trainable but the feature encoder, from the start)
     """
 
     def __init__(
@@ -29,18 +32,27 @@ class UpstreamDownstreamModel(nn.Module):
         upstream: nn.Module,
         featurizer: nn.Module,
         downstream: nn.Module,
-        upstream_trainable: bool = False,
+        upstream_trainable: bool | list[int | str] = False,
         augment: nn.Module | None = None,
+        finetune: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.upstream = upstream
         self.featurizer = featurizer
         self.downstream = downstream
-        self.upstream_trainable = upstream_trainable
+        self.upstream_trainable: Trainable = upstream_trainable
         self.augment = augment
-        if not upstream_trainable:
+        self.finetune = finetune
+        if upstream_trainable:
+            self.finetune = finetune or FineTuning()
+            self.finetune.prepare(upstream, upstream_trainable)
+        elif finetune is not None:
+            raise ValueError(
+                "there are settings of fine-tuning, but upstream_trainable is false: nothing is fine-tuned"
+            )
+        else:
             upstream.requires_grad_(False)
-            upstream.eval()
+        self.train()
 
     @property
     def downsample_rate(self) -> int:
@@ -59,11 +71,20 @@ class UpstreamDownstreamModel(nn.Module):
         return self.augment is None and all(claim(part, "commutes_with_mean", False) for part in parts)
 
     def train(self, mode: bool = True) -> UpstreamDownstreamModel:
-        """Set training or evaluation mode; a frozen upstream stays in evaluation mode."""
+        """Set training or evaluation mode; what is frozen of the upstream stays in evaluation mode."""
         super().train(mode)
-        if not self.upstream_trainable:
-            self.upstream.eval()
+        if mode:
+            hold_frozen(self.upstream)
         return self
+
+    def _upstream_trains(self) -> bool:
+        return any(p.requires_grad for p in self.upstream.parameters())
+
+    def set_step(self, step: int) -> None:
+        """Follow the schedule of fine-tuning: what of the upstream is trained at this step (0 is the first)."""
+        if self.finetune is not None:
+            self.finetune.set_step(step)
+            self.train(self.training)
 
     def forward(
         self,
@@ -86,7 +107,9 @@ class UpstreamDownstreamModel(nn.Module):
             got = "neither" if wav is None else "both"
             raise TypeError(f"the model takes wav and wav_len, or hidden_states and hidden_lens; got {got}")
         if hidden_states is None:
-            with torch.set_grad_enabled(self.upstream_trainable and torch.is_grad_enabled()):
+            if self.finetune is not None and self.training:
+                self.finetune.require_step()
+            with torch.set_grad_enabled(self._upstream_trains() and torch.is_grad_enabled()):
                 hidden_states, hidden_lens = self.upstream(wav, wav_len)
         x, lengths = self.featurizer(hidden_states, hidden_lens)
         if self.augment is not None and self.training:

@@ -245,7 +245,7 @@ class Problem:
         downstream = self.build_downstream(
             build_downstream, featurizer.output_size, model_output_size, featurizer.downsample_rate
         )
-        specaug = build_model["specaug"]
+        specaug, finetune = build_model["specaug"], build_model.get("finetune")
         return build(
             "nn.model:UpstreamDownstreamModel",
             None,
@@ -255,6 +255,7 @@ class Problem:
             downstream=downstream,
             upstream_trainable=build_model["upstream_trainable"],
             augment=None if specaug is None else build("nn.specaug:SpecAugment", specaug, "build_model.specaug"),
+            finetune=None if finetune is None else build("nn.finetune:FineTuning", finetune, "build_model.finetune"),
         )
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:

@@ -104,8 +104,7 @@ def encoder_of(model: Any, settings: Settings) -> Encoder | None:
     if not parameters or any(p.requires_grad for p in parameters):
         return None
     layers = claim(model, "needed_layers", None) or list(range(upstream.num_layers))
-    alike = len({upstream.downsample_rates[layer] for layer in layers}) == 1
-    return Encoder(upstream, layers, alike and claim(model, "commutes_with_mean", False), settings.dtype)
+    return Encoder(upstream, layers, claim(model, "commutes_with_mean", False), settings.dtype)
 
 
 def changing(dataset: Any) -> str | None:

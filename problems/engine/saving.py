@@ -19,9 +19,27 @@ from problems.engine.files import read_json, write_json, write_text
 WEIGHTS = "weights.safetensors"
 
 
-def referred_prefix(model: Any) -> str | None:
-    """The prefix of the weights that are referred to, not saved: those of a frozen upstream."""
-    return "upstream." if getattr(model, "upstream_trainable", True) is False else None
+UPSTREAM = "upstream."
+
+
+def referred(model: Any) -> set[str]:
+    """The names of the weights that are referred to, not saved: what of the upstream is not trained.
+
+    A model says that its upstream comes with weights of its own by having ``upstream_trainable``. Buffers go with the
+    parameters of the module that they stand in: what trains may change them.
+    """
+    if not hasattr(model, "upstream_trainable"):
+        return set()
+    trained = {n for n, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    parameters = {n for n, _ in model.named_parameters(remove_duplicate=False)}
+    modules = {name.rpartition(".")[0] for name in trained}
+    return {
+        name
+        for name in model.state_dict()
+        if name.startswith(UPSTREAM)
+        and name not in trained
+        and (name in parameters or name.rpartition(".")[0] not in modules)
+    }
 
 
 def digest(tensors: Mapping[str, Any]) -> str:
@@ -37,14 +55,15 @@ def digest(tensors: Mapping[str, Any]) -> str:
 
 
 def save_weights(folder: Path, model: Any) -> None:
-    """Write what training changes of ``model``; of a frozen upstream only a digest, to know it by."""
-    state, prefix = model.state_dict(), referred_prefix(model)
-    frozen = {k: v for k, v in state.items() if prefix and k.startswith(prefix)}
+    """Write what training changes of ``model``; of what is frozen of its upstream only a digest, to know it by."""
+    state, frozen = model.state_dict(), referred(model)
     _save_tensors(folder / WEIGHTS, {k: v for k, v in state.items() if k not in frozen})
     if frozen:
-        if getattr(model, "_referred_digest", None) is None:
-            model._referred_digest = digest(frozen)  # frozen: the same at every save
-        write_json(folder / "referred.json", {"upstream": model._referred_digest})
+        names, known = getattr(model, "_referred_digest", (None, None))
+        if names != frozen:  # frozen: the same at every save
+            known = digest({name: state[name] for name in frozen})
+            model._referred_digest = frozen, known
+        write_json(folder / "referred.json", {"upstream": known})
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
@@ -61,25 +80,26 @@ def _save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 def load_weights(folder: Path, model: Any) -> None:
     """Read into ``model`` what :func:`save_weights` wrote.
 
+    What is not in the file must be of the upstream, as it was when it was saved: which part was frozen then may differ
+    from which is now (a schedule of fine-tuning, or a probe that fine-tuning starts from).
+
     Raises:
         CheckpointError: weights are missing, left over or of another shape, or the frozen upstream is another one.
     """
     from safetensors.torch import load_file
 
-    state = load_file(folder / WEIGHTS)
-    own, prefix = model.state_dict(), referred_prefix(model)
-    expected = {k for k in own if not (prefix and k.startswith(prefix))}
-    missing, left = sorted(expected - state.keys()), sorted(state.keys() - expected)
-    shapes = [k for k in expected & state.keys() if own[k].shape != state[k].shape]
+    state, own = load_file(folder / WEIGHTS), model.state_dict()
+    mark = folder / "referred.json"
+    trained_on = read_json(mark)["upstream"] if mark.exists() and hasattr(model, "upstream_trainable") else None
+    frozen = {k: v for k, v in own.items() if trained_on and k.startswith(UPSTREAM) and k not in state}
+    missing, left = sorted(own.keys() - state.keys() - frozen.keys()), sorted(state.keys() - own.keys())
+    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     if missing or left or shapes:
         raise CheckpointError(
             f"the weights in {folder} are not this model's:"
             f" missing {missing[:3]}, unknown {left[:3]}, other shapes {shapes[:3]}"
         )
-    frozen = {k: v for k, v in own.items() if prefix and k.startswith(prefix)}
-    referred = folder / "referred.json"
-    trained_on = read_json(referred)["upstream"] if referred.exists() else None
-    if (digest(frozen) if frozen else None) != trained_on:
+    if trained_on and digest(frozen) != trained_on:
         raise CheckpointError(
             f"the frozen upstream is not the one that {folder} was trained on: its weights differ;"
             " give build_upstream the weights that it had then"

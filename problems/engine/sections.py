@@ -86,7 +86,9 @@ class BuildUpstream:
 class BuildFeaturizer:
     """What turns several hidden states into one."""
 
-    layer_selections: list[int] | str | None = option(None, "layers to weigh, as [0, 5], or last; null: all")
+    layer_selections: int | list[int] | str | None = option(
+        None, "layers to weigh, as [0, 5]; one by its number, or last; null: all"
+    )
     normalize: bool = option(False, "layer norm of each layer before they are weighed")
 
 
@@ -102,7 +104,10 @@ class BuildDownstream:
 class BuildModel:
     """Upstream, featurizer and head together."""
 
-    upstream_trainable: bool = option(False, "train the upstream too")
+    upstream_trainable: bool | list[int | str] = option(
+        False, "train the upstream too; or its layers by number (-1: the last) and parameters by name, as [11, 12]"
+    )
+    finetune: dict | None = option(None, "how it is trained, as {layer_drop: 0.1, lora_rank: 8, ...}; null: plainly")
     specaug: dict | None = option(None, "SpecAugment on the features, as {freq_mask_width: [0, 27], ...}; null: off")
 
 

@@ -213,6 +213,98 @@ def test_a_trained_upstream_is_saved(tiny, tmp_path, upstream):
     assert not torch.equal(ASR().load_model(str(folder / "model")).upstream.weight, initial)
 
 
+def pretrained(trainable, **finetune):
+    """A model on a narrow wav2vec 2.0."""
+    from nn.downstream.linear import MeanPoolLinear
+    from nn.featurizer import Featurizer
+    from nn.finetune import FineTuning
+    from nn.model import UpstreamDownstreamModel
+    from nn.upstream.wav2vec2 import Wav2Vec2
+    from tests.nn.test_wav2vec2 import small_model
+
+    upstream = Wav2Vec2(small_model())
+    head = MeanPoolLinear(32, 3)
+    settings = FineTuning(**finetune) if finetune else None
+    return UpstreamDownstreamModel(upstream, Featurizer(upstream), head, trainable, None, settings)
+
+
+def train_a_step(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape))
+
+
+@pytest.mark.parametrize(
+    "trainable, finetune",
+    [(False, {}), (True, {}), ([3], {}), (["*layer_norm*"], {}), (True, {"lora_rank": 2}), (True, {"start_step": 5})],
+)
+def test_of_an_upstream_trained_in_part_that_part_alone_is_saved(tmp_path, trainable, finetune):
+    if "lora_rank" in finetune:
+        pytest.importorskip("peft")
+    from safetensors.torch import load_file
+
+    model = pretrained(trainable, **finetune)
+    if finetune:
+        model.set_step(0)
+    train_a_step(model)
+    saving.save_weights(tmp_path, model)
+    saved = {k for k in load_file(tmp_path / saving.WEIGHTS) if k.startswith("upstream.")}
+    assert saved == {n for n, p in model.named_parameters() if p.requires_grad and n.startswith("upstream.")}
+    loaded = pretrained(trainable, **finetune)
+    saving.load_weights(tmp_path, loaded)
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    other = pretrained(trainable, **finetune)
+    frozen = next(n for n in model.state_dict() if n.startswith("upstream.") and n not in saved)
+    other.state_dict()[frozen].add_(1)
+    with pytest.raises(CheckpointError, match="frozen upstream is not the one"):
+        saving.load_weights(tmp_path, other)
+
+
+def test_a_schedule_saves_what_has_been_trained_by_then(tmp_path):
+    model = pretrained(True, start_step=1, steps_per_layer=1)
+    sizes = []
+    for step in range(6):
+        model.set_step(step)
+        train_a_step(model)
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        saving.save_weights(folder, model)
+        sizes.append((folder / saving.WEIGHTS).stat().st_size)
+        loaded = pretrained(True, start_step=1, steps_per_layer=1)
+        saving.load_weights(folder, loaded)
+        assert all(torch.equal(loaded.state_dict()[n], v) for n, v in model.state_dict().items())
+    assert sizes[0] < sizes[1] < sizes[2] < sizes[3] < sizes[4] == sizes[5]
+
+
+def test_fine_tuning_can_start_from_a_probe(tmp_path):
+    probe = pretrained(False)
+    train_a_step(probe)
+    saving.save_weights(tmp_path, probe)
+    tuned = pretrained(True)
+    saving.load_weights(tmp_path, tuned)
+    assert all(torch.equal(tuned.state_dict()[n], v) for n, v in probe.state_dict().items())
+
+
+def test_buffers_go_with_the_module_that_trains(tmp_path):
+    class WithNorm(torch.nn.Module):
+        upstream_trainable = [1]
+
+        def __init__(self):
+            super().__init__()
+            self.upstream = torch.nn.ModuleList([torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)])
+            self.upstream[0].requires_grad_(False)
+
+    model = WithNorm()
+    assert saving.referred(model) == {f"upstream.0.{n}" for n in model.upstream[0].state_dict()}
+    saving.save_weights(tmp_path, model)
+    loaded = WithNorm()
+    loaded.upstream[1].running_mean.add_(1)
+    saving.load_weights(tmp_path, loaded)
+    assert not loaded.upstream[1].running_mean.any()
+
+
 def test_an_encoder_of_a_users_class_comes_back_by_its_name(run):
     from dataset.encoders.symbols import CharacterEncoder
 

@@ -43,7 +43,8 @@ def test_any_weights_give_the_softmax_weighted_sum(states):
 
 
 @pytest.mark.parametrize(
-    ("selection", "layers"), [(None, [0, 1, 2, 3]), ("last", [3]), ([-1, 0], [3, 0]), ([2], [2]), ([-4], [0])]
+    ("selection", "layers"),
+    [(None, [0, 1, 2, 3]), (2, [2]), (-1, [3]), ("last", [3]), ([-1, 0], [3, 0]), ([2], [2]), ([-4], [0])],
 )
 def test_layer_selections(states, selection, layers):
     featurizer = Featurizer(sizes([6] * 4), layer_selections=selection)
@@ -69,18 +70,44 @@ def test_half_precision_states_are_summed_in_float32(states):
 @pytest.mark.parametrize(
     ("upstream", "selection", "words"),
     [
+        (sizes([6] * 4), 4, "has 4, but"),
         (sizes([6] * 4), [4], "has 4, but the upstream has 4 layers: expected -4 to 3"),
         (sizes([6] * 4), [-5], "has -5"),
         (sizes([6] * 4), [1, -3], "names a layer twice"),
-        (sizes([6] * 4), [], "expected a list"),
+        (sizes([6] * 4), [], "a layer index or a list of them"),
         (sizes([6] * 4), "first", "'first', expected"),
         (sizes([6, 8]), None, r"different hidden sizes, \[6, 8\]"),
-        (sizes([6, 6], [160, 320]), None, r"different downsample rates, \[160, 320\]"),
+        (sizes([6, 6], [160, 400]), None, "one frame per 160 samples cannot be brought to one per 400"),
     ],
 )
 def test_impossible_selections_are_refused(upstream, selection, words):
     with pytest.raises(ValueError, match=words):
         Featurizer(upstream, selection)
+
+
+def test_weights_are_told_by_layer():
+    featurizer = Featurizer(sizes([6] * 4), [3, 1])
+    featurizer.weights.data = torch.tensor([0.0, 1.0])
+    told = featurizer.weight_by_layer()
+    assert list(told) == [3, 1] and sum(told.values()) == pytest.approx(1.0)
+    assert told[1] / told[3] == pytest.approx(2.718281828, rel=1e-5)
+    assert Featurizer(sizes([6] * 4), "last").weight_by_layer() == {3: 1.0}
+
+
+def test_layers_of_several_strides_are_brought_to_the_slowest():
+    featurizer = Featurizer(sizes([2] * 3, [160, 320, 640]))
+    assert featurizer.downsample_rate == 640
+    fast, middle, slow = torch.randn(2, 11, 2), torch.randn(2, 6, 2), torch.randn(2, 3, 2)
+    lens = [torch.tensor([11, 5]), torch.tensor([6, 3]), torch.tensor([3, 1])]
+    for state, length in zip((fast, middle, slow), lens):
+        state[1, length[1] :] = float("nan")
+    x, length = featurizer([fast, middle, slow], lens)
+    assert length.tolist() == [3, 1] and x.shape == (2, 3, 2)
+    for row, frame in ((0, 0), (0, 1), (0, 2), (1, 0)):
+        near = [s[row, frame * r : min(int(n[row]), frame * r + r)].mean(0) for s, n, r in zip(
+            (fast, middle, slow), lens, (4, 2, 1)
+        )]  # fmt: skip
+        torch.testing.assert_close(x[row, frame], torch.stack(near).mean(0))
 
 
 def test_layers_of_other_sizes_may_be_left_out(states):

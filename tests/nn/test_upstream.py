@@ -19,6 +19,9 @@ from nn.upstream.stft import Linear, Mel, Spectrogram
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("SOUNDSTAGE_DATA", ROOT / "../shared/data"))
+SIGNALS = sorted(
+    n for n, target in UPSTREAMS.items() if target.split(":")[0] in ("nn.upstream.kaldi", "nn.upstream.stft")
+)
 LENGTHS = [16000, 12345, 0, 10, 400, 399, 8000, 720]
 
 
@@ -97,7 +100,7 @@ def test_deltas_equal_torchaudio_on_the_utterance_alone(orders):
             torch.testing.assert_close(row[:length], torch.cat(parts, 1), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(UPSTREAMS))
+@pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("cmvn", ["none", "mean", "utterance"])
 def test_an_utterance_gives_the_same_features_in_a_batch_as_alone(name, cmvn):
     upstream = upstream_class(name)(cmvn=cmvn, deltas=2)
@@ -125,7 +128,7 @@ def test_normalisation_uses_each_utterance_s_true_frames():
         torch.testing.assert_close(full[i, :n], centred / raw[i, :n].std(0), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(UPSTREAMS))
+@pytest.mark.parametrize("name", SIGNALS)
 def test_silence_constants_and_nothing_give_finite_small_features(name):
     upstream = upstream_class(name)(deltas=1)
     for wav in (torch.zeros(1, 4000), torch.full((1, 4000), 0.3), torch.zeros(1, 0), torch.zeros(1, 400)):
@@ -137,7 +140,7 @@ def test_silence_constants_and_nothing_give_finite_small_features(name):
         assert wav.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", sorted(UPSTREAMS))
+@pytest.mark.parametrize("name", SIGNALS)
 def test_gradients_reach_the_waveform_and_are_right(name):
     upstream = upstream_class(name)(frame_length=2.0, frame_shift=1.0, deltas=2, **small(name)).double()
     generator = torch.Generator().manual_seed(2)
@@ -159,7 +162,7 @@ def small(name: str) -> dict:
     }.get(name, {})
 
 
-@pytest.mark.parametrize("name", sorted(UPSTREAMS))
+@pytest.mark.parametrize("name", SIGNALS)
 def test_interface_and_empty_state(name):
     upstream = upstream_class(name)()
     assert not upstream.state_dict() and not list(upstream.parameters())
@@ -191,7 +194,14 @@ def test_mistakes_are_said_in_words(make, words):
 
 
 REGISTERED = ["nn.upstream:UPSTREAMS", "nn.downstream:DOWNSTREAMS"]
-OTHERS = ["nn.featurizer:Featurizer", "nn.specaug:SpecAugment", "nn.model:UpstreamDownstreamModel"]
+OTHERS = [
+    "nn.upstream.wav2vec2:Pipeline",
+    "nn.featurizer:Featurizer",
+    "nn.specaug:SpecAugment",
+    "nn.finetune:FineTuning",
+    "nn.span_mask:SpanMask",
+    "nn.model:UpstreamDownstreamModel",
+]
 
 
 def test_registries_load_without_torch():
@@ -210,8 +220,13 @@ def test_every_argument_has_one_line_a_type_and_a_literal_default():
     for target in targets:
         module, name = target.split(":")
         tree = ast.parse((ROOT / (module.replace(".", "/") + ".py")).read_text())
-        node = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
-        init = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+        node = next(n for n in tree.body if isinstance(n, (ast.ClassDef, ast.FunctionDef)) and n.name == name)
+        init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        if isinstance(node, ast.FunctionDef):
+            init = node
+            init.args.args.insert(0, None)
+        elif init is None:
+            continue  # its base's, which is among the others
         lines = inspect.cleandoc(ast.get_docstring(node)).split("Args:\n")[1].split("\n\n")[0].splitlines()
         documented = [line.strip().split(": ")[0] for line in lines]
         assert documented == [a.arg for a in init.args.args[1:]], target
