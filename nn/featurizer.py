@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nn.mask import frame_mask, zero_padding
+from nn.weighted_sum import weighted_sum
 
 
 class UpstreamSizes(Protocol):
@@ -88,7 +89,10 @@ class Featurizer(nn.Module):
             )
         chosen = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
         lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in chosen]
-        states = [_at_least_float(hidden_states[i]) for i in chosen]
+        states = [hidden_states[i] for i in chosen]
+        if len(states) > 1 and self.commutes_with_mean and all(map(_is_kept, states)):
+            return weighted_sum(self.layer_weights(), states), lens[0]
+        states = [_at_least_float(state) for state in states]
         if self.normalize:
             states = [nn.functional.layer_norm(state, state.shape[-1:]) for state in states]
         if len(states) == 1:
@@ -102,6 +106,11 @@ class Featurizer(nn.Module):
         for weight, state in zip(weights[1:], states[1:]):
             x = x + weight * state
         return x, length
+
+
+def _is_kept(x: Tensor) -> bool:
+    """Whether a state comes from a cache: it then needs no gradient."""
+    return x.dtype == torch.float16 and x.device.type == "cpu" and not x.requires_grad
 
 
 def _at_least_float(x: Tensor) -> Tensor:

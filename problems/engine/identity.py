@@ -20,14 +20,14 @@ _LIBRARIES = ("torch", "torchaudio", "transformers")
 def digest_of(module: torch.nn.Module) -> str:
     """32 hexadecimal digits that change with anything that may change what ``module`` gives.
 
-    To be asked for before the module is used, which may leave things behind in it. That is its weights, the class and the plain attributes of each module inside it (numbers, text,
-    lists of them, functions by name, objects of settings), and the source of the classes that are no library's.
+    That is its weights and buffers, the class and the plain attributes of each module inside it (numbers, text, lists
+    of them, functions, objects of settings), and the source of the classes that are no library's. To be asked for
+    before the module is used, since some leave things behind in themselves.
     """
+    weights = digest(dict([*module.named_parameters(), *module.named_buffers()]))
     settings = [[name, _class(part), _settings(part)] for name, part in module.named_modules()]
     sources = sorted({source for part in module.modules() for source in _sources(type(part))})
-    told = json.dumps(
-        [digest(dict([*module.named_parameters(), *module.named_buffers()])), settings, sources], sort_keys=True
-    )
+    told = json.dumps([weights, settings, sources], sort_keys=True)
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
