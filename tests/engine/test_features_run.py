@@ -141,4 +141,4 @@ def test_two_runs_killed_while_they_fill_the_cache(options, tmp_path):
 
 @pytest.mark.slow
 def test_two_runs_killed_many_times(options, tmp_path):
-    killed(options, tmp_path, 12, seed=1, longest=1.5)
+    killed(options, tmp_path, 8, seed=1, longest=1.5)

@@ -6,9 +6,9 @@ import contextlib
 import errno
 import fcntl
 import logging
+import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +23,7 @@ from problems.engine.shards import CannotKeepError, Shards
 from tests.conftest import ROOT
 
 LIMIT = 10**9
+FORK = multiprocessing.get_context("fork")  # starts in no time
 
 
 def states_of(key: str, layers: int = 2, frames: int = 5, size: int = 8) -> list[torch.Tensor]:
@@ -231,46 +232,43 @@ def test_a_shard_that_goes_while_it_is_read_stays_readable(tmp_path):
 
 # ---- kills ----
 
-WRITER = """
-import sys
-from pathlib import Path
-from problems.engine.shards import Shards
-from tests.engine.test_shards import entries
-kept = Shards(Path(sys.argv[1]), [0, 1], 10**9)
-print("ready", flush=True)
-number = 0
-while True:
-    kept.write(entries(*(f"{sys.argv[2]}-{number}-{i}" for i in range(4)), frames=300, size=64))
-    number += 1
-"""
+
+def write_forever(folder: Path, name: str, ready) -> None:
+    """Shards without end, with entries that a reader can tell the content of."""
+    torch.set_num_threads(1)
+    kept, number = Shards(folder, [0, 1], LIMIT), 0
+    ready.set()
+    while True:
+        kept.write(entries(*(f"{name}-{number}-{i}" for i in range(4)), frames=100, size=64))
+        number += 1
 
 
 def kill_writers(folder: Path, trials: int, seed: int) -> tuple[int, int]:
     """Two processes write at once and are killed at random instants; how many entries are whole, how much was cut."""
     drawn, cut, before = random.Random(seed), 0, {}
     for trial in range(trials):
+        events = [FORK.Event() for _ in range(2)]
         pair = [
-            subprocess.Popen(
-                [sys.executable, "-c", WRITER, folder, f"{seed}-{trial}-{n}"], stdout=subprocess.PIPE, cwd=ROOT
-            )
-            for n in range(2)
+            FORK.Process(target=write_forever, args=(folder, f"{seed}-{trial}-{n}", event))
+            for n, event in enumerate(events)
         ]
         try:
             for process in pair:
-                process.stdout.readline()
+                process.start()
+            for event in events:
+                assert event.wait(30)
             time.sleep(drawn.uniform(0, 0.15))
         finally:
             for process in pair:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                process.stdout.close()
+                process.kill()
+                process.join()
         cut += len(list(folder.glob(".*.tmp")))
-        keys = [f"{seed}-{trial}-{n}-{number}-{i}" for n in range(2) for number in range(2000) for i in range(4)]
+        keys = [f"{seed}-{trial}-{n}-{number}-{i}" for n in range(2) for number in range(500) for i in range(4)]
         read = Shards(folder, [0, 1], LIMIT)
         there = read.find([*before, *keys])
         assert there >= set(before)
         for key in there - before.keys():
-            assert same(read.get(key), states_of(key, frames=300, size=64))
+            assert same(read.get(key), states_of(key, frames=100, size=64))
         before = dict.fromkeys(there)
         assert not list(folder.glob(".*.tmp"))  # swept
         fcntl_free(folder)
