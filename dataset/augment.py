@@ -5,10 +5,49 @@ The loader seeds that generator for each utterance by (seed, epoch, id), so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import torch
+
+from dataset.audio import SAMPLE_RATE
+
+
+class RandomCrop:
+    """A piece of a longer utterance, its place drawn anew at each access; a shorter one stays whole.
+
+    Args:
+        seconds: length of the piece.
+    """
+
+    def __init__(self, seconds: float):
+        self.samples = round(seconds * SAMPLE_RATE)
+        if self.samples < 1:
+            raise ValueError(f"a piece of {seconds} s has no sample: expected more than {1 / SAMPLE_RATE:g} s")
+
+    def __call__(self, wav: torch.Tensor) -> torch.Tensor:
+        """(T,) -> (min(T, samples),)."""
+        if len(wav) <= self.samples:
+            return wav
+        start = int(torch.randint(len(wav) - self.samples + 1, ()))
+        return wav[start : start + self.samples]
+
+
+class Chain:
+    """One change after the other.
+
+    Args:
+        steps: from a waveform (T,) to another.
+    """
+
+    def __init__(self, steps: Sequence[Callable[[torch.Tensor], torch.Tensor]]):
+        self.steps = list(steps)
+
+    def __call__(self, wav: torch.Tensor) -> torch.Tensor:
+        """(T,) -> (T',)."""
+        for step in self.steps:
+            wav = step(wav)
+        return wav
 
 
 class SpeedPerturb:

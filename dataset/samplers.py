@@ -72,9 +72,13 @@ class BucketBatchSampler(Sampler[list[int]]):
         max_seconds: largest padded area of a batch in seconds; None for no limit. One of the two is needed.
         shuffle: each epoch has other neighbours (a random factor of up to 10 % on each length before sorting)
             and a random order of batches; their number may differ by a few between epochs.
+        balance: the class of each utterance. Every class then comes up equally often in an epoch, which is as
+            long as before: utterances of rare classes several times, of frequent ones some, others each epoch.
+            Needs ``shuffle``.
 
     Raises:
-        ValueError: an argument out of range; both limits None; a length that is negative or not finite.
+        ValueError: an argument out of range; both limits None; a length that is negative or not finite;
+            ``balance`` without ``shuffle`` or of another length.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         max_seconds: float | None = None,
         shuffle: bool = False,
         seed: int = 0,
+        balance: Sequence[str] | None = None,
     ) -> None:
         self.seconds = np.asarray(seconds, dtype=np.float64)
         if self.seconds.ndim != 1 or not len(self.seconds):
@@ -99,7 +104,13 @@ class BucketBatchSampler(Sampler[list[int]]):
             raise ValueError(f"max_seconds must be a finite number above 0, or None; got {max_seconds}")
         self.batch_size = None if batch_size is None else _whole("batch_size", batch_size, 1)
         self.max_seconds = max_seconds
+        if balance is not None and (not shuffle or len(balance) != len(self.seconds)):
+            raise ValueError(
+                f"balance draws utterances, so it needs shuffle (got {shuffle}) and a class for each of "
+                f"{len(self.seconds)} utterances (got {len(balance)})"
+            )
         self.shuffle = shuffle
+        self.classes = None if balance is None else np.unique(np.asarray(balance), return_inverse=True)[1]
         self.seed = _whole("seed", seed, 0)
         self.epoch = 0
         self._planned: tuple[tuple[int, int], np.ndarray, np.ndarray] | None = None
@@ -121,10 +132,11 @@ class BucketBatchSampler(Sampler[list[int]]):
         if self._planned is not None and self._planned[0] == (self.seed, self.epoch):
             return self._planned[1:]
         generator = _generator(self.seed, self.epoch) if self.shuffle else None
-        keys = self.seconds
+        drawn = np.arange(len(self.seconds)) if self.classes is None else _balanced(self.classes, generator)
+        keys = self.seconds[drawn]
         if generator is not None:
             keys = keys * generator.uniform(1 - _SPREAD, 1 + _SPREAD, len(keys))
-        order = np.argsort(-keys, kind="stable")
+        order = drawn[np.argsort(-keys, kind="stable")]
         bounds = self._cut(self.seconds[order].tolist())
         if generator is not None:
             bounds = generator.permutation(bounds)
@@ -143,6 +155,15 @@ class BucketBatchSampler(Sampler[list[int]]):
                 begin, grown = index, length
             longest = grown
         return np.stack([begins, begins[1:] + [len(lengths)]], axis=1)
+
+
+def _balanced(classes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """As many utterances as there are, (N,), every class equally often (up to one), none twice before all once."""
+    members = [np.flatnonzero(classes == number) for number in range(classes.max() + 1)]
+    share, rest = divmod(len(classes), len(members))
+    sizes = share + (generator.permutation(len(members)) < rest)
+    rounds = [[generator.permutation(own) for _ in range(-(-size // len(own)))] for own, size in zip(members, sizes)]
+    return np.concatenate([np.concatenate(own or [[]])[:size] for own, size in zip(rounds, sizes)]).astype(np.int64)
 
 
 def _generator(seed: int, epoch: int) -> np.random.Generator:

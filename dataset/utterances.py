@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from dataset import audio
@@ -25,6 +26,7 @@ class Utterances(torch.utils.data.Dataset):
         labels: from a row of the CSV (strings) to further entries, such as ``{"tokens": int64 (S,)}``. It is
             called at every access, in the loader's workers.
         augment: from a waveform (T,) to another, at every access.
+        table: the rows, where they are made of what the CSV holds (the utterances of its trials) and not in it.
 
     Attributes:
         seconds: float64 (N,), from the CSV.
@@ -40,8 +42,9 @@ class Utterances(torch.utils.data.Dataset):
         csv: str | os.PathLike[str],
         labels: Callable[[dict[str, str]], dict[str, Any]] | None = None,
         augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        table: pd.DataFrame | None = None,
     ) -> None:
-        df = read_csv(csv, ("id", "wav_path", "seconds"))
+        df = read_csv(csv, ("id", "wav_path", "seconds")) if table is None else table
         self.csv = os.fspath(csv)
         self.labels = labels
         self.augment = augment

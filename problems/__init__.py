@@ -22,6 +22,12 @@ except ImportError as _error:
 
 NAMES = {
     "asr": "problems.asr:ASR",
+    "asv": "problems.asv:ASV",
+    "sid": "problems.sid:SID",
+    "ks": "problems.ks:KS",
+    "ic": "problems.ic:IC",
+    "er": "problems.er:ER",
+    "lid": "problems.lid:LID",
 }
 
 

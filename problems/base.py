@@ -7,15 +7,19 @@ a method needs it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from problems.engine import config as configuration
 from problems.engine import sections
 from problems.engine.components import build, load_class, resolve
 from problems.engine.errors import CheckpointError, ConfigError
 from problems.engine.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from dataset.audio import AudioError
 
 log = logging.getLogger(__name__)
 
@@ -262,6 +266,16 @@ class Problem:
         """One train, valid or test step with its metrics."""
         raise NotImplementedError(f"{type(self).__name__} must define build_task")
 
+    def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
+        """What ``build_task`` is given beside its section, model and encoder.
+
+        Args:
+            mode: valid for a training, whose checkpoints keep what is returned (JSON, encoders, DataFrames); test for
+                an evaluation, in which it takes the place of what the checkpoint kept under the same name.
+            data_csv: the validation set, or the test set.
+        """
+        return {}
+
     def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
         """The optimizer over ``parameters``: those that train, of the modules that it is to move."""
         from problems.engine.optim import build_optimizer as made
@@ -340,7 +354,14 @@ class Problem:
 
         loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
         folder = None if dump_dir is None else Path(dump_dir)
-        return loop.evaluate(mode, dataset, batch_sampler, collate_fn, eval_batch, folder, num_workers)
+        save = partial(self.save_predictions, task, mode)
+        return loop.evaluate(mode, dataset, batch_sampler, collate_fn, eval_batch, folder, num_workers, save)
+
+    def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
+        """Write ``predictions.csv`` in ``dump_dir``: here the records of all utterances, a row each."""
+        from problems.engine.evaluate import write_predictions
+
+        write_predictions(records, dump_dir)
 
     # ---- checkpoints ----
 
@@ -413,3 +434,13 @@ class Problem:
 
         with torch.inference_mode():
             return str(task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0])
+
+    def predict_files(self, task: Any, paths: Sequence[str], device: str) -> Iterator[tuple[str, str | AudioError]]:
+        """Each file with the line that is said of it, or with why it cannot be read."""
+        from dataset.audio import AudioError, read
+
+        for path in paths:
+            try:
+                yield path, self.predict_wav(task, read(path), device)
+            except AudioError as error:  # the other files go on
+                yield path, error

@@ -22,6 +22,7 @@ class Stage(str, enum.Enum):
 
 Mode = Stage | str
 MODES: tuple[str, ...] = tuple(stage.value for stage in Stage)
+INPUTS = ("wav", "wav_len", "hidden_states", "hidden_lens")
 
 
 @dataclass
@@ -83,6 +84,10 @@ class Task(nn.Module):
                 f"{type(self).__name__} keeps no state beyond its weights, but was given {sorted(state)}: "
                 "the checkpoint was written by another task"
             )
+
+    def run_model(self, batch: Mapping[str, Any]) -> Any:
+        """What the model gives for a batch's waveforms or hidden states."""
+        return self.model(**{key: batch[key] for key in INPUTS if batch.get(key) is not None})
 
     def check_mode(self, mode: str) -> None:
         """Raise ValueError unless mode is train, valid or test."""

@@ -22,7 +22,6 @@ from tasks.metrics import ErrorCounts, char_errors, corpus_rate, word_errors
 log = logging.getLogger(__name__)
 
 BLANK = 0
-INPUTS = ("wav", "wav_len", "hidden_states", "hidden_lens")
 
 
 class TextEncoder(Protocol):
@@ -115,8 +114,7 @@ class CTCTask(Task):
         return self._decode(*self._logits({"wav": wav, "wav_len": wav_len}))
 
     def _logits(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        inputs = {key: batch[key] for key in INPUTS if batch.get(key) is not None}
-        logits, lens = self.model(**inputs)
+        logits, lens = self.run_model(batch)
         if logits.shape[-1] != len(self.encoder):
             raise ValueError(
                 f"the model gives {logits.shape[-1]} scores a frame but the encoder has {len(self.encoder)} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import runpy
@@ -10,10 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+import problems
 from dataset.metadata import read_csv
+from nn.upstream import UPSTREAMS
 from problems.asr import ASR
 from problems.engine.cli import VERBS, execute
 from tests.conftest import ROOT
@@ -63,7 +67,7 @@ def write_pairs(tones: Path, folder: Path) -> None:
 
 
 def test_the_pages_hold_what_is_tested_here():
-    assert list(code("docs/extend.md")) == ["my_asr.py", "folder_asr.py"]
+    assert list(code("docs/extend.md")) == ["my_asr.py", "folder_asr.py", "sounds.py"]
     assert list(code("docs/data.md")) == ["my_parts.py"]
     assert len(commands()) > 18
     assert len(TEXTS["README.md"].splitlines()) < 150
@@ -133,6 +137,53 @@ def test_the_example_of_a_corpus_runs_and_sees_new_files(tiny, tones, tmp_path, 
     assert "at most 0.5" in said("--prepare_data.test_fraction=0.9", code=2)
 
 
+@pytest.mark.parametrize("name", ["my_loop.py", "my_callback.py"])
+def test_the_hooks_of_the_training_page_run(name, tiny, tmp_path, capfd):
+    (tmp_path / name).write_text(code("docs/training.md")[name])
+    problem = runpy.run_path(str(tmp_path / name))["MyASR"]()
+    assert execute(problem, ["run", *tiny, "--stop=2"]) == 0
+    assert ("valid: " in capfd.readouterr().out) == (name == "my_callback.py")
+
+
+def test_the_settings_of_the_training_page_exist(tmp_path):
+    blocks = re.findall(r"```yaml\n(.*?)```", TEXTS["docs/training.md"], re.S)
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block)
+        assert execute(ASR(), ["config", "--config", str(tmp_path / f"{number}.yaml")]) == 0
+    known = ASR().default_config()["train"].keys()
+    assert {k for k in re.findall(r"`train\.(\w+)", TEXTS["docs/training.md"])} <= known
+    assert len(blocks) == 2
+
+
+def test_every_test_that_a_table_names_is_there():
+    for file, name in re.findall(r"`((?:\w+/)?test_\w+\.py)(?:::(\w+))?`", TEXTS["docs/coming_from.md"]):
+        path = ROOT / "tests" / (file if "/" in file else f"engine/{file}")
+        assert f"def {name}(" in path.read_text() if name else path.exists(), (file, name)
+
+
+def test_the_example_of_a_problem_of_labels_learns_folders(tmp_path, monkeypatch, capfd):
+    (tmp_path / "sounds.py").write_text(code("docs/extend.md")["sounds.py"])
+    assert len(code("docs/extend.md")["sounds.py"].splitlines()) == 9
+    time = np.arange(8000) / 16000
+    for label, hertz in (("drill", 500), ("saw", 1500)):
+        for number in range(20):
+            path = tmp_path / "my_sounds" / label / ("monday" if number < 4 else "") / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = 0.01 * np.random.default_rng(number).standard_normal(8000)
+            soundfile.write(path, 0.3 * (time > 0.2) * np.sin(2 * np.pi * hertz * time) + noise, 16000)
+    monkeypatch.chdir(tmp_path)
+    problem = runpy.run_path("sounds.py")["Sounds"]()
+    small = ["--num_workers=0", "--cache_dir=cache", "--train.total_steps=40", "--train.eval_step=20"]
+    small += ["--build_downstream.conf.channels=[16]", "--train.use_scheduler=false", "--build_optimizer.conf.lr=0.01"]
+    small += ["--build_batch_sampler.train.batch_size=8"]
+    assert execute(problem, ["run", "--prepare_data.dataset_root=my_sounds", *small]) == 0
+    (result,) = (tmp_path / "result/sounds/default/evaluate").glob("*/test/result.json")
+    assert json.loads(result.read_text())["metrics"]["accuracy"] == 1
+    capfd.readouterr()
+    assert execute(problem, ["predict", "--ckpt", "result/sounds/default", "my_sounds/saw/9.wav"]) == 0
+    assert capfd.readouterr().out == "my_sounds/saw/9.wav\tsaw\n"
+
+
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])
 def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, monkeypatch, capsys):
     for name, text in {**code("docs/extend.md"), **code("docs/data.md")}.items():
@@ -148,18 +199,18 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     words = shlex.split(line, comments=True)
-    problem = ASR()
     if words[1] == "-m":
-        assert words[2] == "problems.asr"
+        problem = problems.get(words[2].removeprefix("problems."))()
     else:
-        found = runpy.run_path(words[1])
-        problem = found["MyASR" if words[1] == "my_asr.py" else "FolderASR"]()
+        names = {"my_asr.py": "MyASR", "folder_asr.py": "FolderASR", "sounds.py": "Sounds"}
+        problem = runpy.run_path(words[1])[names[words[1]]]()
     verb, *rest = words[3:] if words[1] == "-m" else words[2:]
     assert verb in (*VERBS, "--help")
     if verb == "predict":
         assert rest[0] == "--ckpt" and len(rest) > 2
     else:
-        assert execute(problem, [verb] if verb == "--help" else ["config", *rest]) == 0
+        known = [] if "hubert_base" in UPSTREAMS or "superb" not in rest else ["--build_upstream.name=fbank"]
+        assert execute(problem, [verb] if verb == "--help" else ["config", *rest, *known]) == 0
 
 
 def test_links_lead_to_files_and_headings_that_exist():

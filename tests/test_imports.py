@@ -58,8 +58,9 @@ def test_the_engine_knows_no_problem(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["problems", "problems.asr", "problems.base", "problems.engine.cli", "problems.engine.config", "tasks",
-               "nn", "nn.upstream", "nn.downstream", "dataset", "dataset.corpora", "dataset.encoders", "configs"]
+    "module", ["problems", "problems.asr", "problems.asv", "problems.base", "problems.engine.cli",
+               "problems.engine.config", "tasks", "nn", "nn.upstream", "nn.downstream", "nn.losses", "dataset",
+               "dataset.corpora", "dataset.encoders", "configs"]
 )  # fmt: skip
 def test_importing_loads_nothing_heavy_and_touches_nothing(module):
     code = f"""

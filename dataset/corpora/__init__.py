@@ -8,10 +8,28 @@ from dataset.corpora.base import Corpus, CorpusError, Row, Splits
 
 CORPORA = {
     "toy": "dataset.corpora.toy:Toy",
+    "toy_speakers": "dataset.corpora.toy_speakers:ToySpeakers",
+    "toy_keywords": "dataset.corpora.toy_words:ToyKeywords",
+    "toy_commands": "dataset.corpora.toy_words:ToyCommands",
+    "toy_moods": "dataset.corpora.toy_styles:ToyMoods",
+    "toy_languages": "dataset.corpora.toy_styles:ToyLanguages",
+    "toy_trials": "dataset.corpora.toy_speakers:ToyTrials",
     "librispeech": "dataset.corpora.librispeech:LibriSpeech",
     "fsdd": "dataset.corpora.fsdd:FSDD",
     "connected_digits": "dataset.corpora.fsdd:ConnectedDigits",
+    "speech_commands": "dataset.corpora.speech_commands:SpeechCommands",
+    "fluent_speech_commands": "dataset.corpora.fluent:FluentSpeechCommands",
+    "iemocap": "dataset.corpora.iemocap:IEMOCAP",
+    "crema_d": "dataset.corpora.acted:CREMAD",
+    "ravdess": "dataset.corpora.acted:RAVDESS",
+    "voxlingua107": "dataset.corpora.languages:VoxLingua107",
+    "common_voice": "dataset.corpora.languages:CommonVoice",
+    "voxceleb1_identification": "dataset.corpora.voxceleb:VoxCeleb1Identification",
+    "voxceleb1_verification": "dataset.corpora.voxceleb:VoxCeleb1Verification",
+    "cn_celeb": "dataset.corpora.cnceleb:CNCeleb",
+    "folders": "dataset.corpora.folders:Folders",
     "csv": "dataset.corpora.csv:Csv",
+    "csv_trials": "dataset.corpora.csv_trials:CsvTrials",
 }
 
 

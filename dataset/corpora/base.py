@@ -30,7 +30,10 @@ class Corpus:
     """
 
     def sources(self) -> Iterable[Path]:
-        """The files whose content decides what :meth:`load` returns; a change in one makes stage 0 stale."""
+        """The files whose content decides what :meth:`load` returns, and folders whose files' names do.
+
+        A change in one makes stage 0 stale.
+        """
         return ()
 
     def load(self, cache_dir: Path) -> Splits:

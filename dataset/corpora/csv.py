@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dataset.corpora.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.holdout import folds_of, hold_out
 from dataset.corpora.table import nearest, read_table, select
 from dataset.option import REQUIRED, option
 
@@ -20,13 +21,15 @@ class Csv(Corpus):
     """Utterances listed in CSV files (UTF-8, a header line, commas; a ``.tsv`` has tabs and no quoting).
 
     ``wav_path`` is absolute or relative to the folder of its CSV. All columns are kept; ``columns`` renames
-    some to the names that problems expect. Without an ``id`` column the id is the path as written in the CSV
-    without its suffix and any ``/``, ``./`` and ``../`` before it, and with ``-<start_sec>-<end_sec>`` for a
-    segment.
+    some to the names that problems expect, or takes a key of a column of JSON objects (``extra.intent``).
+    Without an ``id`` column the id is the path as written in the CSV without its suffix and any ``/``, ``./``
+    and ``../`` before it, and with ``-<start_sec>-<end_sec>`` for a segment.
 
     What is not given is held out of ``train``: groups of utterances (``split_by``; each utterance by itself
     without it) are ordered by a hash of ``seed`` and their name, and taken from the front until they have the
     fraction wanted. So a split does not depend on the order of rows, and changes little when some are added.
+    ``stratify_by`` (a column, such as ``label``) holds out the same part of each of its values. With ``folds``,
+    the groups are dealt to so many folds, and ``fold`` is the test set.
 
     No id may be in two of train, valid and test; utterances without ids of their own are told apart by their
     audio. Two test sets may share utterances. A column ``seconds`` is left out: the audio itself says how
@@ -43,6 +46,9 @@ class Csv(Corpus):
     valid_fraction: float = option(0.1, "part of train held out for validation when valid is null", min=0, max=0.9)
     test_fraction: float = option(0.0, "part of train held out for testing when test is empty", min=0, max=0.9)
     split_by: str = option("", "column whose groups are never divided between splits, such as speaker")
+    stratify_by: str = option("", "column of which every value is held out in the same proportion, such as label")
+    folds: int | None = option(None, "folds for cross-validation, of which one is the test set; null: none", min=2)
+    fold: int = option(0, "the fold to test on, from 0", min=0)
     seed: int = option(0, "which utterances are held out", min=0)
 
     def sources(self) -> list[Path]:
@@ -56,7 +62,10 @@ class Csv(Corpus):
         self._check_where(test_paths)
         train = self._read(self.train, "train")
         test = {name: self._read(path, name if name in self.where else "test") for name, path in test_paths.items()}
-        if not test:
+        if not test and self.folds is not None:
+            held_out, train = self._fold(train)
+            test = {"test": held_out}
+        elif not test:
             held_out, train = self._hold_out(train, self.test_fraction, len(train), "test")
             test = {"test": held_out}
         if self.valid is not None:
@@ -84,7 +93,10 @@ class Csv(Corpus):
                     f"a test set cannot be called {name!r}: a name is letters, digits, '_', '-' and '.', and "
                     f"not 'train' or 'valid'; name it: test={{name: {paths[name]}}}"
                 )
-        if not paths and not self.test_fraction:
+        given = [bool(paths), bool(self.test_fraction), self.folds is not None]
+        if sum(given) > 1:
+            raise CorpusError("test, test_fraction and folds each say what to test on: give one of them")
+        if not any(given):
             raise CorpusError("there is no test set: set test to a CSV, or test_fraction to hold a part of train out")
         return paths
 
@@ -111,7 +123,7 @@ class Csv(Corpus):
         if not lines:
             raise CorpusError(f"{file} has no row under its header")
         for ours, theirs in self.columns.items():
-            if theirs not in header:
+            if theirs not in header and str(theirs).partition(".")[0] not in header:
                 raise CorpusError(
                     f"{file} has no column {theirs!r}{nearest(theirs, header)}; it has {', '.join(header)}; "
                     f"set columns.{ours} to one of them"
@@ -137,7 +149,7 @@ class Csv(Corpus):
     def _utterance(self, line: Row, file: Path, number: int) -> Utterance:
         renamed = set(self.columns.values())
         row = {name: text for name, text in line.items() if name not in renamed}
-        row |= {ours: line[theirs] for ours, theirs in self.columns.items()}
+        row |= {ours: _cell(line, theirs, file, number) for ours, theirs in self.columns.items()}
         row.pop("seconds", None)
         written = row["wav_path"]
         if not written:
@@ -148,19 +160,14 @@ class Csv(Corpus):
         elif not row["id"]:
             raise CorpusError(f"{file}, line {number}: the id is empty")
         row["wav_path"] = os.path.abspath(file.parent / os.path.expanduser(written))
-        group = row["id"]
+        group, stratum = row["id"], ""
+        both = {**line, **row}
         if self.split_by:
-            both = {**line, **row}
-            if self.split_by not in both:
-                raise CorpusError(
-                    f"{file} has no column {self.split_by!r}{nearest(self.split_by, list(both))}; "
-                    f"it has {', '.join(both)}; set split_by to one of them"
-                )
-            group = both[self.split_by]
-            if not group:
-                raise CorpusError(f"{file}, line {number}: {self.split_by!r}, by which to split, is empty")
+            group = _named(both, "split_by", self.split_by, file, number)
+        if self.stratify_by:
+            stratum = _named(both, "stratify_by", self.stratify_by, file, number)
         audio = (row["wav_path"], row.get("start_sec", ""), row.get("end_sec", ""))
-        return Utterance(row, has_own_id, group, row["id"] if has_own_id else audio)
+        return Utterance(row, has_own_id, group, row["id"] if has_own_id else audio, stratum)
 
     def _hold_out(
         self, utterances: list[Utterance], fraction: float, whole: int, split: str
@@ -168,24 +175,36 @@ class Csv(Corpus):
         """``fraction`` of ``whole`` utterances, and the others."""
         if not fraction:
             raise CorpusError(f"there is no {split} set: set {split} to a CSV, or {split}_fraction above 0")
-        sizes: dict[str, int] = {}
-        for utterance in utterances:
-            sizes[utterance.group] = sizes.get(utterance.group, 0) + 1
+        sizes, strata = self._groups(utterances)
         if len(sizes) < 2:
             by = f"groups by {self.split_by!r}" if self.split_by else "utterances"
             raise CorpusError(f"{self.train} has too few {by} left to hold out a {split} set: {len(sizes)}")
-        order = sorted(sizes, key=lambda group: hashlib.sha256(f"{self.seed} {group}".encode()).digest())
-        chosen: set[str] = set()
-        number = 0
-        for group in order[:-1]:
-            if chosen and number + sizes[group] / 2 > fraction * whole:  # nearer without this group than with it
-                break
-            chosen.add(group)
-            number += sizes[group]
-        return (
-            [utterance for utterance in utterances if utterance.group in chosen],
-            [utterance for utterance in utterances if utterance.group not in chosen],
-        )
+        chosen = hold_out(sizes, fraction * whole, self.seed, strata)
+        return _parted(utterances, chosen)
+
+    def _fold(self, utterances: list[Utterance]) -> tuple[list[Utterance], list[Utterance]]:
+        """The utterances of the fold to test on, and the others."""
+        sizes, strata = self._groups(utterances)
+        if self.fold >= self.folds:
+            raise CorpusError(f"fold is {self.fold}: with folds {self.folds} it is 0 to {self.folds - 1}")
+        if len(sizes) < self.folds:
+            raise CorpusError(f"{self.train} has {len(sizes)} groups, too few for {self.folds} folds")
+        folds = folds_of(sizes, self.folds, self.seed, strata)
+        return _parted(utterances, {group for group, fold in folds.items() if fold == self.fold})
+
+    def _groups(self, utterances: list[Utterance]) -> tuple[dict[str, int], dict[str, str] | None]:
+        """The size of each group and, with ``stratify_by``, its stratum."""
+        sizes: dict[str, int] = {}
+        strata: dict[str, str] = {}
+        for utterance in utterances:
+            sizes[utterance.group] = sizes.get(utterance.group, 0) + 1
+            if strata.setdefault(utterance.group, utterance.stratum) != utterance.stratum:
+                raise CorpusError(
+                    f"{self.train}: {self.split_by} {utterance.group!r} has several values of {self.stratify_by!r} "
+                    f"({strata[utterance.group]!r}, {utterance.stratum!r}): groups that stay together cannot be "
+                    "held out by it; leave stratify_by or split_by away"
+                )
+        return sizes, strata if self.stratify_by else None
 
     def _check_disjoint(self, splits: dict[str, list[Utterance]]) -> None:
         owners: dict[Any, str] = {}
@@ -211,6 +230,37 @@ class Utterance:
     has_own_id: bool
     group: str  # what is never divided between splits
     identity: str | tuple[str, str, str]  # the id, or (absolute path, start, end) where the id was made here
+    stratum: str = ""
+
+
+def _parted(utterances: list[Utterance], chosen: set[str]) -> tuple[list[Utterance], list[Utterance]]:
+    held_out = [utterance for utterance in utterances if utterance.group in chosen]
+    return held_out, [utterance for utterance in utterances if utterance.group not in chosen]
+
+
+def _named(columns: Row, setting: str, name: str, file: Path, number: int) -> str:
+    """The cell of the column that ``setting`` names."""
+    if name not in columns:
+        raise CorpusError(
+            f"{file} has no column {name!r}{nearest(name, list(columns))}; "
+            f"it has {', '.join(columns)}; set {setting} to one of them"
+        )
+    if not columns[name]:
+        raise CorpusError(f"{file}, line {number}: {name!r}, by which to {setting.partition('_')[0]}, is empty")
+    return columns[name]
+
+
+def _cell(line: Row, name: str, file: Path, number: int) -> str:
+    """The cell of a column or, for ``column.key``, what the JSON object in it has under that key; "" for nothing."""
+    if name in line:
+        return line[name]
+    column, _, key = name.partition(".")
+    try:
+        found = json.loads(line[column] or "{}")
+        value = found.get(key)
+    except (ValueError, AttributeError) as error:
+        raise CorpusError(f"{file}, line {number}: {column!r} is no JSON object, which {name!r} asks for") from error
+    return "" if value is None else " ".join(str(value).split())
 
 
 def _id_of(written: str, start: str, end: str) -> str:

@@ -11,7 +11,7 @@ from dataset.corpora.base import CorpusError, Row
 
 
 def read_table(file: Path) -> list[tuple[int, Row]]:
-    """Number (1 is the file's first line) and columns of each row."""
+    """Number (1 is the file's first line) and columns of each row; a nameless first one (pandas' index) goes."""
     if not file.is_file():
         raise CorpusError(f"there is no CSV file {file}")
     dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if file.suffix == ".tsv" else {}
@@ -20,7 +20,7 @@ def read_table(file: Path) -> list[tuple[int, Row]]:
         with open(file, encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True, **dialect)
             header = next(reader, [])
-            if not header or len(set(header)) < len(header) or "" in header:
+            if not any(header) or len(set(header)) < len(header) or "" in header[1:]:
                 raise CorpusError(f"{file} must open with a line of column names, all different; it has {header}")
             for cells in reader:
                 if not cells:
@@ -29,7 +29,7 @@ def read_table(file: Path) -> list[tuple[int, Row]]:
                     raise CorpusError(
                         f"{file}, line {reader.line_num}: {len(cells)} cells under a header of {len(header)}"
                     )
-                rows.append((reader.line_num, dict(zip(header, cells))))
+                rows.append((reader.line_num, {name: cell for name, cell in zip(header, cells) if name}))
     except (csv.Error, UnicodeDecodeError) as error:
         raise CorpusError(
             f"{file} is not a CSV in UTF-8, near line {rows[-1][0] + 1 if rows else 1}: {error}"

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dataset.encoders.base import BLANK, UNKNOWN, UNKNOWN_TEXT, Encoder, EncoderError, read_record
+from dataset.encoders.base import BLANK, UNKNOWN, UNKNOWN_TEXT, Encoder, EncoderError, LabelEncoder, read_record
 
 ENCODERS = {
     "character": "dataset.encoders.symbols:CharacterEncoder",
@@ -17,31 +17,40 @@ ENCODERS = {
     "phoneme": "dataset.encoders.symbols:PhonemeEncoder",
     "sentencepiece": "dataset.encoders.subword:SentencePieceEncoder",
 }
+"""Encoders of texts."""
+
+CATEGORIES = {
+    "category": "dataset.encoders.category:CategoryEncoder",
+    "categories": "dataset.encoders.category:CategoryEncoders",
+}
+"""Encoders of utterances' labels: one, or one in each of several slots."""
 
 
-def get_encoder(name: str) -> type[Encoder]:
+def get_encoder(name: str) -> type[LabelEncoder]:
     """The class of the encoder called ``name``; an EncoderError names the known ones.
 
     A class of the user's own is known by its ``name`` once the file that defines it has run.
     """
-    if name in ENCODERS:
-        return _import(ENCODERS[name])
-    for cls in _descendants(Encoder):
+    known = ENCODERS | CATEGORIES
+    if name in known:
+        return _import(known[name])
+    for cls in _descendants(LabelEncoder):
         if getattr(cls, "name", None) == name:
             return cls
-    near = difflib.get_close_matches(str(name), ENCODERS, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" (nearest: {near[0]!r})" if near else ""
     raise EncoderError(
-        f"no encoder is called {name!r}{hint}; there are {', '.join(ENCODERS)}; "
+        f"no encoder is called {name!r}{hint}; there are {', '.join(known)}; "
         "for one of your own, run the file that defines it"
     )
 
 
-def build_encoder(name: str, texts: Iterable[str], **conf: Any) -> Encoder:
+def build_encoder(name: str, texts: Iterable[str], **conf: Any) -> LabelEncoder:
     """Build the encoder called ``name`` from training texts.
 
     Args:
-        name: a key of :data:`ENCODERS`, the ``name`` of a class of your own, or its ``module:Class``.
+        name: a key of :data:`ENCODERS` or :data:`CATEGORIES`, the ``name`` of a class of your own, or its
+            ``module:Class``.
         texts: training transcripts; one without symbols is allowed.
         conf: settings of that encoder's ``build``. An EncoderError names those that it does not have.
     """
@@ -55,7 +64,7 @@ def build_encoder(name: str, texts: Iterable[str], **conf: Any) -> Encoder:
     return cls.build(texts, **conf)
 
 
-def load_encoder(folder: str | Path) -> Encoder:
+def load_encoder(folder: str | Path) -> LabelEncoder:
     """The encoder saved in ``folder``; a FileNotFoundError or an EncoderError says what is wrong there."""
     return get_encoder(read_record(folder)["name"]).load(folder)
 
@@ -73,11 +82,13 @@ def _descendants(cls: type) -> Iterator[type]:
 
 __all__ = [
     "BLANK",
+    "CATEGORIES",
     "ENCODERS",
     "UNKNOWN",
     "UNKNOWN_TEXT",
     "Encoder",
     "EncoderError",
+    "LabelEncoder",
     "build_encoder",
     "get_encoder",
     "load_encoder",

@@ -1,4 +1,4 @@
-"""What every label encoder is: symbols with ids, of which 0 is the CTC blank and 1 stands for the unknown."""
+"""What every label encoder is; and those of texts: symbols with ids, 0 the CTC blank and 1 for the unknown."""
 
 from __future__ import annotations
 
@@ -22,14 +22,65 @@ class EncoderError(ValueError):
     """Settings, texts or a saved file from which there is no encoder to be had."""
 
 
-class Encoder(ABC):
+class LabelEncoder(ABC):
+    """What every encoder has, whatever its labels are: a name to find its class by, and a file of its own."""
+
+    name: ClassVar[str]  # its key in ``dataset.encoders.ENCODERS``, by which it is loaded again
+
+    @classmethod
+    @abstractmethod
+    def build(cls, texts: Iterable[str], **conf: Any) -> LabelEncoder:
+        """Learn the labels from training texts."""
+
+    @abstractmethod
+    def unknown(self, text: str) -> set[str]:
+        """What of ``text`` this encoder does not know."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The size of a classifier over the labels."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._record() == other._record()
+
+    def __hash__(self) -> int:
+        return hash((type(self), len(self)))
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``encoder.json`` into ``folder``, which is made if needed."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self._record(), ensure_ascii=False, indent=1)
+        write_atomic(Path(folder) / FILE, text.encode("utf-8") + b"\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> LabelEncoder:
+        """What :meth:`save` wrote. ``dataset.encoders.load_encoder`` finds the class too."""
+        record = read_record(folder)
+        if record["name"] != cls.name:
+            raise EncoderError(f"{Path(folder) / FILE} holds a {record['name']!r} encoder, not a {cls.name!r} one")
+        cls._check_record(record, Path(folder) / FILE)
+        return cls._from_record(record, Path(folder))
+
+    @abstractmethod
+    def _record(self) -> dict[str, Any]:
+        """What ``encoder.json`` holds: ``name``, ``version`` and what :meth:`_from_record` needs."""
+
+    @classmethod
+    @abstractmethod
+    def _check_record(cls, record: dict[str, Any], path: Path) -> None:
+        """Refuse a record that :meth:`_from_record` cannot take, with an EncoderError that names its file."""
+
+    @classmethod
+    @abstractmethod
+    def _from_record(cls, record: dict[str, Any], folder: Path) -> LabelEncoder: ...
+
+
+class Encoder(LabelEncoder):
     """Text to symbol ids and back.
 
     Every text is normalised first: white space at its ends goes, any inside becomes one space, and ``case``
     is applied. Ids never contain :data:`BLANK`; a symbol that is not known has the id :data:`UNKNOWN`.
     """
-
-    name: ClassVar[str]  # its key in ``dataset.encoders.ENCODERS``, by which it is loaded again
 
     def __init__(self, symbols: Sequence[str], case: str = "keep") -> None:
         """
@@ -67,32 +118,20 @@ class Encoder(ABC):
         """Number of symbols, blank and unknown included: the size of a classifier over them."""
         return len(self.symbols)
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._record() == other._record()
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.symbols, self.case))
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} symbols, case={self.case!r})"
-
-    def save(self, folder: str | Path) -> None:
-        """Write ``encoder.json`` into ``folder``, which is made if needed."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._record(), ensure_ascii=False, indent=1)
-        write_atomic(Path(folder) / FILE, text.encode("utf-8") + b"\n")
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Encoder:
-        """What :meth:`save` wrote. ``dataset.encoders.load_encoder`` finds the class too."""
-        record = read_record(folder)
-        if record["name"] != cls.name:
-            raise EncoderError(f"{Path(folder) / FILE} holds a {record['name']!r} encoder, not a {cls.name!r} one")
-        return cls._from_record(record, Path(folder))
 
     def _record(self) -> dict[str, Any]:
         """What ``encoder.json`` holds."""
         return {"name": self.name, "version": VERSION, "case": self.case, "symbols": list(self.symbols)}
+
+    @classmethod
+    def _check_record(cls, record: dict[str, Any], path: Path) -> None:
+        symbols = record.get("symbols")
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            raise EncoderError(f"{path} must have a list of strings called 'symbols'; build it again (stage 1)")
+        if not isinstance(record.get("case"), str):
+            raise EncoderError(f"{path} has no 'case'; build it again (stage 1)")
 
     @classmethod
     def _from_record(cls, record: dict[str, Any], folder: Path) -> Encoder:
@@ -140,11 +179,6 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         raise EncoderError(f"{path} does not name its encoder; build it again (stage 1)")
     if record.get("version") != VERSION:
         raise EncoderError(f"{path} is of version {record.get('version')!r}, this program reads {VERSION}")
-    symbols = record.get("symbols")
-    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-        raise EncoderError(f"{path} must have a list of strings called 'symbols'; build it again (stage 1)")
-    if not isinstance(record.get("case"), str):
-        raise EncoderError(f"{path} has no 'case'; build it again (stage 1)")
     return record
 
 

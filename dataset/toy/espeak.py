@@ -17,7 +17,7 @@ SAMPLE_RATE = 22050
 
 _SYNCHRONOUS, _BUFFER_MS = 2, 1000
 _PHONEME_EVENTS, _IPA_NAMES, _DONT_EXIT = 1, 2, 0x8000
-_RATE, _PITCH = 1, 3
+_RATE, _PITCH, _RANGE = 1, 3, 4
 _CHARACTERS, _UTF8 = 1, 1
 _LIST_END, _WORD, _PHONEME = 0, 1, 7
 
@@ -74,9 +74,9 @@ class Espeak:
             raise RuntimeError(f"eSpeak NG did not start from {data}: got {rate}, expected {SAMPLE_RATE} Hz")
         self.library.espeak_SetSynthCallback(self.callback)
 
-    def say(self, text: str, voice: str, rate: int, pitch: int) -> Speech:
+    def say(self, text: str, voice: str, rate: int, pitch: int, pitch_range: int = 50) -> Speech:
         """Synthesise ``text``. ``voice`` is ``language`` or ``language+variant``, ``rate`` in words a minute,
-        ``pitch`` 0-99."""
+        ``pitch`` and ``pitch_range`` 0-99."""
         variant = voice.partition("+")[2]
         # the library says nothing about a variant that it does not have, and takes the plain voice
         if variant and not (self.variants / variant).is_file():
@@ -85,6 +85,7 @@ class Espeak:
             raise RuntimeError(f"eSpeak NG has no voice {voice!r}")
         self.library.espeak_SetParameter(_RATE, rate, 0)
         self.library.espeak_SetParameter(_PITCH, pitch, 0)
+        self.library.espeak_SetParameter(_RANGE, pitch_range, 0)
         self.library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self.speech = Speech()
         data = text.encode()

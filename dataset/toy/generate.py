@@ -37,7 +37,8 @@ def resample(samples: np.ndarray) -> np.ndarray:
 
 def render(utterance: Utterance, synthesiser: espeak.Espeak) -> tuple[np.ndarray, list[Segment], list[Segment]]:
     """int16 samples (n,) at 16 kHz; words and phones in samples at 22.05 kHz from the start of the speech."""
-    speech = synthesiser.say(utterance.text, utterance.voice, utterance.rate, utterance.pitch)
+    u = utterance
+    speech = synthesiser.say(u.text, u.voice, u.rate, u.pitch, u.pitch_range)
     samples = np.frombuffer(bytes(speech.pcm), dtype="<i2").astype(np.float64)
     words, phones = align(utterance.text, speech.words, speech.phones, len(samples))
     padded = np.pad(resample(samples), round(PAD * SAMPLE_RATE)) * 10 ** (utterance.gain_db / 20)

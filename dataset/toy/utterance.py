@@ -18,8 +18,9 @@ class Utterance:
 
     ``id`` names its file: letters, digits, ``_``, ``-`` and ``.``. ``voice`` is an eSpeak NG language with
     or without a variant ("en-us+f3", "de", "fr+m2"). ``rate`` is in words a minute (80-450), ``pitch``
-    0-99. ``gain_db`` is applied to the speech, and ``noise_db`` is the level of white noise added to
-    everything (dB of full scale; None: none). The noise depends on the id alone.
+    0-99; ``pitch_range`` 0-99 is how far it moves, from monotonous to lively. ``gain_db`` is applied to the
+    speech, and ``noise_db`` is the level of white noise added to everything (dB of full scale; None: none).
+    The noise depends on the id alone.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Utterance:
     pitch: int = 50
     gain_db: float = 0.0
     noise_db: float | None = None
+    pitch_range: int = 50
 
 
 @dataclass(frozen=True)
@@ -55,5 +57,5 @@ def check(utterances: Sequence[Utterance]) -> None:
             raise ValueError(f"utterance {u.id!r} has no word to say, got {u.text!r}")
         if not 80 <= u.rate <= 450:
             raise ValueError(f"utterance {u.id!r}: rate is 80-450 words a minute, got {u.rate}")
-        if not 0 <= u.pitch <= 99:
-            raise ValueError(f"utterance {u.id!r}: pitch is 0-99, got {u.pitch}")
+        if not 0 <= u.pitch <= 99 or not 0 <= u.pitch_range <= 99:
+            raise ValueError(f"utterance {u.id!r}: pitch and range are 0-99, got {u.pitch} and {u.pitch_range}")

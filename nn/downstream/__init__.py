@@ -11,4 +11,7 @@ DOWNSTREAMS = {
     "rnn": "nn.downstream.rnn:RNNEncoder",
     "frame_linear": "nn.downstream.linear:FrameLinear",
     "mean_pool_linear": "nn.downstream.linear:MeanPoolLinear",
+    "tdnn": "nn.downstream.tdnn:TDNN",
+    "xvector": "nn.downstream.xvector:XVector",
+    "ecapa": "nn.downstream.ecapa:ECAPA",
 }

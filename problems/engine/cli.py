@@ -280,10 +280,10 @@ def _predict(problem: Any, args: Sequence[str]) -> int:
 
     predictor = Predictor(ckpt, type(problem), device)
     failed = 0
-    for path in files:
-        try:
-            print(f"{path}\t{predictor.predict(path)}", flush=True)
-        except AudioError as error:  # the other files go on
-            print(f"error: {error}", file=sys.stderr)
+    for path, said in predictor.problem.predict_files(predictor.task, files, str(predictor.device)):
+        if isinstance(said, AudioError):
+            print(f"error: {said}", file=sys.stderr)
             failed = 1
+        else:
+            print(f"{path}\t{said}", flush=True)
     return failed

@@ -16,7 +16,9 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from problems.engine.errors import Interrupted
@@ -32,16 +34,25 @@ BUCKET = 1 << 25  # numbers that are summed over the processes at once
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """This process among all. ``node`` counts the processes of this machine, ``local`` is the number among them."""
+    """This process among all; ``local`` is its number among those of its machine.
+
+    ``shared``: whether it sees the files that the main process writes.
+    """
 
     rank: int = 0
     size: int = 1
     local: int = 0
+    shared: bool = True
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the process that decides and shows."""
         return self.rank == 0
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes data and checkpoints where it is: one on each file system."""
+        return self.main or (self.local == 0 and not self.shared)
 
 
 _world = World()
@@ -176,6 +187,26 @@ def _collective() -> Iterator[None]:
         yield
     finally:
         _waiting_since = None
+
+
+def look_for_files(folder: Path) -> World:
+    """Find out whether this process sees what the main one writes into ``folder``; every process must ask.
+
+    Returns:
+        This process's world, now with the answer.
+    """
+    global _world
+    if _world.size > 1:
+        folder.mkdir(parents=True, exist_ok=True)
+        sign = folder / f".{on_main(lambda: uuid.uuid4().hex)}"
+        if _world.main:
+            sign.touch()
+        barrier()
+        _world = dataclasses.replace(_world, shared=sign.exists())
+        barrier()
+        if _world.main:
+            sign.unlink()
+    return _world
 
 
 def barrier() -> None:

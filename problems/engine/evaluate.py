@@ -102,6 +102,7 @@ class EvalLoop(Loop):
         eval_batch: int = -1,
         dump_dir: Path | None = None,
         num_workers: int = 0,
+        save_predictions: Callable[[Records, Path], None] | None = None,
     ) -> dict[str, float]:
         """The metrics of the task over ``dataset``.
 
@@ -111,10 +112,12 @@ class EvalLoop(Loop):
         Args:
             eval_batch: how many batches to look at; -1 for all.
             dump_dir: where to leave ``predictions.csv`` and ``result.json``; None leaves nothing.
+            save_predictions: writes ``predictions.csv`` of all records; None: :func:`write_predictions`.
         """
         started, world, stage = time.monotonic(), distributed.world(), Stage(mode)
         batches = first_batches(batch_sampler, eval_batch)
-        part = _Part(None if dump_dir is None else Path(dump_dir), world.rank)
+        kept = dump_dir if world.shared else None  # what is kept elsewhere, nobody can see to
+        part = _Part(None if kept is None else Path(kept), world.rank)
         done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
         mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
         pin = self.device.type == "cuda"
@@ -132,14 +135,19 @@ class EvalLoop(Loop):
         records = _joined([found[n] for n in range(len(batches))], [index for batch in batches for index in batch])
         metrics = distributed.on_main(lambda: {k: float(v) for k, v in self.task.reduction(stage, records).items()})
         if dump_dir is not None and world.main:
-            _leave(Path(dump_dir), records, metrics, time.monotonic() - started, eval_batch)
+            (save_predictions or write_predictions)(records, Path(dump_dir))
+            _leave(Path(dump_dir), len(records["id"]), metrics, time.monotonic() - started, eval_batch)
             part.remove()
         return metrics
 
 
-def _leave(folder: Path, records: Records, metrics: Mapping[str, float], seconds: float, eval_batch: int) -> None:
+def write_predictions(records: Records, folder: Path) -> None:
+    """``predictions.csv``, a row an utterance."""
     rows = [dict(zip(records, values)) for values in zip(*records.values())]
     write_csv(folder / "predictions.csv", finite(rows), ("id",))
-    result = {"metrics": dict(metrics), "utterances": len(rows), "seconds": round(seconds, 3)}
+
+
+def _leave(folder: Path, utterances: int, metrics: Mapping[str, float], seconds: float, eval_batch: int) -> None:
+    result = {"metrics": dict(metrics), "utterances": utterances, "seconds": round(seconds, 3)}
     result |= {"checkpoint": folder.parent.name, "test_set": folder.name}
     write_json(folder / "result.json", result | ({} if eval_batch < 0 else {"only_batches": eval_batch}))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from problems.engine.errors import ConfigError
 from problems.engine.precision import autocast
 from problems.engine.transfer import to_device
 from tasks.base import Stage
@@ -73,7 +74,14 @@ class Loop:
     def forward(self, stage: Stage, batch: Batch) -> Any:
         """The task's output for a batch, in this loop's precision."""
         with autocast(self.device, self.precision):
-            return self.task(stage, **to_device(batch, self.device))
+            try:
+                return self.task(stage, **to_device(batch, self.device))
+            except RuntimeError as error:
+                if self.precision != "fp32" and "primitive descriptor" in str(error):
+                    raise ConfigError(
+                        f"precision {self.precision}: this {self.device.type} cannot compute the model so: take another"
+                    ) from error
+                raise
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:

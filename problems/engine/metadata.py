@@ -14,6 +14,7 @@ from typing import Any
 from dataset.audio import END_TOLERANCE_SEC, AudioError, durations
 from dataset.corpora import Corpus, CorpusError, Row, Splits
 from dataset.metadata import write_csv
+from dataset.trials import COLUMNS, SEPARATOR, utterances
 from problems.engine.files import write_text
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def write(
     """Write ``data/train.csv``, ``data/valid.csv`` and one CSV a test set; CSVs of an earlier corpus go.
 
     Args:
-        splits: rows with ``id``, ``wav_path`` and ``columns``; ``seconds`` is read from the audio.
+        splits: rows with ``id``, ``wav_path`` and ``columns``; ``seconds`` is read from the audio. A set may be a list
+            of trials instead: rows with ``id1, id2, wav_path1, wav_path2, label``.
         settings: the config's ``prepare_data``, of which ``min_seconds`` and ``skip_bad`` count.
         columns: those that the problem needs.
         target_dir, cache_dir: the run's folders.
@@ -87,8 +89,11 @@ def write(
         sets[name] = rows
     if len(sets) == 2:
         raise CorpusError("there is no test set: at least one is needed")
+    trials = {name: rows for name, rows in sets.items() if rows and "wav_path1" in rows[0]}
     for name, rows in sets.items():
-        _check_columns(name, rows, columns)
+        if name in trials:
+            rows = utterances_of(name, rows)
+        _check_columns(name, rows, () if name in trials else columns)
         sets[name] = [{**row, "wav_path": os.path.abspath(row["wav_path"])} for row in rows]
     data = target_dir / "data"
     usable = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
@@ -96,9 +101,34 @@ def write(
         if old.stem not in usable:
             old.unlink()
     for name, rows in usable.items():
-        write_csv(data / f"{name}.csv", rows)
+        write_csv(data / f"{name}.csv", trials_among(rows, trials[name]) if name in trials else rows)
         log.info("  %-12s %6d utterances  %9s", name, len(rows), length(sum(float(row["seconds"]) for row in rows)))
     return paths(target_dir)
+
+
+def utterances_of(name: str, rows: list[Row]) -> list[Row]:
+    """The utterances that a set of trials names, as rows; a CorpusError where a trial is not whole."""
+    for row in rows:
+        missing = [column for column in COLUMNS if column not in row]
+        if missing:
+            raise CorpusError(f"the {name} set: a trial has no column {missing[0]!r}; there are {', '.join(row)}")
+    try:
+        paths = utterances((row[f"id{side}"], row[f"wav_path{side}"]) for row in rows for side in (1, 2))
+    except ValueError as error:
+        raise CorpusError(f"the {name} set: {error}") from error
+    return [{"id": id, "wav_path": path} for id, path in paths.items()]
+
+
+def trials_among(usable: list[Row], rows: list[Row]) -> list[Row]:
+    """The trials all of whose utterances are usable, with their absolute paths."""
+    paths = {row["id"]: row["wav_path"] for row in usable}
+    found = []
+    for row in rows:
+        sides = [row[column].split(SEPARATOR) for column in ("id1", "id2")]
+        if all(id in paths for side in sides for id in side):
+            joined = (SEPARATOR.join(paths[id] for id in side) for side in sides)
+            found.append({**row, **dict(zip(("wav_path1", "wav_path2"), joined))})
+    return found
 
 
 def _check_columns(name: str, rows: list[Row], columns: tuple[str, ...]) -> None:
@@ -189,4 +219,26 @@ def warn_of_unknown(encoder: Any, rows: Any, column: str, csv: str) -> None:
             csv,
             count(len(found), "symbol"),
             shown,
+        )
+
+
+def require_known(encoder: Any, rows: Any, column: str, csv: str) -> None:
+    """See that the encoder knows every label of ``column``.
+
+    Raises:
+        CorpusError: it does not; the message names the labels that training never shows, and where they are.
+    """
+    first: dict[str, int] = {}
+    for number, text in enumerate(rows[column], start=2):
+        try:
+            unknown = encoder.unknown(text)
+        except ValueError as error:
+            raise CorpusError(f"{csv}, row {number} ({rows['id'][number - 2]}): {error}") from error
+        for label in unknown:
+            first.setdefault(label, number)
+    if first:
+        shown = ", ".join(f"{label!r} (row {number}, {rows['id'][number - 2]})" for label, number in first.items())
+        raise CorpusError(
+            f"{csv} has {count(len(first), 'label')} that training never shows, so that no classifier can give them: "
+            f"{shown}; leave these utterances out, or have some of each in the training set"
         )

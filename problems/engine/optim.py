@@ -64,12 +64,23 @@ def check_optimizer(section: Section) -> type[torch.optim.Optimizer]:
     """The class that the section names; a ConfigError where it, or one of its settings, does not exist."""
     found = find_class(torch.optim, torch.optim.Optimizer, section["name"], "build_optimizer")
     check_conf(found, section["conf"], "build_optimizer.conf", ("params",))
-    for pattern, settings in (section.get("groups") or {}).items():
+    for pattern, settings in patterns_of(section).items():
         if not isinstance(settings, Mapping):
             raise ConfigError(
                 f"build_optimizer.groups.{pattern}: expected settings, as {{lr: 1.0e-5}}, got {settings!r}"
             )
         check_conf(found, settings, f"build_optimizer.groups.{pattern}", ("params",), section["conf"])
+    return found
+
+
+def patterns_of(section: Section) -> dict[str, Any]:
+    """The settings of each group by pattern; a module's name may be nested, as dotted keys of a command line are."""
+    found: dict[str, Any] = {}
+    for pattern, settings in (section.get("groups") or {}).items():
+        inner = {k: v for k, v in settings.items() if isinstance(v, Mapping)} if isinstance(settings, Mapping) else {}
+        found |= {f"{pattern}.{name}": value for name, value in patterns_of({"groups": inner}).items()}
+        if not inner or len(inner) < len(settings):
+            found[pattern] = {k: v for k, v in settings.items() if k not in inner} if inner else settings
     return found
 
 
@@ -120,7 +131,7 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     conf = dict(section["conf"])
     if _may_fuse(made, conf, trained):
         conf["fused"] = True  # the step can then be skipped on the device, without waiting for it
-    groups = section.get("groups"), section.get("no_decay_on_vectors")
+    groups = patterns_of(section), section.get("no_decay_on_vectors")
     try:
         given: Any = _groups(named, *groups, made(trained, **conf).defaults) if any(groups) else trained
         optimizer = made(given, **conf)
@@ -140,18 +151,18 @@ def _may_fuse(made: type, conf: Section, parameters: Sequence[nn.Parameter]) -> 
 
 
 def _groups(
-    named: Parameters | None, patterns: Section | None, no_decay: bool | None, defaults: Section
+    named: Parameters | None, patterns: Section, no_decay: bool | None, defaults: Section
 ) -> list[dict[str, Any]]:
     """Parameter groups: by the first pattern that fits a name, and vectors apart where they are not to decay."""
     if named is None:
         raise ConfigError("build_optimizer: groups go by the names of parameters: hand on the parameters as they came")
-    for pattern in patterns or {}:
+    for pattern in patterns:
         named.of([pattern], "build_optimizer.groups")
     found: dict[Any, dict[str, Any]] = {}
     for name, parameter in zip(named.names, named):
-        pattern = next((p for p in patterns or {} if matches(name, p)), None)
+        pattern = next((p for p in patterns if matches(name, p)), None)
         vector = bool(no_decay) and parameter.ndim <= 1
-        group = found.setdefault((pattern, vector), {"params": [], **((patterns or {}).get(pattern) or {})})
+        group = found.setdefault((pattern, vector), {"params": [], **(patterns.get(pattern) or {})})
         group["params"].append(parameter)
         if vector and "weight_decay" in defaults:
             group["weight_decay"] = 0.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -117,13 +119,15 @@ class Pipeline:
 
     def _missing_audio(self) -> list[str]:
         """Audio that a corpus made in the cache and that is gone."""
-        from dataset.metadata import read_csv
+        from dataset.metadata import PATH_COLUMNS, read_csv
+        from dataset.trials import SEPARATOR
 
         train, valid, tests = self.work.csvs()
         for csv in (train, valid, *tests):
-            table = read_csv(csv, ("id",))
-            paths = table["wav_path"] if "wav_path" in table else []
-            lost = [p for p in paths if p.startswith(f"{self.cache}{os.sep}") and not os.path.exists(p)]
+            table = read_csv(csv, ())
+            paths = {path for column in PATH_COLUMNS if column in table for path in table[column]}
+            paths = {part for path in paths for part in ([path] if os.path.exists(path) else path.split(SEPARATOR))}
+            lost = sorted(p for p in paths if p.startswith(f"{self.cache}{os.sep}") and not os.path.exists(p))
             if lost:
                 return [f"{len(lost)} files of {Path(csv).name} are gone from the cache, such as {lost[0]}"]
         return []
@@ -139,17 +143,28 @@ class Pipeline:
 
         wanted = distributed.asked(self.config["world_size"], self.config["rank"])
         self.work.device = str(pick_device(self.config["device"], wanted.local))
-        with distributed.together(wanted, self.work.device) as world:
-            if not world.main:
-                while (number := distributed.on_main(lambda: None)) is not None:
-                    self._call(STAGES[number])
-                return
-            if self.config["remove_all_cache"]:
-                self._remove_cache()
-            with FolderLock(self.root), FolderLock(self.cache, shared=True):
+        with distributed.together(wanted, self.work.device):
+            world = distributed.look_for_files(self.root)
+            with contextlib.ExitStack() as held:
+                if world.writes:
+                    if self.config["remove_all_cache"]:
+                        self._remove_cache()
+                    held.enter_context(FolderLock(self.root))
+                    held.enter_context(FolderLock(self.cache, shared=True))
+                if not world.main:
+                    self._follow(world)
+                    return
                 self._run_stages()
             if world.size > 1:
                 distributed.on_main(lambda: None)
+
+    def _follow(self, world: distributed.World) -> None:
+        """Do what the main process says: on a file system that it does not write, stages 0 and 1 as well."""
+        if world.writes:
+            checkpoint.tidy(self.train_dir)
+        while (number := distributed.on_main(lambda: None)) is not None:
+            if number > 1 or world.writes:
+                self._call(STAGES[number])
 
     def _run_stages(self) -> None:
         checkpoint.tidy(self.train_dir)
@@ -316,7 +331,7 @@ class Pipeline:
         if stage.number == 2:
             write_json(self.train_dir / MARK, before)
         try:
-            if stage.number in (2, 3):
+            if stage.number < 4:
                 self._together(stage)
             else:
                 self._call(stage)
@@ -327,11 +342,28 @@ class Pipeline:
         mark = before or self.mark(stage)
         self.manifest.done(stage, mark, self.outputs(stage), time.monotonic() - began, versions())
 
+    def _same_data(self) -> None:
+        """See that a machine with files of its own trains on the same data, and on no training that is not ours."""
+        world, mine = distributed.world(), hash_files(map(Path, self.work.csvs()[:2]), self.root)
+        mine |= hash_files(self.work.encoder_files(), self.root)
+        theirs, begun = distributed.on_main(lambda: (mine, bool(checkpoint.steps_in(self.train_dir))))
+        other = [name for name in theirs if mine.get(name) != theirs[name]]
+        if other:
+            raise StageError(
+                f"{socket.gethostname()} has files of its own, and {other[0]} differs from that of the main process:"
+                " the corpus must be the same, at the same place, on every machine"
+            )
+        if world.writes and not world.main and not begun and self.train_dir.exists():
+            os.rename(self.train_dir, free_name(self.train_dir))
+        distributed.barrier()
+
     def _call(self, stage: Stage) -> None:
         work = self.work
+        if stage.number == 2:
+            self._same_data()
         if stage.number == 3:
             recorded = self.manifest.load().get("3", {}).get("outputs", {})
             work.evaluate(*distributed.on_main(lambda: (self.mark(stage), recorded)))
-        else:
-            calls: dict[int, Callable[[], None]] = {0: work.prepare, 1: work.encode, 2: work.train, 4: work.report}
-            calls[stage.number]()
+            return
+        calls: dict[int, Callable[[], None]] = {0: work.prepare, 1: work.encode, 2: work.train, 4: work.report}
+        calls[stage.number]()

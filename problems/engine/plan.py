@@ -51,7 +51,7 @@ def _disk(trained: int, train: dict[str, Any], train_dir: Path) -> str:
 
 
 def _seconds(csv: str) -> tuple[int, float]:
-    """How many utterances a CSV has, and how long they are together."""
+    """How many utterances a CSV has, and how long they are together; of trials their number, and 0."""
     from dataset.metadata import numbers, read_csv
 
     table = read_csv(csv, ())
@@ -67,7 +67,10 @@ def _data(pipeline: Any) -> str:
         return "to be prepared by " + (f"{type(pipeline.problem).__name__}" if own else f"the corpus {source}")
     train, valid, tests = pipeline.work.csvs()
     sets = ((Path(csv).stem, *_seconds(csv)) for csv in (train, valid, *tests))
-    return "; ".join(f"{name} {count:,} utterances, {length(seconds)}" for name, count, seconds in sets)
+    return "; ".join(
+        f"{name} {count:,} utterances, {length(seconds)}" if seconds else f"{name} {count:,} trials"
+        for name, count, seconds in sets
+    )
 
 
 def _is_overridden(problem: Any, method: str) -> bool:

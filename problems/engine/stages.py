@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -57,13 +58,22 @@ EXTENDING = {f"train.{k}" for k in ("total_steps", "epochs", "patience")}
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """``{path: sha256}``, relative to ``root`` where the file is inside it; a missing file has ``"missing"``."""
+    """``{path: sha256}``, relative to ``root`` where the file is inside it; a missing file has ``"missing"``.
+
+    Of a folder, the names of the files in it and below count, not their content.
+    """
     found = {}
     for path in paths:
         path = Path(path)
         name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        found[name] = sha256(path) if path.is_file() else "missing"
+        found[name] = sha256(path) if path.is_file() else _listing(path) if path.is_dir() else "missing"
     return found
+
+
+def _listing(folder: Path) -> str:
+    names = (f"{below}\0{name}" for below, _, files in os.walk(folder) for name in files)
+    relative = (name.removeprefix(str(folder)) for name in names)
+    return hashlib.sha256("\n".join(sorted(relative)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def overridden_code(problem: Any, names: Iterable[str]) -> dict[str, str]:

@@ -99,7 +99,7 @@ class TrainLoop(WindowLoop):
         progress = self.progress = Progress(**state["progress"])
         patience = self.train["patience"]
         progress.ended = patience is not None and progress.waited >= patience  # by the patience of this run
-        self.checkpoints.restore(state["ranking"], self.world.main)
+        self.checkpoints.restore(state["ranking"], self.world.writes)
         for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
             one.load_state_dict(saved)
         if self.scaler:
@@ -288,7 +288,7 @@ class TrainLoop(WindowLoop):
                 self.save(folder)
             torch.save(state, folder / "training.pt")
 
-        if self.world.main:
+        if self.world.writes:
             self.checkpoints.save(self.progress.step, fill)
         distributed.barrier()  # nobody leaves while it is being written
 

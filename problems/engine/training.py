@@ -13,7 +13,7 @@ import torch
 from problems.engine import checkpoint, distributed, feature_cache, features, optim, randomness, saving, schedules
 from problems.engine.average import write_average
 from problems.engine.components import load_class
-from problems.engine.errors import ConfigError, nearest
+from problems.engine.errors import CheckpointError, ConfigError, nearest
 from problems.engine.files import write_text
 from problems.engine.precision import numerics
 from problems.engine.profiler import Profiler
@@ -176,13 +176,13 @@ class Training:
                 return
             self._resume(loop)
             loop.fit()
-        if self.config["average"] and self.world.main:
+        if self.config["average"] and self.world.writes:
             write_average(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
         distributed.barrier()
 
     def _resume(self, loop: TrainLoop) -> None:
         """Take up the newest whole checkpoint; where there is none, the weights of the one to start from, if any."""
-        folder, given = checkpoint.newest(self.train_dir), self.config["resume_ckpt_dir"]
+        folder, given = self._newest(), self.config["resume_ckpt_dir"]
         if folder is not None:
             self._load_weights(folder)
             # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
@@ -191,6 +191,20 @@ class Training:
         elif given is not None:
             self._load_weights(checkpoint.require(Path(given)))
             log.info("training starts from the weights in %s", given)
+
+    def _newest(self) -> Path | None:
+        """The newest whole checkpoint that every process has.
+
+        Where machines have files of their own, a kill may have left one more on one of them.
+        """
+        newest = checkpoint.newest(self.train_dir)
+        if len(set(distributed.gather(newest and newest.name))) == 1:
+            return newest
+        whole = {p.name: p for p in checkpoint.steps_in(self.train_dir) if checkpoint.damage(p) is None}
+        common = set.intersection(*map(set, distributed.gather(list(whole))))
+        if not common:
+            raise CheckpointError(f"no checkpoint in {self.train_dir} is there on every machine; --fresh starts anew")
+        return whole[max(common)]
 
     def _load_weights(self, folder: Path) -> None:
         saving.load_weights(folder / "model", self.model)

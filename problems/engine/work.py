@@ -130,7 +130,11 @@ class Work:
             self.config["train"],
             str(self.train_dir),
             self.model_arguments(encoder),
-            {"build_task": self.config["build_task"], "encoder": encoder},
+            {
+                "build_task": self.config["build_task"],
+                "encoder": encoder,
+                **self.problem.task_arguments(self.config["build_dataset"], "valid", valid_csv, train_csv),
+            },
             *(self.config[name] for name in sections),
             *train,
             *valid,
@@ -149,11 +153,13 @@ class Work:
             wanted: the fingerprint of the stage.
             recorded: the hashes of results that were recorded as done.
         """
-        loaded: tuple[Path, Any] | None = None
+        loaded: tuple[Path, str | None, Any] | None = None
         for folder, csv, result_dir in distributed.on_main(lambda: list(self._open_results(wanted, recorded))):
-            if loaded is None or loaded[0] != folder:
-                loaded = folder, self.problem.load_model_and_task(str(folder))[1]
-            task = loaded[1].to(self.device)
+            own = self.problem.task_arguments(self.config["build_dataset"], "test", csv, self.csvs()[0])
+            wanted_task = folder, csv if own else None
+            if loaded is None or loaded[:2] != wanted_task:
+                loaded = *wanted_task, self.problem.load_model_and_task(str(folder), own)[1]
+            task = loaded[2].to(self.device)
             saved_encoder = folder / "task" / "encoder"
             encoder_path = str(saved_encoder) if saved_encoder.exists() else self.encoder_path()
             dataset, sampler, collate_fn = self.data("test", csv, encoder_path)

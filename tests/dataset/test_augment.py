@@ -1,11 +1,11 @@
-"""Speed perturbation: tempo and pitch change together, by torch's generator alone."""
+"""Speed perturbation and pieces: what changes, by torch's generator alone."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from dataset.augment import SpeedPerturb
+from dataset.augment import Chain, RandomCrop, SpeedPerturb
 
 
 def tone(hertz, seconds=1.0):
@@ -42,3 +42,27 @@ def test_draws_follow_the_generator_and_are_even():
 def test_speeds_that_cannot_be_are_refused(speeds):
     with pytest.raises(ValueError, match="between 0.5 and 2"):
         SpeedPerturb(speeds)
+
+
+def test_a_piece_is_a_stretch_of_the_utterance_another_each_time_and_follows_the_generator():
+    wav, crop = torch.arange(16000), RandomCrop(0.25)
+    torch.manual_seed(5)
+    pieces = [crop(wav) for _ in range(200)]
+    assert all(len(piece) == 4000 and (piece.diff() == 1).all() for piece in pieces)
+    starts = {int(piece[0]) for piece in pieces}
+    assert len(starts) > 150 and min(starts) < 500 and max(starts) > 11500 and max(starts) <= 12000
+    torch.manual_seed(5)
+    assert int(crop(wav)[0]) == int(pieces[0][0])
+
+
+def test_what_is_shorter_than_a_piece_stays_whole():
+    for length in (0, 1, 3999, 4000):
+        assert len(RandomCrop(0.25)(torch.zeros(length))) == length
+    with pytest.raises(ValueError, match="has no sample"):
+        RandomCrop(0.00001)
+
+
+def test_changes_follow_one_another():
+    wav = tone(500)
+    assert len(Chain([SpeedPerturb([0.5]), RandomCrop(1.5)])(wav)) == 24000
+    assert Chain([])(wav) is wav

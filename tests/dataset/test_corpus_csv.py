@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -278,3 +279,65 @@ def test_real_tables(tmp_path, folder, settings, sizes):
         speakers = [{row["speaker"] for row in part} for part in parts]
         assert sum(map(len, speakers)) == len(set.union(*speakers))
     assert all(Path(row["wav_path"]).is_file() and row["label"] is not None for part in parts for row in part)
+
+
+def test_a_column_of_json_gives_its_keys(tmp_path):
+    rows = ['1.wav,"{""drink"": ""iced  mocha"", ""shots"": 2}"', "2.wav,", '3.wav,"{""drink"": null}"']
+    train = write(tmp_path / "a.csv", "path,extra\n" + "\n".join(rows) + "\n")
+    columns = {"wav_path": "path", "labels": "extra.drink", "shots": "extra.shots"}
+    corpus = Csv(train, columns=columns, test_fraction=0.3)
+    splits = corpus.load(tmp_path)
+    found = {row["id"]: row for rows in (splits.train, splits.valid, splits.test["test"]) for row in rows}
+    assert found["1"]["labels"] == "iced mocha" and found["1"]["shots"] == "2"
+    assert found["2"]["labels"] == found["3"]["labels"] == ""
+    write(tmp_path / "a.csv", "path,extra\n1.wav,drink\n2.wav,\n")
+    with pytest.raises(CorpusError, match="a.csv, line 2: 'extra' is no JSON object"):
+        corpus.load(tmp_path)
+    with pytest.raises(CorpusError, match="no column 'exta.drink'"):
+        Csv(train, columns=columns | {"labels": "exta.drink"}, test_fraction=0.3).load(tmp_path)
+
+
+def test_every_value_is_held_out_in_the_same_part(tmp_path):
+    train = numbered(tmp_path / "a.csv", 100)
+    splits = Csv(train, stratify_by="speaker", valid_fraction=0.1, test_fraction=0.2).load(tmp_path)
+    for rows, each in ((splits.train, 7), (splits.valid, 1), (splits.test["test"], 2)):
+        assert Counter(row["speaker"] for row in rows) == {f"s{i}": each for i in range(10)}
+
+
+def test_the_folds_test_every_utterance_once(tmp_path):
+    train = numbered(tmp_path / "a.csv", 103)
+    tested = []
+    for fold in range(5):
+        splits = Csv(train, folds=5, fold=fold, stratify_by="speaker").load(tmp_path)
+        test, valid = splits.test["test"], splits.valid
+        assert 20 <= len(test) <= 21 and len(splits.train) + len(valid) + len(test) == 103
+        tested += ids(test)
+    assert sorted(tested) == sorted(ids(splits.train + splits.valid + splits.test["test"]))
+    speakers = [
+        {r["speaker"] for r in Csv(train, folds=5, fold=f, split_by="speaker").load(tmp_path).test["test"]}
+        for f in range(5)
+    ]
+    assert sum(map(len, speakers)) == 10 == len(set.union(*speakers))
+
+
+def test_folds_that_cannot_be_are_refused(tmp_path):
+    train = numbered(tmp_path / "a.csv", 20)
+    for settings, message in (
+        ({"folds": 5, "fold": 5}, "0 to 4"),
+        ({"folds": 5, "test_fraction": 0.1}, "give one of them"),
+        ({"folds": 5, "test": train}, "give one of them"),
+        ({"folds": 11, "split_by": "speaker"}, "10 groups, too few for 11 folds"),
+        ({"folds": 5, "stratify_by": "speakr"}, "nearest: 'speaker'.*set stratify_by"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            Csv(train, **settings).load(tmp_path)
+    mixed = write(tmp_path / "b.csv", "wav_path,speaker,label\n1.wav,s,a\n2.wav,s,b\n3.wav,t,a\n")
+    with pytest.raises(CorpusError, match="speaker 's' has several values of 'label'"):
+        Csv(mixed, split_by="speaker", stratify_by="label", test_fraction=0.3).load(tmp_path)
+
+
+def test_the_index_that_pandas_writes_is_no_column(tmp_path):
+    train = write(tmp_path / "a.csv", ",wav_path\n0,1.wav\n1,2.wav\n2,3.wav\n")
+    assert Csv(train, test_fraction=0.3).load(tmp_path).train[0].keys() == {"wav_path", "id"}
+    with pytest.raises(CorpusError, match="all different"):
+        Csv(write(tmp_path / "b.csv", "wav_path,\n1.wav,\n"), test_fraction=0.3).load(tmp_path)

@@ -145,3 +145,42 @@ def test_a_hundred_thousand_utterances_are_planned_quickly_and_once():
     for _ in range(1000):
         assert len(sampler) == count
     assert time.perf_counter() - planned < 0.5
+
+
+class TestBalance:
+    classes = ["common"] * 400 + ["some"] * 80 + ["rare"] * 23
+
+    def sampler(self, seed=0):
+        return BucketBatchSampler(SECONDS, 8, shuffle=True, seed=seed, balance=self.classes)
+
+    def test_every_class_comes_up_equally_often_in_an_epoch_of_the_same_length(self):
+        sampler = self.sampler()
+        drawn = [index for batch in sampler for index in batch]
+        sizes = [sum(self.classes[i] == name for i in drawn) for name in ("common", "some", "rare")]
+        assert sum(sizes) == 503 and max(sizes) - min(sizes) <= 1
+        times = {i: drawn.count(i) for i in range(503)}
+        assert {times[i] for i in range(480, 503)} == {7, 8}, "no utterance is drawn again before all of its class were"
+        assert {times[i] for i in range(400, 480)} == {2, 3} and {times[i] for i in range(400)} == {0, 1}
+
+    def test_epochs_differ_and_come_back(self):
+        sampler = self.sampler()
+        first = list(sampler)
+        sampler.set_epoch(1)
+        assert sorted(map(tuple, sampler)) != sorted(map(tuple, first))
+        sampler.set_epoch(0)
+        assert list(sampler) == first != list(self.sampler(seed=1))
+
+    def test_over_epochs_every_utterance_is_seen(self):
+        sampler, seen = self.sampler(), set()
+        for epoch in range(20):
+            sampler.set_epoch(epoch)
+            seen |= {index for batch in sampler for index in batch}
+        assert seen == set(range(503))
+
+    def test_more_classes_than_utterances_of_some_and_arguments_that_contradict(self):
+        drawn = [i for batch in BucketBatchSampler([1.0] * 3, 2, shuffle=True, balance=["a", "b", "c"]) for i in batch]
+        assert sorted(drawn) == [0, 1, 2]
+        with pytest.raises(ValueError, match="needs shuffle"):
+            BucketBatchSampler(SECONDS, 8, balance=self.classes)
+        with pytest.raises(ValueError, match="503 utterances .got 2"):
+            BucketBatchSampler(SECONDS, 8, shuffle=True, balance=["a", "b"])

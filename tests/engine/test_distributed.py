@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -172,6 +174,55 @@ def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny,
     assert "saved by 2 processes and goes on with 1" in out
     last = torch.load(steps_in(folder / "train")[-1] / "training.pt", weights_only=True)["progress"]
     assert last["step"] == 30
+
+
+def on_two_machines(tmp_path, options, restarts=0):
+    """Two machines without a common folder, as two folders: ``target_dir`` is relative to where each runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for node in (0, 1):
+        (tmp_path / f"machine{node}").mkdir(exist_ok=True)
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node_rank={node}", "--nproc_per_node=1",
+            "--master_addr=127.0.0.1", f"--master_port={port}", "-m", "problems.asr", "run", "target_dir=run", *options,
+        ]  # fmt: skip
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        started.append(
+            subprocess.Popen(
+                command,
+                cwd=tmp_path / f"machine{node}",
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        )
+    return started
+
+
+def test_machines_without_common_files_each_have_data_and_checkpoints(tiny, tmp_path):
+    options = options_of(tiny, "--train.total_steps=8", "--train.eval_step=4", "--train.save_step=4")
+    for process in on_two_machines(tmp_path, options):
+        finish(process)
+    one, two = (tmp_path / f"machine{node}" / "run" for node in (0, 1))
+    for name in ("data/train.csv", "encoder/encoder.json", "train/step_00000008/model/weights.safetensors"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    assert result(one)[0]["utterances"] == 7
+    assert not (two / "report").exists()
+    shutil.rmtree(two / "train" / "step_00000008")  # as if a kill had come between the two
+    for process in on_two_machines(tmp_path, [*options, "train.total_steps=12", "start=2", "stop=2"]):
+        finish(process)
+    assert (two / "train" / "step_00000012").exists()
+    assert [r["step"] for r in read_history(one / "train") if r["split"] == "valid"] == [4, 8, 12]
+    shutil.rmtree(two / "data")
+    (tmp_path / "other.csv").write_text((one / "data" / "train.csv").read_text().replace(" ba", " de"))
+    other = [o for o in options if "prepare_data.train" not in o]
+    processes = on_two_machines(tmp_path, [*other, "fresh=true", f"prepare_data.train={tmp_path / 'other.csv'}"])
+    for process in processes:
+        finish(process)
+    assert (two / "train.1").exists()
 
 
 def test_sharing_an_epoch_sees_each_utterance_once():

@@ -51,6 +51,13 @@ def test_no_decay_on_vectors_keeps_their_rate():
     ]
 
 
+def test_a_module_inside_a_module_comes_before_it():
+    first, second, third = groups_of({"groups": {"upstream": {"lr": 1e-3, "bias": {"lr": 1e-4}}}})
+    assert (first["lr"], first["of"]) == (1e-3, ["upstream.weight"])
+    assert (second["lr"], second["of"]) == (1e-4, ["upstream.bias"])
+    assert third["lr"] == 0.1
+
+
 def test_ft_factor_scales_every_rate():
     rates = [g["lr"] for g in groups_of({"groups": {"upstream": {"lr": 1e-3}}, "ft_factor": 0.5})]
     assert rates == [5e-4, 0.05]

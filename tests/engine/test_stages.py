@@ -163,3 +163,23 @@ def test_methods_of_ours_are_not_hashed(tmp_path):
 
 def test_flatten():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+
+
+def test_of_a_folder_the_names_of_its_files_count(tmp_path):
+    folder = tmp_path / "größe"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "a.wav").write_bytes(b"1")
+    first = hash_files([folder], tmp_path)
+    assert list(first) == ["größe"]
+    (folder / "below" / "a.wav").write_bytes(b"22")
+    assert hash_files([folder], tmp_path) == first, "not what is in them, which would have to be read"
+    (folder / "b.wav").write_bytes(b"")
+    second = hash_files([folder], tmp_path)
+    assert second != first
+    (folder / "b.wav").rename(folder / "below" / "b.wav")
+    assert hash_files([folder], tmp_path) not in (first, second)
+    folder.rename(tmp_path / "moved")
+    assert (
+        hash_files([tmp_path / "moved"], tmp_path)["moved"]
+        == hash_files([tmp_path / "moved"], Path("/"))[str(tmp_path / "moved").lstrip("/")]
+    )

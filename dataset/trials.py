@@ -1,0 +1,97 @@
+"""Trials of speaker verification in metadata: which utterances they name, and the tables that are made of them.
+
+A trial has ``id1, id2, wav_path1, wav_path2, label``. Its first side may be an enrolment of several utterances, whose
+ids and paths are joined by " ; ".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dataset.audio import durations
+from dataset.metadata import MetadataError, read_csv
+
+COLUMNS = ("id1", "id2", "wav_path1", "wav_path2", "label")
+SEPARATOR = " ; "
+
+
+def utterances(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, str]:
+    """The audio of every utterance by id, in the order of their first appearance.
+
+    Args:
+        sides: ``(id, path)`` of each side of each trial.
+        folder: what relative paths are taken from.
+
+    Raises:
+        MetadataError: an enrolment has not as many paths as ids; an id stands for two files.
+    """
+    found: dict[str, str] = {}
+    for side in sides:
+        for id, part in _parts(*side):
+            path = os.path.join(folder, part)
+            if found.setdefault(id, path) != path:
+                raise MetadataError(
+                    f"the id {id!r} stands for {found[id]} and for {path} in trials; give each file an id of its own"
+                )
+    return found
+
+
+def _parts(id: str, path: str) -> list[tuple[str, str]]:
+    ids = id.split(SEPARATOR)
+    if len(ids) == 1:
+        return [(id, path)]
+    paths = path.split(SEPARATOR)
+    if len(ids) != len(paths):
+        raise MetadataError(
+            f"the enrolment {id!r} has {len(ids)} ids and {len(paths)} paths ({path!r}): expected as many, with "
+            f"{SEPARATOR!r} between"
+        )
+    return list(zip(ids, paths))
+
+
+def read_trials(csv: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The trials of a CSV as a table ``id1, id2, label``, and their utterances' absolute paths by id."""
+    table = read_csv(csv, COLUMNS)
+    sides = [table[[f"id{side}", f"wav_path{side}"]].drop_duplicates() for side in (1, 2)]
+    try:
+        rows = (row for side in sides for row in side.itertuples(index=False, name=None))
+        paths = utterances(rows, os.path.dirname(os.path.abspath(csv)))
+    except MetadataError as error:
+        raise MetadataError(f"{csv}: {error}") from error
+    # categories: millions of trials name thousands of utterances
+    return table[["id1", "id2", "label"]].astype("category"), paths
+
+
+def utterance_table(paths: Mapping[str, str], cache_dir: str | os.PathLike[str]) -> pd.DataFrame:
+    """Utterances by id as a table ``id, wav_path, seconds``. An AudioError: a file cannot be used."""
+    seconds, errors = durations(paths.values(), Path(cache_dir))
+    if errors:
+        raise next(iter(errors.values()))
+    rows = [(id, path, f"{seconds[path]:.6g}") for id, path in paths.items()]
+    return pd.DataFrame(rows, columns=["id", "wav_path", "seconds"], dtype=str)
+
+
+def cohort_table(train_csv: str | os.PathLike[str], per_speaker: int) -> pd.DataFrame:
+    """At most ``per_speaker`` utterances of each speaker of a training CSV, with all its columns.
+
+    They are chosen by a hash of their ids, so that neighbours in the file, often of one recording, are not favoured.
+    """
+    table = read_csv(train_csv, ("id", "wav_path", "seconds", "spk"))
+    keys = [hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest() for id in table["id"]]
+    chosen = table.assign(_key=keys).sort_values("_key").groupby("spk", sort=False).head(per_speaker)
+    return table.loc[sorted(chosen.index)].reset_index(drop=True)
+
+
+def joined(trials: pd.DataFrame, cohort: pd.DataFrame, csv: str | os.PathLike[str]) -> pd.DataFrame:
+    """The utterances of trials and a cohort as one table; a MetadataError where an id stands for two files."""
+    paths = dict(zip(cohort["id"], cohort["wav_path"]))
+    for id, path in zip(trials["id"], trials["wav_path"]):
+        if paths.get(id, path) != path:
+            raise MetadataError(f"{csv}: the id {id!r} stands for {path} here and for {paths[id]} in the training set")
+    rest = cohort[~cohort["id"].isin(set(trials["id"]))]
+    return pd.concat([trials, rest], ignore_index=True).fillna("")

@@ -1,0 +1,123 @@
+"""ECAPA-TDNN: emphasised channel attention, propagation and aggregation.
+
+Desplanques, Thienpondt and Demuynck, "ECAPA-TDNN", Interspeech 2020 (arXiv:2005.07143). Padding changes nothing:
+convolutions see zeros past the end of an utterance, as they do where it stands alone, and squeezes, normalisations
+and the pooling count true frames only.
+
+Notation: B: batch, T: frames, C: channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nn.mask import zero_padding
+from nn.norm import FrameNorm, VectorNorm
+from nn.pooling import MeanPooling, build_pooling
+
+
+class ConvBlock(nn.Module):
+    """Convolution of the true frames (same length) -> ReLU -> batch norm."""
+
+    def __init__(self, input_size: int, output_size: int, size: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(input_size, output_size, size, dilation=dilation, padding=dilation * (size - 1) // 2)
+        self.norm = FrameNorm(output_size)
+
+    def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
+        """x (B, T, input_size), zero past its lengths -> (B, T, output_size), zero there as well."""
+        return self.norm(torch.relu(self.conv(x.transpose(1, 2)).transpose(1, 2)), x_len)
+
+
+class Res2Block(nn.Module):
+    """Channels in ``scale`` groups, each but the first convolved after the one before is added to it (Gao et al., 2019,
+    "Res2Net")."""
+
+    def __init__(self, channels: int, size: int, dilation: int, scale: int) -> None:
+        super().__init__()
+        width = channels // scale
+        self.blocks = nn.ModuleList(ConvBlock(width, width, size, dilation) for _ in range(scale - 1))
+
+    def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        first, *rest = x.chunk(len(self.blocks) + 1, dim=-1)
+        found = [first]
+        for number, (block, part) in enumerate(zip(self.blocks, rest)):
+            found.append(block(part if number == 0 else part + found[-1], x_len))
+        return torch.cat(found, dim=-1)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels weighted by what the mean over the utterance says of them (Hu et al., CVPR 2018)."""
+
+    def __init__(self, channels: int, bottleneck: int) -> None:
+        super().__init__()
+        self.pooling = MeanPooling(channels)
+        self.squeeze = nn.Linear(channels, bottleneck)
+        self.excite = nn.Linear(bottleneck, channels)
+
+    def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        weights = torch.sigmoid(self.excite(torch.relu(self.squeeze(self.pooling(x, x_len)))))
+        return x * weights.unsqueeze(1)
+
+
+class SERes2Block(nn.Module):
+    """1x1 -> Res2 -> 1x1 -> squeeze-excitation, around which the input is added (figure 2 of the paper)."""
+
+    def __init__(self, channels: int, size: int, dilation: int, scale: int, bottleneck: int) -> None:
+        super().__init__()
+        self.into = ConvBlock(channels, channels)
+        self.res2 = Res2Block(channels, size, dilation, scale)
+        self.out = ConvBlock(channels, channels)
+        self.attention = SqueezeExcitation(channels, bottleneck)
+
+    def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        return x + self.attention(self.out(self.res2(self.into(x, x_len), x_len), x_len), x_len)
+
+
+class ECAPA(nn.Module):
+    """ECAPA-TDNN from frames to a speaker embedding.
+
+    Args:
+        input_size: features a frame
+        output_size: size of the embedding
+        channels: channels of the convolutions, 512 or 1024 in the paper
+        aggregation_size: channels that are pooled
+        scale: groups of channels in a Res2 block
+        bottleneck: units of the squeeze-excitation
+        pooling: mean, statistics, self_attentive or attentive_statistics
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        channels: int = 512,
+        aggregation_size: int = 1536,
+        scale: int = 8,
+        bottleneck: int = 128,
+        pooling: str = "attentive_statistics",
+    ) -> None:
+        super().__init__()
+        if scale < 2 or channels % scale:
+            raise ValueError(f"scale is {scale}, expected 2 or more and a divisor of channels ({channels})")
+        self.first = ConvBlock(input_size, channels, 5)
+        self.blocks = nn.ModuleList(SERes2Block(channels, 3, dilation, scale, bottleneck) for dilation in (2, 3, 4))
+        self.aggregation = nn.Linear(3 * channels, aggregation_size)
+        self.pooling = build_pooling(pooling, aggregation_size)
+        self.pooled_norm = VectorNorm(self.pooling.output_size)
+        self.embedding = nn.Linear(self.pooling.output_size, output_size)
+        self.norm = VectorNorm(output_size)
+
+    def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, T, input_size), x_len (B,) -> (B, output_size) and lengths of one (B,)."""
+        total = self.first(zero_padding(x, x_len), x_len)
+        found = []
+        for block in self.blocks:  # each sees the sum of all that came before
+            found.append(block(total, x_len))
+            total = total + found[-1]
+        pooled = self.pooling(torch.relu(self.aggregation(torch.cat(found, dim=-1))), x_len)
+        return self.norm(self.embedding(self.pooled_norm(pooled))), torch.ones_like(x_len)

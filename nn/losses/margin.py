@@ -1,0 +1,93 @@
+"""Cross-entropy over the training speakers, with or without a margin. B: batch, D: size of an embedding."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Softmax(nn.Module):
+    """Cross-entropy over the training speakers after one linear layer.
+
+    Args:
+        input_size: size of an embedding
+        num_classes: training speakers
+    """
+
+    def __init__(self, input_size: int, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, num_classes)
+
+    def forward(self, x: Tensor, label: Tensor, share: float = 1.0) -> Tensor:
+        """x (B, D), label int64 (B,) -> losses (B,)."""
+        return F.cross_entropy(self.linear(x).float(), label, reduction="none")
+
+
+class AMSoftmax(nn.Module):
+    """Additive margin softmax: scale * (cos - margin) for the true speaker, scale * cos for the others.
+
+    Wang et al., "Additive margin softmax for face verification", 2018. With ``subcentres`` each speaker has several
+    centres, the nearest of which counts (Deng et al., "Sub-center ArcFace", ECCV 2020): noisy labels gather around one
+    of their own.
+
+    Args:
+        input_size: size of an embedding
+        num_classes: training speakers
+        margin: taken from the cosine of the true speaker
+        scale: what cosines are multiplied by
+        subcentres: centres of each speaker
+    """
+
+    def __init__(
+        self, input_size: int, num_classes: int, margin: float = 0.4, scale: float = 30.0, subcentres: int = 1
+    ) -> None:
+        super().__init__()
+        if not 0 <= margin < math.pi / 2 or scale <= 0 or subcentres < 1:
+            raise ValueError(
+                f"margin is {margin}, scale {scale}, subcentres {subcentres}: expected a margin from 0 to pi / 2, a "
+                "positive scale and at least 1 centre"
+            )
+        self.margin, self.scale, self.subcentres = margin, scale, subcentres
+        self.weight = nn.Parameter(torch.empty(num_classes * subcentres, input_size))
+        nn.init.xavier_normal_(self.weight)
+
+    def forward(self, x: Tensor, label: Tensor, share: float = 1.0) -> Tensor:
+        """x (B, D), label int64 (B,) -> losses (B,)."""
+        cosine = F.linear(F.normalize(x.float(), dim=-1), F.normalize(self.weight.float(), dim=-1))
+        cosine = cosine.unflatten(-1, (-1, self.subcentres)).amax(dim=-1)
+        own = cosine.gather(1, label.unsqueeze(1))
+        cosine = cosine.scatter(1, label.unsqueeze(1), self._with_margin(own, share * self.margin))
+        return F.cross_entropy(self.scale * cosine, label, reduction="none")
+
+    @staticmethod
+    def _with_margin(cosine: Tensor, margin: float) -> Tensor:
+        return cosine - margin
+
+
+class AAMSoftmax(AMSoftmax):
+    """Additive angular margin softmax: scale * cos(angle + margin) for the true speaker.
+
+    Deng et al., "ArcFace", CVPR 2019. Past an angle of pi - margin, where cos(angle + margin) would rise again, it is
+    cos(angle) - margin * sin(margin), which goes on falling.
+
+    Args:
+        input_size: size of an embedding
+        num_classes: training speakers
+        margin: added to the angle of the true speaker, in radians
+        scale: what cosines are multiplied by
+        subcentres: centres of each speaker
+    """
+
+    def __init__(
+        self, input_size: int, num_classes: int, margin: float = 0.2, scale: float = 30.0, subcentres: int = 1
+    ) -> None:
+        super().__init__(input_size, num_classes, margin, scale, subcentres)
+
+    @staticmethod
+    def _with_margin(cosine: Tensor, margin: float) -> Tensor:
+        sine = (1 - cosine.square()).clamp_min(1e-12).sqrt()  # the root of zero has no gradient
+        turned = cosine * math.cos(margin) - sine * math.sin(margin)
+        return torch.where(cosine > -math.cos(margin), turned, cosine - margin * math.sin(margin))

@@ -1,0 +1,261 @@
+"""Speaker verification: ``python -m problems.asv run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset.option import option
+from problems import classification
+from problems.base import Section
+from problems.engine import sections
+from problems.engine.components import build, load_class, resolve
+from problems.engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dataset.audio import AudioError
+
+
+@dataclass
+class BuildDataset(classification.BuildDataset):
+    """What happens to the audio of the training set, and what of it is there in validation."""
+
+    cohort: int = option(
+        0, "training utterances of each speaker that validation embeds too, for build_task.scoring to learn from", min=0
+    )
+
+
+@dataclass
+class TrainBatches(classification.TrainBatches):
+    """How training utterances are grouped into batches."""
+
+    per_speaker: int | None = option(
+        None, "utterances of each speaker in a batch, which ge2e needs; null: as they come", min=2
+    )
+
+
+@dataclass
+class BuildBatchSampler(classification.BuildBatchSampler):
+    """Batches of utterances of similar length, for each mode."""
+
+    train: TrainBatches = option(TrainBatches(16, None, True), "batches to train on")
+
+
+@dataclass
+class BuildModel(sections.BuildModel):
+    """Upstream, featurizer and head together."""
+
+    embedding_size: int = option(512, "size of an utterance's embedding, which the head gives", min=1)
+
+
+@dataclass
+class Scoring:
+    """From embeddings to scores."""
+
+    centre: bool = option(False, "subtract the mean embedding of training speakers")
+    lda: int | None = option(None, "dimensions that linear discriminant analysis keeps; null: none", min=1)
+    backend: str = option("cosine", "what compares two embeddings", choices=("cosine", "plda"))
+    as_norm: int | None = option(None, "normalise by the so many nearest training speakers; null: none", min=2)
+    enrolment: str = option(
+        "embedding", "what is averaged over the utterances of an enrolment", choices=("embedding", "score")
+    )
+
+
+@dataclass
+class BuildTask:
+    """The loss over the training speakers, and how trials are scored."""
+
+    loss: str = option("amsoftmax", "the loss", registry="nn.losses:LOSSES")
+    conf: dict = option({}, "its settings")
+    margin_schedule: list[int] = option([0, 0], "batches before the margin begins to grow, and until it is whole")
+    scoring: Scoring = option(Scoring(), "from embeddings to scores")
+
+
+class ASV(classification.Classification):
+    """Whether two utterances are of one speaker: embeddings learnt from some speakers, trials of others.
+
+    The training set has the column ``spk``; the other sets are lists of trials, ``id1, id2, wav_path1, wav_path2,
+    label``, of speakers that training never hears. Best checkpoint, threshold, calibration and normalisation come from
+    the validation trials; the test trials choose nothing.
+    """
+
+    summary = "speaker verification: whether two utterances are of one speaker"
+    sections: dict[str, Any] = classification.Classification.sections | {
+        "build_dataset": BuildDataset,
+        "build_batch_sampler": BuildBatchSampler,
+        "build_model": BuildModel,
+        "build_task": BuildTask,
+    }
+    columns = ("spk",)
+
+    def default_config(self) -> dict[str, Any]:
+        """The defaults of every problem, with an x-vector and validation by equal error rate."""
+        config = super().default_config()
+        config["build_downstream"] = {"name": "xvector", "conf": {}}
+        config["train"] |= {"valid_metric": "eer", "valid_higher_better": False}
+        return config
+
+    # ---- data ----
+
+    def build_encoder(
+        self,
+        build_encoder: Section,
+        target_dir: str,
+        cache_dir: str,
+        train_csv: str,
+        valid_csv: str,
+        test_csvs: list[str],
+        get_path_only: bool = False,
+    ) -> str:
+        """Numbers the training speakers; the speakers of trials are others, and have no number."""
+        return super().build_encoder(build_encoder, target_dir, cache_dir, train_csv, train_csv, [], get_path_only)
+
+    def build_dataset(
+        self,
+        build_dataset: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        encoder_path: str,
+        frame_shift: int | None,
+    ) -> Any:
+        """In training, utterances with ``label``; else each utterance of the trials once, whole, and in validation the
+        cohort's."""
+        if mode == "train":
+            given = target_dir, cache_dir, mode, data_csv, encoder_path, frame_shift
+            return super().build_dataset(build_dataset, *given)
+        from dataset import trials
+        from dataset.utterances import Utterances
+
+        table = trials.utterance_table(trials.read_trials(data_csv)[1], cache_dir)
+        if mode == "valid" and build_dataset["cohort"]:
+            train_csv, *_ = self.prepare_data({}, target_dir, cache_dir, get_path_only=True)
+            table = trials.joined(table, trials.cohort_table(train_csv, build_dataset["cohort"]), data_csv)
+        return Utterances(data_csv, table=table)
+
+    def build_batch_sampler(
+        self,
+        build_batch_sampler: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        dataset: Any,
+    ) -> Any:
+        """Batches of utterances of similar length, or of ``per_speaker`` utterances of each of several speakers."""
+        from dataset.metadata import read_csv
+
+        settings = dict(build_batch_sampler[mode])
+        per_speaker = settings.pop("per_speaker", None)
+        if per_speaker is None:
+            given = {**build_batch_sampler, mode: settings}
+            return super().build_batch_sampler(given, target_dir, cache_dir, mode, data_csv, dataset)
+        from dataset.speaker_batches import SpeakerBatchSampler
+
+        if settings["batch_size"] is None or settings["max_seconds"] is not None or settings.get("balance"):
+            raise ConfigError(
+                "build_batch_sampler.train: per_speaker goes with batch_size, and without max_seconds and balance"
+            )
+        try:
+            return SpeakerBatchSampler(read_csv(data_csv, ("spk",))["spk"], settings["batch_size"], per_speaker)
+        except ValueError as error:
+            raise ConfigError(f"build_batch_sampler.{mode}: {error}") from error
+
+    # ---- model and task ----
+
+    def build_model(
+        self,
+        build_model: Section,
+        model_output_size: int,
+        build_upstream: Section,
+        build_featurizer: Section,
+        build_downstream: Section,
+    ) -> Any:
+        """A model whose output is an embedding; ``model_output_size``, the number of speakers, is the loss's concern.
+
+        One of your own has the attribute ``embedding_size`` too.
+        """
+        size = build_model["embedding_size"]
+        model = super().build_model(build_model, size, build_upstream, build_featurizer, build_downstream)
+        model.embedding_size = size  # what build_task makes the loss for
+        return model
+
+    def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
+        """The trials of ``data_csv``; for validation the cohort too."""
+        from dataset import trials
+
+        found: dict[str, Any] = {f"{mode}_trials": trials.read_trials(data_csv)[0]}
+        if mode == "valid" and build_dataset["cohort"]:
+            found["cohort"] = trials.cohort_table(train_csv, build_dataset["cohort"])[["id", "spk"]]
+        return found
+
+    def build_task(
+        self,
+        build_task: Section,
+        model: Any,
+        encoder: Any,
+        valid_trials: Any = None,
+        test_trials: Any = None,
+        cohort: Any = None,
+    ) -> Any:
+        """A loss over the speakers of ``encoder``, and scores of trials."""
+        from tasks.scoring import Scorer
+        from tasks.verification import VerificationTask
+
+        target = resolve(build_task["loss"], load_class("nn.losses:LOSSES"), "build_task.loss")
+        sizes = {"input_size": model.embedding_size, "num_classes": len(encoder)}
+        loss = build(target, build_task["conf"], "build_task", **sizes)
+        tables = {"valid_trials": valid_trials, "test_trials": test_trials, "cohort": cohort}
+        try:
+            scorer = Scorer(**build_task["scoring"])
+            return VerificationTask(model, loss, scorer, **tables, margin_schedule=build_task["margin_schedule"])
+        except ValueError as error:
+            raise ConfigError(f"build_task: {error}") from error
+
+    # ---- what is left of a test, and new audio ----
+
+    def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
+        """Write ``predictions.csv`` (a row a trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""
+        from problems.trial_files import save
+
+        save(task, mode, records, Path(dump_dir))
+
+    def predict_wav(self, task: Any, wav: Any, device: str) -> str:
+        """The embedding of one waveform (T,) at 16 kHz, as JSON."""
+        import json
+
+        return json.dumps(self._embedding(task, wav, device))
+
+    def predict_files(self, task: Any, paths: Sequence[str], device: str) -> Iterator[tuple[str, str | AudioError]]:
+        """Each file but the first with its score against the first, the enrolment, and whether that is from the
+        threshold on that gives equal errors on the validation trials; one file alone with its embedding."""
+        from dataset.audio import AudioError, read
+
+        if len(paths) == 1:
+            yield from super().predict_files(task, paths, device)
+            return
+        enrolled = self._embedding(task, read(paths[0]), device)  # without it, there is nothing to compare with
+        for path in paths[1:]:
+            try:
+                score = task.compare([enrolled], self._embedding(task, read(path), device))
+            except AudioError as error:  # the other files go on
+                yield path, error
+                continue
+            verdict = {True: "\tsame", False: "\tdifferent", None: ""}[task.decide(score)]
+            yield path, f"{score:.4f}{verdict}"
+
+    @staticmethod
+    def _embedding(task: Any, wav: Any, device: str) -> list[float]:
+        import torch
+
+        with torch.inference_mode():
+            return task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0]
+
+
+if __name__ == "__main__":
+    from problems.asv import ASV as problem  # under its own name, not as __main__
+
+    problem().main()

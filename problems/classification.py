@@ -1,0 +1,165 @@
+"""What the problems with one label an utterance share: who, what word, what intent, what mood, what language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset.option import option
+from problems.base import Problem, Section
+from problems.engine import sections
+from problems.engine.errors import ConfigError
+
+
+@dataclass
+class BuildDataset(sections.BuildDataset):
+    """What happens to the audio of the training set."""
+
+    max_seconds: float | None = option(
+        None, "train on a piece of this length of longer utterances, another piece each epoch; null: whole", min=0.1
+    )
+
+
+@dataclass
+class TrainBatches(sections.Batches):
+    """How training utterances are grouped into batches."""
+
+    balance: bool = option(False, "every label equally often in an epoch, however often the data have it")
+
+
+@dataclass
+class BuildBatchSampler(sections.BuildBatchSampler):
+    """Batches of utterances of similar length, for each mode."""
+
+    train: TrainBatches = option(TrainBatches(16, None, True), "batches to train on")
+
+
+@dataclass
+class BuildTask:
+    """The loss, and what is measured."""
+
+    class_weights: str | dict | list | None = option(
+        None, "what an utterance counts in training: balanced, or {label: weight}; for slots a list of them; null: 1"
+    )
+    label_smoothing: float = option(0.0, "part of the target that is spread over all labels", min=0, max=0.99)
+    top_k: list[int] = option([], "also measure how often the label is among the k likeliest, as [5]; not for slots")
+
+
+class Classification(Problem):
+    """From an utterance to its label.
+
+    A problem of your own of this kind needs a corpus with the column ``label``, and nothing else:
+    ``class Moods(Classification): pass``.
+    """
+
+    summary = "a label for each utterance"
+    sections = Problem.sections | {
+        "build_encoder": sections.Empty,
+        "build_dataset": BuildDataset,
+        "build_batch_sampler": BuildBatchSampler,
+        "build_task": BuildTask,
+    }
+    columns = ("label",)
+    encoder = "category"
+    """The label encoder, a key of ``dataset.encoders.CATEGORIES``; it reads the first of ``columns``."""
+
+    def default_config(self) -> dict[str, Any]:
+        """The defaults of every problem, with validation by accuracy."""
+        config = super().default_config()
+        config["train"] |= {"valid_metric": "accuracy", "valid_higher_better": True}
+        return config
+
+    def build_encoder(
+        self,
+        build_encoder: Section,
+        target_dir: str,
+        cache_dir: str,
+        train_csv: str,
+        valid_csv: str,
+        test_csvs: list[str],
+        get_path_only: bool = False,
+    ) -> str:
+        """Numbers the labels of the training set. A label that only other sets have is an error that names it."""
+        from dataset.encoders import build_encoder as built
+        from dataset.metadata import read_csv
+        from problems.engine.metadata import require_known
+
+        folder, column = Path(target_dir) / "encoder", self.columns[0]
+        if not get_path_only:
+            tables = {csv: read_csv(csv, ("id", column)) for csv in (train_csv, valid_csv, *test_csvs)}
+            encoder = built(self.encoder, tables[train_csv][column], **build_encoder)
+            for csv, rows in tables.items():
+                require_known(encoder, rows, column, csv)
+            encoder.save(folder)
+        return str(folder)
+
+    def build_dataset(
+        self,
+        build_dataset: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        encoder_path: str,
+        frame_shift: int | None,
+    ) -> Any:
+        """Utterances with ``label``: a number, or K numbers."""
+        import numpy as np
+
+        from dataset.augment import Chain, RandomCrop, SpeedPerturb
+        from dataset.utterances import Utterances
+
+        labels = _Labels(self.load_encoder(encoder_path), self.columns[0])
+        if mode != "train":
+            return Utterances(data_csv, labels)
+        speeds, longest = build_dataset["speeds"], build_dataset["max_seconds"]
+        steps = [] if speeds == [1.0] else [SpeedPerturb(speeds)]
+        steps += [] if longest is None else [RandomCrop(longest)]
+        dataset = Utterances(data_csv, labels, Chain(steps) if steps else None)
+        if longest is not None:
+            dataset.seconds = np.minimum(dataset.seconds, longest)
+        return dataset
+
+    def build_batch_sampler(
+        self,
+        build_batch_sampler: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        dataset: Any,
+    ) -> Any:
+        """Batches of utterances of similar length; with ``balance``, every label equally often."""
+        from dataset.metadata import read_csv
+
+        settings = dict(build_batch_sampler[mode])
+        if settings.pop("balance", False):
+            column = self.columns[0]
+            settings["balance"] = read_csv(data_csv, ("id", column))[column].tolist()
+        given = {**build_batch_sampler, mode: settings}
+        return super().build_batch_sampler(given, target_dir, cache_dir, mode, data_csv, dataset)
+
+    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+        """Cross-entropy, accuracy and what else there is to know of a classifier."""
+        from tasks.classification import ClassificationTask
+
+        given = build_task["class_weights"]
+        if isinstance(given, str) and given != "balanced":
+            raise ConfigError(f"build_task.class_weights: expected balanced, or {{label: weight}}, got {given!r}")
+        weights = encoder.balanced_weights() if given == "balanced" else given
+        try:
+            return ClassificationTask(model, encoder, **{**build_task, "class_weights": weights})
+        except ValueError as error:
+            raise ConfigError(f"build_task: {error}") from error
+
+
+class _Labels:
+    """From a row of metadata to its label. A class, so that workers of any kind can be given it."""
+
+    def __init__(self, encoder: Any, column: str):
+        self.encoder, self.column = encoder, column
+
+    def __call__(self, row: Mapping[str, str]) -> dict[str, Any]:
+        return {"label": self.encoder.encode(row[self.column])}

@@ -1,0 +1,17 @@
+"""Emotion recognition: ``python -m problems.er run``."""
+
+from __future__ import annotations
+
+from problems.classification import Classification
+
+
+class ER(Classification):
+    """The mood in which an utterance was spoken."""
+
+    summary = "emotion recognition: the mood of an utterance"
+
+
+if __name__ == "__main__":
+    from problems.er import ER as problem  # under its own name, not as __main__
+
+    problem().main()

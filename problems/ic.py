@@ -1,0 +1,34 @@
+"""Intent classification: ``python -m problems.ic run``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dataset.option import option
+from problems.classification import Classification
+
+
+@dataclass
+class BuildEncoder:
+    """Stage 1: from labels to numbers."""
+
+    slots: list[str] | None = option(None, "names of the parts of a label, for their results; null: slot1, slot2, ...")
+
+
+class IC(Classification):
+    """What a speaker wants: the value of each slot (an action, an object, a place), written ``a ; b ; c``.
+
+    An utterance is right where all its slots are.
+    """
+
+    summary = "intent classification: what a speaker wants, in one or more slots"
+    sections: dict[str, Any] = Classification.sections | {"build_encoder": BuildEncoder}
+    columns = ("labels",)
+    encoder = "categories"
+
+
+if __name__ == "__main__":
+    from problems.ic import IC as problem  # under its own name, not as __main__
+
+    problem().main()

@@ -1,0 +1,17 @@
+"""Keyword spotting: ``python -m problems.ks run``."""
+
+from __future__ import annotations
+
+from problems.classification import Classification
+
+
+class KS(Classification):
+    """Which of a few words was said; others are ``_unknown_``, noise is ``_silence_``."""
+
+    summary = "keyword spotting: which of a few words was said"
+
+
+if __name__ == "__main__":
+    from problems.ks import KS as problem  # under its own name, not as __main__
+
+    problem().main()

@@ -1,0 +1,17 @@
+"""Language identification: ``python -m problems.lid run``."""
+
+from __future__ import annotations
+
+from problems.classification import Classification
+
+
+class LID(Classification):
+    """The language in which an utterance was spoken."""
+
+    summary = "language identification: the language of an utterance"
+
+
+if __name__ == "__main__":
+    from problems.lid import LID as problem  # under its own name, not as __main__
+
+    problem().main()

@@ -1,0 +1,115 @@
+"""Speaker losses against loops over utterances and speakers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from nn.losses.ge2e import GE2E
+from nn.losses.margin import AAMSoftmax, AMSoftmax, Softmax
+
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randn(7, 5, generator=GENERATOR)
+LABEL = torch.tensor([0, 2, 1, 2, 0, 0, 3])
+
+
+def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    a, b = a.detach().double(), b.detach().double()
+    return float(a @ b / a.norm() / b.norm())
+
+
+def by_loop(loss: AMSoftmax, x: torch.Tensor, label: torch.Tensor, turned) -> list[float]:
+    found = []
+    for vector, own in zip(x, label.tolist()):
+        scores = []
+        for speaker in range(len(loss.weight) // loss.subcentres):
+            centres = loss.weight[speaker * loss.subcentres : (speaker + 1) * loss.subcentres]
+            best = max(cosine(vector, centre) for centre in centres)
+            scores.append(loss.scale * (turned(best) if speaker == own else best))
+        found.append(math.log(sum(map(math.exp, scores))) - scores[own])
+    return found
+
+
+@pytest.mark.parametrize("subcentres", [1, 3])
+@pytest.mark.parametrize("share", [1.0, 0.25, 0.0])
+def test_additive_margin_equals_a_loop(subcentres, share):
+    torch.manual_seed(0)
+    loss = AMSoftmax(5, 4, subcentres=subcentres)
+    expected = by_loop(loss, X, LABEL, lambda c: c - share * 0.4)
+    torch.testing.assert_close(loss(X, LABEL, share), torch.tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("subcentres", [1, 2])
+def test_additive_angular_margin_equals_a_loop_past_the_turn_too(subcentres):
+    torch.manual_seed(0)
+    loss, margin = AAMSoftmax(5, 4, margin=0.5, subcentres=subcentres), 0.5
+    x = X.clone()
+    x[0] = -loss.weight[:subcentres].sum(0).detach()  # as far from its speaker as can be
+
+    def turned(c: float) -> float:
+        angle = math.acos(max(-1.0, min(1.0, c)))
+        return math.cos(angle + margin) if angle < math.pi - margin else c - margin * math.sin(margin)
+
+    torch.testing.assert_close(loss(x, LABEL), torch.tensor(by_loop(loss, x, LABEL, turned)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [AMSoftmax, AAMSoftmax])
+def test_gradients_are_finite_on_a_centre_and_opposite_to_it(kind):
+    loss = kind(5, 4)
+    x = torch.cat([loss.weight[:1], -loss.weight[:1], torch.zeros(1, 5)]).detach().requires_grad_()
+    loss(x, torch.tensor([0, 0, 1])).sum().backward()
+    assert torch.isfinite(x.grad).all() and torch.isfinite(loss.weight.grad).all()
+
+
+def test_a_margin_makes_it_harder_and_the_angular_one_never_rises_with_the_angle():
+    torch.manual_seed(0)
+    for kind in (AMSoftmax, AAMSoftmax):
+        loss = kind(5, 4, scale=2.0)  # larger ones round the easy losses to 0
+        assert (loss(X, LABEL, 1.0) > loss(X, LABEL, 0.0)).all()
+    cosines = torch.linspace(-1, 1, 1001)
+    turned = AAMSoftmax._with_margin(cosines, 0.5)
+    assert (turned.diff() > 0).all()
+
+
+def test_half_precision_is_computed_in_full():
+    loss = AMSoftmax(5, 4)
+    torch.testing.assert_close(loss(X.half(), LABEL), loss(X.half().float(), LABEL))
+
+
+def test_softmax_is_cross_entropy():
+    loss = Softmax(5, 4)
+    expected = torch.nn.functional.cross_entropy(loss.linear(X), LABEL)
+    torch.testing.assert_close(loss(X, LABEL).mean(), expected)
+
+
+def test_ge2e_equals_a_loop_and_leaves_out_who_is_alone():
+    loss = GE2E(5, 4)
+    unit = X / X.norm(dim=1, keepdim=True)
+    expected = []
+    for i, own in enumerate(LABEL.tolist()):
+        scores = {}
+        for speaker in LABEL.unique().tolist():
+            members = [j for j, s in enumerate(LABEL.tolist()) if s == speaker and j != i]
+            if members:
+                scores[speaker] = 10 * cosine(unit[i], unit[members].mean(0)) - 5
+        total = math.log(sum(map(math.exp, scores.values())))
+        expected.append(total - scores[own] if own in scores else 0.0)
+    found = loss(X, LABEL)
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-5)
+    assert found[[1, 0]].gt(0).all() and found[2] == found[6] == 0
+    found.sum().backward()
+    assert torch.isfinite(loss.scale.grad)
+
+
+def test_ge2e_of_speakers_that_are_all_alone_is_nothing_to_learn_from():
+    x = X[:3].clone().requires_grad_()
+    GE2E(5, 4)(x, torch.tensor([0, 1, 2])).sum().backward()
+    assert (x.grad == 0).all()
+
+
+@pytest.mark.parametrize("settings", [{"margin": 2.0}, {"scale": 0.0}, {"subcentres": 0}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match="expected a margin from 0"):
+        AMSoftmax(5, 4, **settings)

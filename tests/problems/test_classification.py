@@ -1,0 +1,176 @@
+"""Problems with a label an utterance, end to end on tones: what they learn, leave, refuse and predict."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import problems
+from problems.engine.cli import execute
+from tests.conftest import write_table
+
+PITCHES = {"low": 400, "mid 中": 800, "null": 1600}
+
+
+def write_tones(folder: Path, count: int, labels: dict[str, int], seed: int = 0) -> list[dict[str, str]]:
+    """Utterances of a tone between half a second and a second, its pitch the label; sides ``left`` is a pause first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random, rows = np.random.default_rng(seed), []
+    for number in range(count):
+        label = list(labels)[number % len(labels)]
+        late = bool(number // len(labels) % 2)
+        time = np.arange(int(16000 * random.uniform(0.5, 1.0))) / 16000
+        tone = 0.3 * np.sin(2 * np.pi * labels[label] * time)
+        wave = np.concatenate([np.zeros(8000 * late), tone, np.zeros(8000 * (not late))])
+        path = folder / f"{number:03} ü.wav"
+        soundfile.write(path, wave + 0.01 * random.standard_normal(len(wave)), 16000)
+        slots = f"{label} ; {'late' if late else 'early'}"
+        rows.append({"id": f"{folder.name}-{number}", "wav_path": str(path), "label": label, "labels": slots})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tones")
+    for seed, (name, count) in enumerate((("train", 36), ("valid", 12), ("test", 12))):
+        write_table(folder / f"{name}.csv", write_tones(folder / name, count, PITCHES, seed))
+    return folder
+
+
+@pytest.fixture
+def run(tables, tmp_path):
+    def start(name: str, *options: str, code: int = 0) -> Path:
+        data = [f"--prepare_data.{split}={tables / split}.csv" for split in ("train", "valid", "test")]
+        given = [
+            f"--target_dir={tmp_path / 'run'}",
+            f"--cache_dir={tmp_path / 'cache'}",
+            "--num_workers=0",
+            "--prepare_data.corpus=csv",
+            *data,
+            "--build_upstream.conf.num_mel_bins=20",
+            "--build_downstream.name=tdnn",
+            "--build_downstream.conf.channels=[16]",
+            "--build_downstream.conf.dropout=0",
+            "--build_batch_sampler.train.batch_size=6",
+            "--build_optimizer.conf.lr=0.01",
+            "--train.total_steps=30",
+            "--train.eval_step=15",
+            "--train.save_step=15",
+            "--train.log_step=10",
+            "--train.use_scheduler=false",
+        ]
+        options = tuple(o for o in options)
+        assert execute(problems.get(name)(), ["run", *given, *options]) == code
+        return tmp_path / "run"
+
+    return start
+
+
+def result(target: Path) -> dict[str, float]:
+    (path,) = (target / "evaluate").glob("*/test/result.json")
+    return json.loads(path.read_text())["metrics"]
+
+
+@pytest.mark.parametrize("name", ["sid", "ks", "er", "lid"])
+def test_it_learns_labels_and_prints_them_for_new_audio(name, run, tables, capsys):
+    target = run(name)
+    assert result(target)["accuracy"] == 1
+    encoder = json.loads((target / "encoder/encoder.json").read_text())
+    assert encoder["labels"] == ["low", "mid 中", "null"] and encoder["counts"] == [12, 12, 12]
+    (path,) = (target / "evaluate").glob("*/test/predictions.csv")
+    with open(path, newline="", encoding="utf-8") as file:
+        assert {row["reference"] for row in csv.DictReader(file)} == set(PITCHES)
+    wavs = [str(tables / "test" / f"{number:03} ü.wav") for number in range(3)]
+    capsys.readouterr()
+    assert execute(problems.get(name)(), ["predict", "--ckpt", str(target), *wavs]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{wav}\t{label}" for wav, label in zip(wavs, PITCHES)]
+
+
+def test_an_intent_is_right_where_all_its_slots_are(run, tables):
+    target = run("ic", "--build_encoder.slots=[pitch, time]", "--build_downstream.conf.pooling=statistics")
+    metrics = result(target)
+    assert {"accuracy", "accuracy_pitch", "accuracy_time"} <= metrics.keys()
+    assert metrics["accuracy_pitch"] == 1 and metrics["accuracy"] <= metrics["accuracy_time"]
+    wav = tables / "test" / "000 ü.wav"
+    assert problems.load(str(target)).predict(str(wav)).startswith("low ; ")
+
+
+def test_a_label_that_only_the_test_set_has_is_named_before_any_training(run, tables, tmp_path, capfd):
+    table = tmp_path / "test.csv"
+    table.write_text((tables / "test.csv").read_text().replace(",low,", ",lower,", 2))
+    target = run("sid", f"--prepare_data.test={table}", code=1)
+    said = capfd.readouterr().err
+    assert "'lower' (row 2, test-0)" in said and "training never shows" in said and "test.csv" in said
+    assert not (target / "train").exists() and "Traceback" not in said
+
+
+def test_a_missing_column_and_a_label_of_too_few_slots_are_named(run, tables, tmp_path, capfd):
+    table = tmp_path / "train.csv"
+    table.write_text((tables / "train.csv").read_text().replace("label,", "class,", 1))
+    run("er", f"--prepare_data.train={table}", "--stop=1", code=1)
+    assert "no column 'label'" in capfd.readouterr().err
+    table.write_text((tables / "train.csv").read_text().replace("low ; early", "low", 1))
+    run("ic", f"--prepare_data.train={table}", "--stop=1", "--start=0", code=1)
+    assert "has 1 parts" in capfd.readouterr().err
+
+
+def test_crops_and_balance_act_on_training_alone(tables, tmp_path):
+    from dataset.encoders import build_encoder
+
+    problem = problems.get("ks")()
+    build_encoder("category", PITCHES).save(tmp_path / "encoder")
+    section = {"speeds": [1.0], "max_seconds": 0.25}
+    given = (section, str(tmp_path), str(tmp_path))
+    target = problem.prepare_data(
+        {"corpus": "csv", "train": str(tables / "train.csv"), "valid": str(tables / "valid.csv"),
+         "test": str(tables / "test.csv")}, str(tmp_path), str(tmp_path),
+    )  # fmt: skip
+    train = problem.build_dataset(*given, "train", target[0], str(tmp_path / "encoder"), None)
+    valid = problem.build_dataset(*given, "valid", target[1], str(tmp_path / "encoder"), None)
+    assert len(train[0]["wav"]) == 4000 == 16000 * train.seconds[0] and len(valid[0]["wav"]) > 12000
+    assert not (train[0]["wav"] == train[0]["wav"]).all() or any(
+        not (train[i]["wav"] == train[i]["wav"]).all() for i in range(5)
+    ), "another piece each time"
+    samplers = {mode: {"batch_size": 8, "max_seconds": None, "shuffle": mode == "train"} for mode in ("train", "valid")}
+    samplers["train"]["balance"] = True
+    sampler = problem.build_batch_sampler(samplers, *given[1:], "train", target[0], train)
+    drawn = [index for batch in sampler for index in batch]
+    assert len(drawn) == 36
+    plain = problem.build_batch_sampler(samplers, *given[1:], "valid", target[1], valid)
+    assert sorted(index for batch in plain for index in batch) == list(range(12))
+
+
+def test_balanced_class_weights_come_from_the_training_set(run, tables, tmp_path, capfd):
+    table = tmp_path / "train.csv"
+    lines = (tables / "train.csv").read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(line for line in lines[1:] if ",low," not in line), *lines[1:8:3]]) + "\n")
+    options = f"--prepare_data.train={table}", "--build_task.class_weights=balanced", "--train.total_steps=2"
+    target = run("sid", *options)
+    weights = problems.load(str(target)).task.class_weights_0
+    assert weights.tolist() == pytest.approx([27 / 9, 27 / 36, 27 / 36])
+    assert "class_weights" not in " ".join(p.name for p in (target / "train").rglob("*.safetensors"))
+    capfd.readouterr()
+    run("sid", *options[:1], "--build_task.class_weights=balancd", "--fresh", code=2)
+    assert "expected balanced" in capfd.readouterr().err
+
+
+def test_another_fold_makes_the_data_stale_and_refuses_to_go_on_with_the_old_training(tables, run, capfd):
+    table = write_table(tables / "all.csv", [dict(row) for row in csv.DictReader(open(tables / "train.csv"))])
+    folds = [f"--prepare_data.train={table}", "--prepare_data.valid=null", "--prepare_data.test=[]"]
+    folds += ["--prepare_data.folds=3", "--prepare_data.stratify_by=label", "--train.total_steps=2"]
+    target = run("er", *folds, "--prepare_data.fold=0")
+    first = (target / "data/test.csv").read_text()
+    capfd.readouterr()
+    run("er", *folds, "--prepare_data.fold=1", code=2)
+    assert "data/train.csv" in capfd.readouterr().err, "the old fold's training is not continued"
+    run("er", *folds, "--prepare_data.fold=1", "--fresh")
+    ids = [
+        {row["id"] for row in csv.DictReader(text.splitlines())}
+        for text in (first, (target / "data/test.csv").read_text())
+    ]
+    assert len(ids[0]) == len(ids[1]) == 12 and not ids[0] & ids[1]
