@@ -95,6 +95,7 @@ class FeatureCache:
         self.encoder, self.dataset, self.keys, self.settings = encoder, dataset, keys, settings
         self.shards = Shards(folder, encoder.layers, settings.limit)
         self.memory: dict[str, States] = {}
+        self.there: set[str] = set()  # what every process had on its disk before anything was computed
         self.full = settings.mode == "ram"
 
     def get(self, index: int) -> States:
@@ -115,8 +116,9 @@ class FeatureCache:
         indices = np.asarray(indices)
         seconds = np.asarray(self.dataset.seconds)[indices]
         groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
-        self.shards.find(self.keys[i] for i in indices)
-        missing, place = distributed.on_main(lambda: self._plan(groups))
+        self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
+        apart = distributed.total([not distributed.world().shared])[0] > 0
+        missing, place = distributed.on_main(lambda: self._plan(groups, apart))
         if place == "off":
             return False
         self.full = place == "ram"
@@ -143,10 +145,12 @@ class FeatureCache:
             return False
         return True
 
-    def _plan(self, groups: list[list[int]]) -> tuple[list[int], str]:
-        """Which groups have something missing, and where it is to go. Says what it will take before work begins."""
-        there = self.shards.find(self.keys[i] for group in groups for i in group)
-        missing = [n for n, group in enumerate(groups) if not all(self.keys[i] in there for i in group)]
+    def _plan(self, groups: list[list[int]], apart: bool) -> tuple[list[int], str]:
+        """Which groups have something missing, and where it is to go. Says what it will take before work begins.
+
+        Machines that see no common disk (``apart``) can hand each other only what is in RAM.
+        """
+        missing = [n for n, group in enumerate(groups) if not all(self.keys[i] in self.there for i in group)]
         if not missing:
             return [], "disk"
         numbers = np.array([i for n in missing for i in groups[n]])
@@ -157,12 +161,12 @@ class FeatureCache:
         except CannotKeepError as error:
             log.warning("features are computed anew in each epoch: %s", error)
             return [], "off"
-        room = {"disk": self.shards.room(), "ram": available_memory() / 2 / distributed.world().size}
+        room = {"disk": 0 if apart else self.shards.room(), "ram": available_memory() / 2 / distributed.world().size}
         place, why = decide(self.settings.mode, size, computing, room)
         log.info(
             "features: %s utterances are in the cache, %s are to be computed: about %.2f GB and %.0f s"
             " (room: %.1f GB in %s, %.1f GB in RAM)",
-            f"{len(there):,}", f"{len(numbers):,}", size / 1e9, computing,
+            f"{len(self.there):,}", f"{len(numbers):,}", size / 1e9, computing,
             room["disk"] / 1e9, self.shards.folder, room["ram"] / 1e9,
         )  # fmt: skip
         if place == "off":
@@ -182,7 +186,7 @@ class FeatureCache:
         return (time.perf_counter() - began) / max(1e-3, float(np.asarray(self.dataset.seconds)[trial].sum()))
 
     def _keep(self, portion: dict[int, States]) -> None:
-        entries = {self.keys[i]: states for i, states in portion.items() if self.keys[i] not in self.shards}
+        entries = {self.keys[i]: states for i, states in portion.items() if self.keys[i] not in self.there}
         if not self.full:
             try:
                 self.shards.write(entries)
