@@ -65,18 +65,41 @@ class Utterances(torch.utils.data.Dataset):
         return len(self.seconds)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        index = operator.index(index)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.csv}: there is no utterance {index}; it has {len(self)}")
-        index %= len(self)
-        row = {column: values[index] for column, values in self._columns.items()}
+        row = self._row(index)
         try:
-            wav = audio.read(row["wav_path"], _or_none(self._start[index]), _or_none(self._end[index]))
+            wav = audio.read(row["wav_path"], *self._segment(index))
         except audio.AudioError as error:
             raise audio.AudioError(f"{self.csv}, id {row['id']!r}: {error}") from error
         if self.augment is not None:
             wav = self.augment(wav)
-        item: dict[str, Any] = {"id": row["id"], "wav": wav, "wav_len": len(wav)}
+        return self._labelled({"id": row["id"], "wav": wav, "wav_len": len(wav)}, row)
+
+    def without_audio(self, index: int) -> dict[str, Any]:
+        """The item less ``wav`` and ``wav_len``; no audio is read."""
+        row = self._row(index)
+        return self._labelled({"id": row["id"]}, row)
+
+    @property
+    def sources(self) -> list[tuple[str, float | None, float | None]] | None:
+        """File, start and end of each item's waveform, in order; None where a waveform is not these samples alone.
+
+        What was computed from them may then be used again. A subclass with another ``__getitem__`` must say it anew.
+        """
+        if self.augment is not None:
+            return None
+        return [(path, *self._segment(index)) for index, path in enumerate(self._columns["wav_path"])]
+
+    def _segment(self, index: int) -> tuple[float | None, float | None]:
+        return _or_none(self._start[index]), _or_none(self._end[index])
+
+    def _row(self, index: int) -> dict[str, str]:
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.csv}: there is no utterance {index}; it has {len(self)}")
+        return {column: values[index % len(self)] for column, values in self._columns.items()}
+
+    def _labelled(self, item: dict[str, Any], row: dict[str, str]) -> dict[str, Any]:
+        """The item with what ``labels`` makes of the row."""
         if self.labels is not None:
             try:
                 extra = self.labels(row)

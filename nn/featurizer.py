@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nn.mask import frame_mask, zero_padding
+from nn.weighted_sum import weighted_sum
 
 
 class UpstreamSizes(Protocol):
@@ -48,6 +49,16 @@ class Featurizer(nn.Module):
         if len(self.layers) > 1:
             self.weights = nn.Parameter(torch.zeros(len(self.layers)))
 
+    @property
+    def needed_layers(self) -> list[int]:
+        """The upstream's layers that ``forward`` reads; it takes their states alone too."""
+        return sorted(self.layers) if len(self.layers) == self.num_layers else self.layers
+
+    @property
+    def commutes_with_mean(self) -> bool:
+        """Whether the mean over frames of what it gives is what it gives for the mean over frames."""
+        return not self.normalize and max(self.ratios) == 1
+
     def layer_weights(self) -> Tensor:
         """The weight of each selected layer, in the order of ``layers``: they sum to one."""
         if len(self.layers) == 1:
@@ -64,19 +75,24 @@ class Featurizer(nn.Module):
         """Sum the layers.
 
         Args:
-            hidden_states: all L states of the upstream, each (B, T', H), or one tensor (L, B, T', H).
+            hidden_states: all L states of the upstream, each (B, T', H), or one tensor (L, B, T', H); or those of
+                the selected layers alone, in their order.
             lengths: L int64 tensors (B,), or one tensor (B,) for all layers.
 
         Returns:
             (B, T', H) and its lengths (B,).
         """
-        if len(hidden_states) != self.num_layers:
+        if len(hidden_states) not in (self.num_layers, len(self.layers)):
             raise ValueError(
                 f"the featurizer was built for an upstream of {self.num_layers} layers, "
                 f"got hidden states of {len(hidden_states)}"
             )
-        lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in self.layers]
-        states = [_at_least_float(hidden_states[i]) for i in self.layers]
+        chosen = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
+        lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in chosen]
+        states = [hidden_states[i] for i in chosen]
+        if len(states) > 1 and self.commutes_with_mean and all(map(_is_kept, states)):
+            return weighted_sum(self.layer_weights(), states), lens[0]
+        states = [_at_least_float(state) for state in states]
         if self.normalize:
             states = [nn.functional.layer_norm(state, state.shape[-1:]) for state in states]
         if len(states) == 1:
@@ -90,6 +106,11 @@ class Featurizer(nn.Module):
         for weight, state in zip(weights[1:], states[1:]):
             x = x + weight * state
         return x, length
+
+
+def _is_kept(x: Tensor) -> bool:
+    """Whether a state comes from a cache: it then needs no gradient."""
+    return x.dtype == torch.float16 and x.device.type == "cpu" and not x.requires_grad
 
 
 def _at_least_float(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from nn.claims import claim
 from nn.finetune import FineTuning, Trainable, hold_frozen
 
 
@@ -57,6 +58,17 @@ class UpstreamDownstreamModel(nn.Module):
     def downsample_rate(self) -> int:
         """Samples per output frame of a frame-level downstream."""
         return self.featurizer.downsample_rate * getattr(self.downstream, "downsample_rate", 1)
+
+    @property
+    def needed_layers(self) -> list[int] | None:
+        """The upstream's layers that ``forward`` reads; it takes their states alone too. None: all of them."""
+        return claim(self.featurizer, "needed_layers", None)
+
+    @property
+    def commutes_with_mean(self) -> bool:
+        """Whether the mean of an utterance's states over its frames, as one frame, gives what the states give."""
+        parts = (self.featurizer, self.downstream)
+        return self.augment is None and all(claim(part, "commutes_with_mean", False) for part in parts)
 
     def train(self, mode: bool = True) -> UpstreamDownstreamModel:
         """Set training or evaluation mode; what is frozen of the upstream stays in evaluation mode."""

@@ -46,6 +46,7 @@ class Problem(Stored):
         "build_scheduler": sections.BuildScheduler,
         "train": sections.Train,
         "evaluate": sections.Evaluate,
+        "features": sections.Features,
         "save_model": sections.SaveModel,
         "save_task": sections.Empty,
     }
@@ -316,6 +317,7 @@ class Problem(Stored):
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
         from problems.engine import randomness, saving
         from problems.engine.checkpoint import steps_in
+        from problems.engine.evaluate import first_batches
         from problems.engine.training import Training
 
         for arguments in (build_model_all_args, build_task_all_args_except_model):
@@ -323,7 +325,8 @@ class Problem(Stored):
         training = Training(self, train, Path(train_dir), device, global_config)
         training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
         training.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
-        valid = training.with_features(valid_dataset), valid_batch_sampler, valid_collate_fn
+        batches = first_batches(valid_batch_sampler, eval_batch)
+        valid = training.with_features(valid_dataset, batches), valid_batch_sampler, valid_collate_fn
 
         def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
             return self.evaluate(evaluate, "valid", training.task, *valid, batches, None, device, workers)

@@ -38,6 +38,8 @@ class MeanPoolLinear(nn.Module):
         hidden_size: size between the two layers
     """
 
+    commutes_with_mean = True
+
     def __init__(self, input_size: int, output_size: int, hidden_size: int = 256) -> None:
         super().__init__()
         self.input_linear = nn.Linear(input_size, hidden_size)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,3 +59,25 @@ def describe(device: str) -> dict[str, Any]:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder(config: Mapping[str, Any]) -> Path:
+    """What several runs share."""
+    return Path(config["cache_dir"] or "~/.cache/soundstage").expanduser().absolute()
+
+
+def reading_workers(config: Mapping[str, Any]) -> int:
+    """Processes that read audio: as many as asked for, never more than there are cores."""
+    return min(config["num_workers"], cores())
+
+
+def available_memory() -> int:
+    """Bytes of RAM that this process could still take: what the system has left, within the limit of a container."""
+    limits = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits = [1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])]
+    with contextlib.suppress(OSError, ValueError):  # ValueError: "max", no limit
+        group = Path("/sys/fs/cgroup")
+        limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(limits))

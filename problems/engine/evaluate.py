@@ -77,6 +77,12 @@ def _joined(parts: list[Records], order: list[int]) -> Records:
     return {name: [values[i] for i in ranked] for name, values in rows.items()}
 
 
+def first_batches(batch_sampler: Any, eval_batch: int) -> list[list[int]]:
+    """The batches that are looked at: so many, or all where ``eval_batch`` is -1."""
+    batches = epoch_batches(batch_sampler, 0, 0)
+    return batches if eval_batch < 0 else batches[:eval_batch]
+
+
 class EvalLoop(Loop):
     """Evaluates a task. Its methods are there to be overridden."""
 
@@ -109,8 +115,7 @@ class EvalLoop(Loop):
             save_predictions: writes ``predictions.csv`` of all records; None: :func:`write_predictions`.
         """
         started, world, stage = time.monotonic(), distributed.world(), Stage(mode)
-        batches = epoch_batches(batch_sampler, 0, 0)
-        batches = batches if eval_batch < 0 else batches[:eval_batch]
+        batches = first_batches(batch_sampler, eval_batch)
         kept = dump_dir if world.shared else None  # what is kept elsewhere, nobody can see to
         part = _Part(None if kept is None else Path(kept), world.rank)
         done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}

@@ -15,6 +15,8 @@ NOMINAL_LABELS = 32  # before stage 1 has counted them
 
 def describe_plan(pipeline: Any, chosen: list[Stage]) -> list[str]:
     """Lines for a person: stages, data where it is known, model, steps, device, disk."""
+    from problems.engine.training import count_parameters
+
     config = pipeline.config
     lines = [
         f"{type(pipeline.problem).__name__} in {pipeline.root}",
@@ -22,11 +24,13 @@ def describe_plan(pipeline: Any, chosen: list[Stage]) -> list[str]:
         f"  data      {_data(pipeline)}",
     ]
     if any(s.number == 2 for s in chosen):
-        trained, frozen, guess = _parameters(pipeline)
+        model, guess = _model(pipeline)
+        trained, frozen = count_parameters(model)
         lines += [
             f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}",
             f"  training  {_steps(pipeline, config)}",
             f"  disk      {_disk(trained, config['train'], pipeline.train_dir)}",
+            *_features(pipeline, model),
         ]
     readers = {0: "audio is read by the main process", 1: "audio is read by 1 more process"}
     reading = readers.get(pipeline.work.workers, f"audio is read by {pipeline.work.workers} more processes")
@@ -73,16 +77,33 @@ def _is_overridden(problem: Any, method: str) -> bool:
     return getattr(type(problem), method).__module__.partition(".")[0] != "problems"
 
 
-def _parameters(pipeline: Any) -> tuple[int, int, str]:
-    """Parameters trained and frozen, from the model itself: what it refuses is known before any work begins."""
+def _model(pipeline: Any) -> tuple[Any, str]:
+    """The model itself: what it refuses is known before any work begins."""
     from problems.engine import randomness
-    from problems.engine.training import count_parameters
 
     known = not pipeline.stale(STAGES[0]) and not pipeline.stale(STAGES[1])
     labels: Any = pipeline.problem.load_encoder(pipeline.work.encoder_path()) if known else range(NOMINAL_LABELS)
     with randomness.isolated():
         model = pipeline.problem.build_model(**pipeline.work.model_arguments(labels))
-    return *count_parameters(model), "" if known else f" (with {NOMINAL_LABELS} labels; stage 1 counts them)"
+    return model, "" if known else f" (with {NOMINAL_LABELS} labels; stage 1 counts them)"
+
+
+def _features(pipeline: Any, model: Any) -> list[str]:
+    """What keeping a frozen upstream's features takes, where that may be done and the data is known."""
+    from problems.engine.feature_cache import settings_of
+    from problems.engine.features import changing, encoder_of
+
+    settings = settings_of(pipeline.config)
+    encoder = None if settings is None or settings.mode == "off" else encoder_of(model, settings)
+    if encoder is None or pipeline.stale(STAGES[0]) or pipeline.stale(STAGES[1]):
+        return []
+    train, valid, tests = pipeline.work.csvs()
+    sets = (("train", train), ("valid", valid), *(("test", csv) for csv in tests))
+    datasets = [pipeline.work.data(mode, csv, pipeline.work.encoder_path())[0] for mode, csv in sets]
+    kept = [encoder.sizes(dataset.seconds).sum() for dataset in datasets if not changing(dataset)]
+    size = math.ceil(float(sum(kept)) / 1e6)
+    place = "RAM" if settings.mode == "ram" else f"{settings.root}, of {settings.limit / 1e9:g} GB at most"
+    return [f"  features  about {size:,} MB of the frozen upstream, computed once, in {place}"]
 
 
 def _steps(pipeline: Any, config: dict[str, Any]) -> str:

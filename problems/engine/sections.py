@@ -218,6 +218,17 @@ class Evaluate:
 
 
 @dataclass
+class Features:
+    """Features of a frozen upstream, computed once and read back in every later epoch, run and problem."""
+
+    cache: str = option(
+        "auto", "where they are kept; auto: where it pays and there is room", choices=("auto", "off", "ram", "disk")
+    )
+    dtype: str = option("fp16", "as what they are kept; fp32 takes twice the space", choices=("fp16", "fp32"))
+    limit_gb: float = option(50.0, "what all of them may take in cache_dir; the least recently used make way", min=0)
+
+
+@dataclass
 class SaveModel:
     """What is saved beside a model."""
 

@@ -32,7 +32,7 @@ class Stage:
     parts: tuple[str, ...] = ()  # further attributes of a problem that a user may have replaced
 
 
-DATA = ("build_dataset", "build_collate_fn")
+DATA = ("build_dataset", "build_collate_fn", "features")
 STAGES = (
     Stage(0, "prepare data", ("prepare_data",)),
     Stage(1, "build encoder", ("build_encoder",)),
@@ -52,7 +52,7 @@ _FREE = (
     "log_step eval_step valid_per_epochs save_step save_minutes keep_num_ckpts keep_best_ckpts best_rules average"
     " auto_resume resume_ckpt_dir skip_errors watchdog profile"
 )
-FREE = {f"train.{key}" for key in (*_FREE.split(), *TRIALS)}
+FREE = {f"train.{key}" for key in (*_FREE.split(), *TRIALS)} | {"features.cache", "features.limit_gb"}
 # ... and these extend it.
 EXTENDING = {f"train.{k}" for k in ("total_steps", "epochs", "patience")}
 

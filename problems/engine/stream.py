@@ -123,6 +123,8 @@ def _deaf(worker: int) -> None:
 def _loader(
     items: _Items, batches: Any, num_workers: int, pin_memory: bool, make_dataloader: Callable[..., DataLoader]
 ) -> DataLoader:
+    """The loader; a dataset that is read fastest by few workers, or by none, says so (``most_workers``)."""
+    num_workers = min(num_workers, getattr(items.dataset, "most_workers", num_workers))
     return make_dataloader(
         items,
         batch_sampler=batches,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -11,7 +10,17 @@ from typing import Any
 
 import torch
 
-from problems.engine import average, checkpoint, distributed, features, optim, randomness, saving, schedules
+from problems.engine import (
+    average,
+    checkpoint,
+    distributed,
+    feature_cache,
+    features,
+    optim,
+    randomness,
+    saving,
+    schedules,
+)
 from problems.engine.components import load_class
 from problems.engine.errors import CheckpointError, ConfigError, nearest
 from problems.engine.files import write_json, write_text
@@ -94,23 +103,20 @@ class Training:
         if self.world.size > 1:
             self.model = self.task.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
 
-    @functools.cached_property
-    def in_loader(self) -> bool:
-        """Whether the loader computes the upstream's features."""
-        return features.may_compute_in_loader(self.task)
-
-    def with_features(self, dataset: Any) -> Any:
-        """``dataset`` with features in place of waveforms where the loader can compute them."""
-        return features.WithFeatures(dataset, self.model.upstream) if self.in_loader else dataset
+    def with_features(self, dataset: Any, batches: list[list[int]]) -> Any:
+        """``dataset`` with features in place of waveforms where they can be computed ahead, for these batches."""
+        settings = feature_cache.settings_of(self.global_config)
+        return features.computed_ahead(self.task, dataset, settings, batches)
 
     def read(self, dataset: Any, batch_sampler: Any, collate_fn: Callable, num_workers: int) -> None:
         """Take what to train on; turn ``epochs`` into the number of steps that schedule and progress count with."""
-        self.data = self.with_features(dataset), batch_sampler, collate_fn
-        self.num_workers = num_workers
-        batches = len(epoch_batches(batch_sampler, self.config["seed"], 0))
-        self.windows = math.ceil(batches / self.config["gradient_accumulate"] / self.world.size)
+        batches = epoch_batches(batch_sampler, self.config["seed"], 0)
+        joined = self.config["gradient_accumulate"] * self.world.size
+        self.windows = math.ceil(len(batches) / joined)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
+        ahead = self.with_features(dataset, batches[: self.config["total_steps"] * joined])
+        self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
 
     def stream(self, epoch: int, position: int, make_dataloader: Callable) -> Stream:
         """The training's batches from a place on."""

@@ -99,6 +99,8 @@ def accepted(value: Any, setting: Any, text: str | None = None) -> Any:
     if isinstance(value, (os.PathLike, tuple)):  # from code, not from YAML
         value = list(value) if isinstance(value, tuple) else os.fspath(value)
     value = _whole(value, names)
+    if value is False and "off" in (setting.choices or ()):  # YAML's word for no
+        value = "off"
     if text is not None and "str" in names:
         value = _as_typed(value, text, names)
     if not any(_matches(value, n) for n in nodes):

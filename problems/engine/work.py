@@ -10,11 +10,11 @@ from typing import Any
 
 from problems.engine import checkpoint, distributed
 from problems.engine.average import NAME as AVERAGE
-from problems.engine.environment import cores
+from problems.engine.environment import cache_folder, reading_workers
 from problems.engine.files import read_json, write_json
 from problems.engine.monitor import shown
 from problems.engine.predict import find
-from problems.engine.stages import Fingerprint, hash_files, sha256
+from problems.engine.stages import FREE, Fingerprint, differences, hash_files, sha256
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ class Work:
     def __init__(self, problem: Any, config: dict[str, Any], device: str = "cpu"):
         self.problem, self.config, self.device = problem, config, device
         self.root = Path(config["target_dir"]).absolute()
-        self.cache = Path(config["cache_dir"] or "~/.cache/soundstage").expanduser().absolute()
+        self.cache = cache_folder(config)
         self.train_dir = self.root / "train"
-        self.workers = min(config["num_workers"], cores())
+        self.workers = reading_workers(config)
 
     # ---- where things stand ----
 
@@ -164,7 +164,7 @@ class Work:
             encoder_path = str(saved_encoder) if saved_encoder.exists() else self.encoder_path()
             dataset, sampler, collate_fn = self.data("test", csv, encoder_path)
             metrics = self.problem.evaluate(
-                self.config["evaluate"], "test", task, self._features(task, dataset), sampler, collate_fn,
+                self.config["evaluate"], "test", task, self._features(task, dataset, sampler), sampler, collate_fn,
                 self.config["eval_batch"], str(result_dir), self.device, self.workers,
             )  # fmt: skip
             log.info("%s on %s: %s", folder.name, Path(csv).stem, shown(metrics))
@@ -173,7 +173,8 @@ class Work:
         """The results that are missing; what is left of one under another fingerprint goes."""
         for folder, csv, result_dir in self.pairs():
             mark = wanted | {"inputs": hash_files([Path(csv), folder / checkpoint.MANIFEST], self.root)}
-            same = _mark_of(result_dir) == mark
+            left = _mark_of(result_dir)
+            same = left is not None and not differences(left, mark, FREE)
             now = hash_files([result_dir / "result.json", result_dir / "predictions.csv"], self.root)
             whole = all(digest not in ("missing", *_other(recorded, name, digest)) for name, digest in now.items())
             if same and whole:
@@ -184,10 +185,13 @@ class Work:
                 write_json(result_dir / MARK, mark)
             yield folder, csv, result_dir
 
-    def _features(self, task: Any, dataset: Any) -> Any:
-        from problems.engine.features import WithFeatures, may_compute_in_loader
+    def _features(self, task: Any, dataset: Any, batch_sampler: Any) -> Any:
+        from problems.engine.evaluate import first_batches
+        from problems.engine.feature_cache import settings_of
+        from problems.engine.features import computed_ahead
 
-        return WithFeatures(dataset, task.model.upstream) if may_compute_in_loader(task) else dataset
+        batches = first_batches(batch_sampler, self.config["eval_batch"])
+        return computed_ahead(task, dataset, settings_of(self.config), batches)
 
     def report(self) -> None:
         """Stage 4."""

@@ -1,0 +1,42 @@
+"""Speech recognition on a frozen upstream with weights, as a program of its own for the tests of features.
+
+``SLOW`` in the environment makes each group take so many seconds, and each a shard.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from problems.asr import ASR
+
+
+class FrozenASR(ASR):
+    """CTC on three frozen layers. Its augmentation is off, so that features may be kept."""
+
+    def build_upstream(self, build_upstream):
+        from tests.engine.features_parts import Convolution
+
+        return Convolution()
+
+
+def slow_down(seconds: float) -> None:
+    """Small groups, each slow and kept at once: something to kill."""
+    from problems.engine import encode
+
+    plain = encode.Encoder.__call__
+
+    def call(self, wav, wav_len):
+        time.sleep(seconds)
+        return plain(self, wav, wav_len)
+
+    encode.Encoder.__call__ = call
+    encode.PORTION_BYTES, encode.GROUP_SECONDS = 1, {"cpu": 1.0}
+
+
+if __name__ == "__main__":
+    from tests.engine.frozen_asr import FrozenASR as problem  # under its own name, not as __main__
+
+    if "SLOW" in os.environ:
+        slow_down(float(os.environ["SLOW"]))
+    problem().main()

@@ -1,0 +1,122 @@
+"""Whether a cache is worth it, what an upstream is known by, and what features take."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from problems.engine.encode import Encoder, groups_of
+from problems.engine.environment import available_memory
+from problems.engine.feature_cache import decide
+from problems.engine.identity import digest_of
+from tests.engine.features_parts import Convolution, utterances
+
+GB = 1e9
+
+
+@pytest.mark.parametrize(
+    "mode, size, computing, disk, ram, place",
+    [
+        ("auto", 1 * GB, 100, 50 * GB, 8 * GB, "disk"),
+        ("auto", 30 * GB, 3000, 50 * GB, 80 * GB, "ram"),  # more than half of the disk
+        ("auto", 30 * GB, 3000, 50 * GB, 8 * GB, "off"),
+        ("auto", 1 * GB, 5, 50 * GB, 8 * GB, "off"),  # at 0.2 GB/s, reading takes as long
+        ("disk", 1 * GB, 5, 50 * GB, 8 * GB, "disk"),
+        ("disk", 30 * GB, 3000, 50 * GB, 8 * GB, "disk"),
+        ("disk", 60 * GB, 3000, 50 * GB, 80 * GB, "off"),
+        ("ram", 6 * GB, 3000, 50 * GB, 8 * GB, "ram"),
+        ("ram", 9 * GB, 3000, 50 * GB, 8 * GB, "off"),
+    ],
+)
+def test_where_features_go(mode, size, computing, disk, ram, place):
+    found, why = decide(mode, size, computing, {"disk": disk, "ram": ram})
+    assert found == place
+    assert bool(why) == (place == "off")
+    if place == "off" and computing > 5:
+        assert f"{size / GB:.1f} GB" in why
+
+
+def test_what_features_take_is_known_from_lengths_alone(tmp_path):
+    dataset, upstream = utterances(tmp_path), Convolution()
+    for mean, dtype in ((False, "fp16"), (True, "fp32")):
+        encoder = Encoder(upstream, [0, 2], mean, dtype)
+        for index in range(len(dataset)):
+            wav = dataset[index]["wav"]
+            (states,) = encoder(wav[None], torch.tensor([len(wav)]))
+            expected = encoder.sizes(np.array([dataset.seconds[index]]))[0]
+            assert sum(s.nbytes for s in states) == expected, index
+
+
+def test_groups_are_of_like_lengths_and_of_all_utterances_once():
+    seconds = np.random.default_rng(0).uniform(0.2, 9, 200)
+    seconds[7] = 40.0  # longer than a group
+    groups = groups_of(seconds, torch.device("cpu"))
+    assert sorted(i for group in groups for i in group) == list(range(200))
+    assert all(len(g) == 1 or len(g) * seconds[g].max() <= 24.0001 for g in groups)
+    assert sum(len(g) * seconds[g].max() for g in groups) < 1.1 * seconds.sum()
+
+
+def test_there_is_memory():
+    assert 1e6 < available_memory() < 1e14
+
+
+@dataclasses.dataclass
+class Options:
+    width: int = 3
+
+
+class HubSettings:
+    """As transformers has them."""
+
+    def __init__(self, **values):
+        self.values = values
+
+    def to_dict(self):
+        return self.values
+
+
+def made(**attributes):
+    upstream = Convolution()
+    for name, value in attributes.items():
+        setattr(upstream.conv, name, value)
+    return digest_of(upstream)
+
+
+def test_an_upstream_made_anew_is_the_same_one():
+    attributes = {"rates": [1, 2.5], "config": HubSettings(a=1), "options": Options(), "window": torch.ones(3)}
+    attributes |= {"names": {"b", "a"}, "kind": torch.float32, "activation": torch.nn.functional.gelu}
+    assert made(**attributes) == made(**attributes)
+
+
+@pytest.mark.parametrize(
+    "name, one, other",
+    [
+        ("rate", 1, 2),
+        ("rates", [1, 2], [1, 3]),
+        ("normalize", True, False),
+        ("table", {"a": {"b": 1}}, {"a": {"b": 2}}),
+        ("config", HubSettings(layers=1), HubSettings(layers=2)),
+        ("options", Options(3), Options(4)),
+        ("window", torch.ones(3), torch.tensor([1.0, 1.0, 1.5])),
+        ("activation", torch.nn.functional.gelu, torch.nn.functional.relu),
+        ("activation", torch.nn.GELU(), torch.nn.GELU(approximate="tanh")),
+        ("names", {"a"}, {"b"}),
+        ("call", functools.partial(pow, 2), functools.partial(pow, 3)),
+    ],
+)
+def test_another_setting_is_another_upstream(name, one, other):
+    assert made(**{name: one}) != made(**{name: other})
+
+
+def test_weights_types_and_code_count():
+    upstreams = [Convolution(), Convolution(seed=1), Convolution().half()]
+    space = {"Convolution": Convolution}
+    for sign in "+-":  # a class of the same name whose code differs, as after an edit
+        exec(f"class Edited(Convolution):\n    def forward(self, w, n):\n        return {sign}w", space)
+        space["Edited"].__module__ = "mine"
+        upstreams.append(space["Edited"]())
+    assert len({digest_of(u) for u in upstreams}) == 5
