@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import problems
+from problems.classification import Classification, MultiLabel
 from problems.engine.cli import execute
 from tests.conftest import ROOT, write_table
 
@@ -44,7 +45,7 @@ def tables(tmp_path_factory):
 
 @pytest.fixture
 def run(tables, tmp_path):
-    def start(name: str, *options: str, code: int = 0) -> Path:
+    def start(name: str | Classification, *options: str, code: int = 0) -> Path:
         data = [f"--prepare_data.{split}={tables / split}.csv" for split in ("train", "valid", "test")]
         given = [
             f"--target_dir={tmp_path / 'run'}",
@@ -64,7 +65,8 @@ def run(tables, tmp_path):
             "--train.log_step=10",
             "--train.use_scheduler=false",
         ]
-        assert execute(problems.get(name)(), ["run", *given, *options]) == code
+        problem = problems.get(name)() if isinstance(name, str) else name
+        assert execute(problem, ["run", *given, *options]) == code
         return tmp_path / "run"
 
     return start
@@ -105,6 +107,30 @@ def test_an_intent_is_right_where_all_its_slots_are(run, tables):
     assert metrics["accuracy_pitch"] == 1 and metrics["accuracy"] <= metrics["accuracy_time"]
     wav = tables / "test" / "000 ü.wav"
     assert problems.load(str(target)).predict(str(wav)).startswith("low ; ")
+
+
+def test_an_utterance_may_have_any_number_of_labels(run, tables, tmp_path):
+    class Tags(MultiLabel):
+        pass
+
+    for split in ("train", "valid", "test"):
+        text = (tables / f"{split}.csv").read_text().replace("low ; early", "").replace("null ; late", "null")
+        (tmp_path / f"{split}.csv").write_text(text)
+    data = [f"--prepare_data.{split}={tmp_path / split}.csv" for split in ("train", "valid", "test")]
+    target = run(Tags(), *data)
+    metrics = result(target)
+    assert metrics["map"] > 0.7 and 0 < metrics["threshold"] < 1
+    encoder = json.loads((target / "encoder/encoder.json").read_text())
+    assert encoder["labels"] == ["early", "late", "low", "mid 中", "null"]
+
+
+def test_what_a_problem_does_without_a_preset_can_run():
+    from problems.engine.config import resolve
+
+    for name in ("sid", "ks", "ic", "er", "lid", "asv"):
+        config = resolve(problems.get(name)(), [])
+        assert config["prepare_data"]["corpus"].startswith("toy_") and "num_train" in config["prepare_data"]
+        assert config["build_downstream"]["name"] in ("mean_pool_linear", "xvector")
 
 
 def test_a_label_that_only_the_test_set_has_is_named_before_any_training(run, tables, tmp_path, capfd):
