@@ -245,8 +245,8 @@ class ASV(classification.Classification):
             except AudioError as error:  # the other files go on
                 yield path, error
                 continue
-            verdict = "" if task.threshold != task.threshold else ("same", "different")[score < task.threshold]
-            yield path, f"{score:.4f}\t{verdict}".rstrip()
+            verdict = {True: "\tsame", False: "\tdifferent", None: ""}[task.decide(score)]
+            yield path, f"{score:.4f}{verdict}"
 
     @staticmethod
     def _embedding(task: Any, wav: Any, device: str) -> list[float]:

@@ -144,18 +144,22 @@ class VerificationTask(Task):
             )  # fmt: skip
             if self.scorer.needs_cohort and not self.scorer.learnt:
                 trials = trials.among(())
-        if mode == "test" and self.scorer.needs_cohort and len(trials) and not self.is_fresh:
-            raise ValueError(
-                f"what the scoring needs of the training speakers is of training batch {self.learnt_at}, the weights "
-                f"are of {self.batches}: this checkpoint was never validated; test the best one, or let "
-                "train.save_step be a multiple of train.eval_step"
-            )
+        if mode == "test" and len(trials):
+            self._require_fresh()
         return trials, self.scorer.score(ids, from_text(records["embedding"]), trials)
 
     @property
     def is_fresh(self) -> bool:
         """Whether what validation learns is of these very weights."""
         return self.learnt_at == self.batches
+
+    def _require_fresh(self) -> None:
+        if self.scorer.needs_cohort and not self.is_fresh:
+            raise ValueError(
+                f"what the scoring needs of the training speakers is of training batch {self.learnt_at}, the weights "
+                f"are of {self.batches}: this checkpoint was never validated; take the best one, or let "
+                "train.save_step be a multiple of train.eval_step"
+            )
 
     def likelihood_ratios(self, scores: np.ndarray) -> np.ndarray | None:
         """Scores as natural log likelihood ratios; None where no calibration of these weights was learnt."""
@@ -195,10 +199,15 @@ class VerificationTask(Task):
 
     def compare(self, enrolled: Sequence[Sequence[float]], test: Sequence[float]) -> float:
         """The score of one test utterance against an enrolment of one or several, from their embeddings."""
+        self._require_fresh()
         ids = [str(number) for number in range(len(enrolled) + 1)]
         zero = np.zeros(1, dtype=np.int64)
         pair = Trials([" ; ".join(ids[:-1])], ids[-1:], zero, zero, zero.astype(bool))
         return float(self.scorer.score(ids, np.array([*enrolled, test], dtype=np.float32), pair)[0])
+
+    def decide(self, score: float) -> bool | None:
+        """Whether a score is from the threshold on that gave equal errors in validation; None where none is known."""
+        return score >= self.threshold if self.is_fresh and not math.isnan(self.threshold) else None
 
     # ---- state ----
 

@@ -141,3 +141,44 @@ def test_symbols_that_training_never_shows_are_said_with_the_first_utterance(tin
 
 def test_an_amount_of_speech_is_written_for_people():
     assert [metadata.length(s) for s in (0, 31.24, 90, 7200)] == ["0.0 s", "31.2 s", "1.5 min", "2.0 h"]
+
+
+# ---- trials ----
+
+
+SIDES = (("id", "id"), ("wav_path", "wav_path"))
+
+
+def trial(first: dict[str, str], second: dict[str, str], label: str = "1") -> dict[str, str]:
+    sides = {f"{key}{n}": row[name] for n, row in ((1, first), (2, second)) for key, name in SIDES}
+    return sides | {"label": label}
+
+
+def test_a_set_may_be_trials_whose_utterances_are_checked_once(tmp_path, rows, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    a, b, c = (row | {"wav_path": os.path.basename(row["wav_path"])} for row in rows(1, 2, 3, name="v"))
+    both = {"id": f"{a['id']} ; {b['id']}", "wav_path": f"{a['wav_path']} ; {b['wav_path']}"}
+    with caplog.at_level(logging.INFO):
+        _, csv, _ = write(tmp_path, rows(1), [trial(a, b), trial(both, c, "0")], rows(1, name="t"))
+    table = read_csv(csv, ())
+    assert set(table.columns) == {"id1", "id2", "wav_path1", "wav_path2", "label"}
+    assert table["wav_path1"].tolist() == [str(tmp_path / "v0.wav"), f"{tmp_path / 'v0.wav'} ; {tmp_path / 'v1.wav'}"]
+    assert "valid             3 utterances      6.0 s" in caplog.text
+
+
+def test_trials_of_bad_audio_go_with_it(tmp_path, rows):
+    a, b, c = rows(1, 1, 0.01, name="v")
+    sets = rows(1), [trial(a, b), trial(a, c, "0"), trial(c, b, "0")], rows(1, name="t")
+    with pytest.raises(AudioError, match="1 utterance cannot be used"):
+        write(tmp_path, *sets)
+    _, csv, _ = write(tmp_path, *sets, settings=SETTINGS | {"skip_bad": True})
+    assert read_csv(csv, ())[["id1", "id2"]].to_numpy().tolist() == [["v0", "v1"]]
+
+
+def test_trials_that_are_not_whole_are_refused(tmp_path, rows):
+    a, b = rows(1, 1, name="v")
+    half = {key: value for key, value in trial(a, b).items() if key != "wav_path2"}
+    with pytest.raises(CorpusError, match="the valid set: a trial has no column 'wav_path2'"):
+        write(tmp_path, rows(1), [half], rows(1, name="t"))
+    with pytest.raises(CorpusError, match="the valid set: the id 'v0' stands for"):
+        write(tmp_path, rows(1), [trial(a, b), trial(a, {**b, "id": "v0"})], rows(1, name="t"))

@@ -12,7 +12,7 @@ import pytest
 import problems
 from dataset.metadata import read_csv
 from problems.asv import ASV
-from problems.engine.cli import execute
+from problems.engine.cli import execute, resolved
 from tasks.metrics_verification import TrialScores
 
 
@@ -169,3 +169,25 @@ def test_trials_of_bad_audio_are_refused_or_left_out(tmp_path, capfd):
     for name in ("pairs", "two"):
         table = read_csv(tmp_path / "run" / "data" / f"{name}.csv", ())
         assert len(table) and not any("test 290-0" in id for column in ("id1", "id2") for id in table[column])
+
+
+def test_superb_is_the_recipe_that_was_published():
+    found = resolved(ASV(), ["superb"], [("prepare_data.dataset_root", "/vox")])
+    assert found["build_task"]["loss"] == "amsoftmax"
+    assert found["build_task"]["conf"] == {"margin": 0.4, "scale": 30.0, "subcentres": 1}
+    assert found["build_task"]["margin_schedule"] == [0, 0] and not found["build_task"]["scoring"]["centre"]
+    assert found["build_dataset"] == {"speeds": [1.0], "max_seconds": 8.0, "cohort": 0}
+    assert [found["build_batch_sampler"][mode]["batch_size"] for mode in ("train", "valid", "test")] == [10, 1, 1]
+    assert found["build_optimizer"]["name"] == "AdamW" and found["build_optimizer"]["conf"]["lr"] == 1e-4
+    train = found["train"]
+    assert [train[key] for key in ("total_steps", "log_step", "save_step")] == [200000, 500, 10000]
+    assert [train[key] for key in ("gradient_clipping", "gradient_accumulate", "keep_num_ckpts")] == [1000.0, 5, None]
+    assert not found["train"]["use_scheduler"]
+
+    sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
+    model = ASV().build_model(**{name: found[name] for name in sections}, model_output_size=1211)
+    assert model.embedding_size == 512
+    # 80 filters with two deltas into s3prl's SuperbXvector; the featurizer of one layer has one weight at most
+    assert sum(p.numel() for p in model.downstream.parameters()) == 240 * 512 + 512 + 5716444
+    task = ASV().build_task(found["build_task"], model, range(1211))
+    assert task.loss.weight.shape == (1211, 512)

@@ -138,6 +138,8 @@ def test_what_is_learnt_of_the_cohort_is_learnt_in_validation_and_kept(settings)
     other.batches += 1
     with pytest.raises(ValueError, match="training batch 0, the weights are of 1: this checkpoint was never validated"):
         other.reduction("test", records(other, "test", TEST))
+    with pytest.raises(ValueError, match="this checkpoint was never validated; take the best one"):
+        other.compare([[0.0] * DIMS], [1.0] * DIMS)
 
 
 def test_the_mean_of_the_speakers_helps_where_all_embeddings_lean_one_way():
@@ -194,6 +196,9 @@ def test_a_new_pair_scores_as_a_trial_does():
     assert task.compare([first], rest[0]) == pytest.approx(
         float(torch.cosine_similarity(TEST[1][0], TEST[1][1], dim=0)), abs=1e-6
     )
+    assert task.decide(0.5) is None  # never validated
+    task.reduction("valid", records(task, "valid", VALID))
+    assert task.decide(task.threshold) is True and task.decide(task.threshold - 1e-3) is False
     unit = torch.nn.functional.normalize(TEST[1][:2], dim=1).mean(0)
     assert task.compare([first, rest[0]], rest[1]) == pytest.approx(
         float(torch.cosine_similarity(unit, TEST[1][2], dim=0)), abs=1e-6
