@@ -11,6 +11,7 @@ from dataset.option import option
 from problems.base import Problem, Section
 from problems.engine import sections
 from problems.engine.errors import ConfigError
+from problems.engine.schema import follow_choices
 
 
 @dataclass
@@ -68,9 +69,8 @@ class Classification(Problem):
 
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, with ``usual_corpus``, SUPERB's linear head, and validation by accuracy."""
-        config = super().default_config()
-        config["prepare_data"]["corpus"] = self.usual_corpus
-        config["build_downstream"] = {"name": "mean_pool_linear", "conf": {}}
+        parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": "mean_pool_linear"}}
+        config = follow_choices(self, super().default_config(), parts)
         config["train"] |= {"valid_metric": "accuracy", "valid_higher_better": True}
         return config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 import problems
+from dataset.corpora import get_corpus
 from problems.classification import Classification, MultiLabel
 from problems.engine.cli import execute
 from tests.conftest import ROOT, write_table
@@ -129,7 +131,9 @@ def test_what_a_problem_does_without_a_preset_can_run():
 
     for name in ("sid", "ks", "ic", "er", "lid", "asv"):
         config = resolve(problems.get(name)(), [])
-        assert config["prepare_data"]["corpus"].startswith("toy_") and "num_train" in config["prepare_data"]
+        assert config["prepare_data"]["corpus"].startswith("toy_")
+        corpus = get_corpus(config["prepare_data"]["corpus"])()
+        assert config["prepare_data"].items() >= dataclasses.asdict(corpus).items(), "its own settings, not another's"
         assert config["build_downstream"]["name"] in ("mean_pool_linear", "xvector")
 
 
