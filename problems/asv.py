@@ -89,6 +89,7 @@ class ASV(classification.Classification):
         "build_task": BuildTask,
     }
     columns = ("spk",)
+    usual_corpus = "toy_trials"
 
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, with an x-vector and validation by equal error rate."""

@@ -1,4 +1,4 @@
-"""What the problems with one label an utterance share: who, what word, what intent, what mood, what language."""
+"""What the problems with a label an utterance share: who, what word, what intent, what mood, what language."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataset.option import option
 from problems.base import Problem, Section
 from problems.engine import sections
 from problems.engine.errors import ConfigError
+from problems.engine.schema import follow_choices
 
 
 @dataclass
@@ -62,12 +63,14 @@ class Classification(Problem):
         "build_task": BuildTask,
     }
     columns = ("label",)
+    usual_corpus = "folders"
     encoder = "category"
     """The label encoder, a key of ``dataset.encoders.CATEGORIES``; it reads the first of ``columns``."""
 
     def default_config(self) -> dict[str, Any]:
-        """The defaults of every problem, with validation by accuracy."""
-        config = super().default_config()
+        """The defaults of every problem, with ``usual_corpus``, SUPERB's linear head, and validation by accuracy."""
+        parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": "mean_pool_linear"}}
+        config = follow_choices(self, super().default_config(), parts)
         config["train"] |= {"valid_metric": "accuracy", "valid_higher_better": True}
         return config
 
@@ -153,6 +156,32 @@ class Classification(Problem):
             return ClassificationTask(model, encoder, **{**build_task, "class_weights": weights})
         except ValueError as error:
             raise ConfigError(f"build_task: {error}") from error
+
+
+class MultiLabel(Classification):
+    """From an utterance to any number of labels, none included: ``labels`` are ``siren ; rain``, or an empty cell.
+
+    Subclass it in a file of your own, as :class:`Classification`. The probability above which a label is said to be
+    there is learnt on the validation set.
+    """
+
+    summary = "any number of labels for each utterance"
+    sections = Classification.sections | {"build_task": sections.Empty}
+    columns = ("labels",)
+    usual_corpus = "csv"
+    encoder = "tags"
+
+    def default_config(self) -> dict[str, Any]:
+        """The defaults of :class:`Classification`, with validation by mean average precision."""
+        config = super().default_config()
+        config["train"] |= {"valid_metric": "map"}
+        return config
+
+    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+        """Binary cross-entropy of each label, and a threshold."""
+        from tasks.multilabel import MultiLabelTask
+
+        return MultiLabelTask(model, encoder)
 
 
 class _Labels:

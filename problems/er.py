@@ -9,6 +9,7 @@ class ER(Classification):
     """The mood in which an utterance was spoken."""
 
     summary = "emotion recognition: the mood of an utterance"
+    usual_corpus = "toy_moods"
 
 
 if __name__ == "__main__":

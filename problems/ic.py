@@ -23,6 +23,7 @@ class IC(Classification):
     """
 
     summary = "intent classification: what a speaker wants, in one or more slots"
+    usual_corpus = "toy_commands"
     sections: dict[str, Any] = Classification.sections | {"build_encoder": BuildEncoder}
     columns = ("labels",)
     encoder = "categories"

@@ -9,6 +9,7 @@ class KS(Classification):
     """Which of a few words was said; others are ``_unknown_``, noise is ``_silence_``."""
 
     summary = "keyword spotting: which of a few words was said"
+    usual_corpus = "toy_keywords"
 
 
 if __name__ == "__main__":

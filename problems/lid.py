@@ -9,6 +9,7 @@ class LID(Classification):
     """The language in which an utterance was spoken."""
 
     summary = "language identification: the language of an utterance"
+    usual_corpus = "toy_languages"
 
 
 if __name__ == "__main__":

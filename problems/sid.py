@@ -9,6 +9,7 @@ class SID(Classification):
     """Which of the speakers of the training set an utterance is from."""
 
     summary = "speaker identification: which of the known speakers an utterance is from"
+    usual_corpus = "toy_speakers"
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ class Csv(Corpus):
                     f"a test set cannot be called {name!r}: a name is letters, digits, '_', '-' and '.', and "
                     f"not 'train' or 'valid'; name it: test={{name: {paths[name]}}}"
                 )
+        if self.fold and self.folds is None:
+            raise CorpusError(f"fold is {self.fold}, but there are no folds: set folds to their number")
         given = [bool(paths), bool(self.test_fraction), self.folds is not None]
         if sum(given) > 1:
             raise CorpusError("test, test_fraction and folds each say what to test on: give one of them")

@@ -35,9 +35,11 @@ class _VoxCeleb1(Corpus):
     def _root(self) -> Path:
         return absolute(self.dataset_root)
 
-    def _folders(self) -> list[Path]:
+    def _fetch(self) -> None:
         if self.download:
             fetch(self._root, _get)
+
+    def _folders(self) -> list[Path]:
         found = [self._root / name for name in WAV_FOLDERS if (self._root / name).is_dir()]
         return found or [require_folder(self._root / "wav", "VoxCeleb1's audio")]
 
@@ -62,6 +64,7 @@ class VoxCeleb1Identification(_VoxCeleb1):
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split; a CorpusError names the line, and the audio that is missing."""
+        self._fetch()
         roots, found = self._folders(), {name: [] for name in SPLITS.values()}
         listing = require_file(self._root / SPLIT_FILE, "VoxCeleb1's split for identification")
         for number, (split, name) in lines(listing, columns=2):
@@ -92,11 +95,13 @@ class VoxCeleb1Verification(_VoxCeleb1):
     seed: int = option(0, "which speakers are held out, and which trials are made of them", min=0)
 
     def sources(self) -> list[Path]:
-        """The lists of trials, and the folders that are trained on."""
-        return [*(self._listing(name) for name in self.trials), *self._train_folders()]
+        """The lists of trials, and the folder that is trained on."""
+        lists = [self._root / file for name in self.trials for file in TRIALS.get(name, ())]
+        return [*lists, self._root if self.train_root is None else absolute(self.train_root)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows and trials; a CorpusError names the line, and the audio that is missing."""
+        self._fetch()
         roots = self._folders()
         test = {f"vox1_{name.lower()}": list(self._trials(name, roots)) for name in self.trials}
         tested = {row[key].partition("/")[0] for rows in test.values() for row in rows for key in ("id1", "id2")}

@@ -22,8 +22,9 @@ ENCODERS = {
 CATEGORIES = {
     "category": "dataset.encoders.category:CategoryEncoder",
     "categories": "dataset.encoders.category:CategoryEncoders",
+    "tags": "dataset.encoders.category:TagEncoder",
 }
-"""Encoders of utterances' labels: one, or one in each of several slots."""
+"""Encoders of utterances' labels: one, one in each of several slots, or any number."""
 
 
 def get_encoder(name: str) -> type[LabelEncoder]:

@@ -1,4 +1,4 @@
-"""Encoders of utterances' labels: one category each, or one in each of several slots."""
+"""Encoders of utterances' labels: one category each, one in each of several slots, or any number."""
 
 from __future__ import annotations
 
@@ -86,6 +86,30 @@ class CategoryEncoder(LabelEncoder):
     @classmethod
     def _from_record(cls, record: dict[str, Any], folder: Path) -> CategoryEncoder:
         return cls(record["labels"], record["counts"])
+
+
+class TagEncoder(CategoryEncoder):
+    """Any number of labels of an utterance, written ``a ; b`` or nothing, to a 0 or 1 for each label."""
+
+    name = "tags"
+
+    @classmethod
+    def build(cls, texts: Iterable[str]) -> TagEncoder:
+        """Every label of the training set.
+
+        Args:
+            texts: training labels; an empty one is an utterance without any.
+        """
+        found = _counted(tag for text in list(texts) for tag in split_label(text) if tag)
+        return cls(list(found), list(found.values()))
+
+    def encode(self, text: str) -> list[int]:
+        """1 where the utterance has the label, in order of number; an EncoderError for one that is not known."""
+        there = {super(TagEncoder, self).encode(tag) for tag in split_label(text) if tag}
+        return [int(number in there) for number in range(len(self.labels))]
+
+    def unknown(self, text: str) -> set[str]:
+        return {tag for tag in split_label(text) if tag} - self._numbers.keys()
 
 
 class CategoryEncoders(LabelEncoder):

@@ -57,5 +57,7 @@ def check(utterances: Sequence[Utterance]) -> None:
             raise ValueError(f"utterance {u.id!r} has no word to say, got {u.text!r}")
         if not 80 <= u.rate <= 450:
             raise ValueError(f"utterance {u.id!r}: rate is 80-450 words a minute, got {u.rate}")
-        if not 0 <= u.pitch <= 99 or not 0 <= u.pitch_range <= 99:
-            raise ValueError(f"utterance {u.id!r}: pitch and range are 0-99, got {u.pitch} and {u.pitch_range}")
+        if not 0 <= u.pitch <= 99:
+            raise ValueError(f"utterance {u.id!r}: pitch is 0-99, got {u.pitch}")
+        if not 0 <= u.pitch_range <= 99:
+            raise ValueError(f"utterance {u.id!r}: pitch_range is 0-99, got {u.pitch_range}")

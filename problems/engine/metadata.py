@@ -237,7 +237,10 @@ def require_known(encoder: Any, rows: Any, column: str, csv: str) -> None:
         for label in unknown:
             first.setdefault(label, number)
     if first:
-        shown = ", ".join(f"{label!r} (row {number}, {rows['id'][number - 2]})" for label, number in first.items())
+        shown = ", ".join(
+            f"{label!r} (row {number}, {rows['id'][number - 2]})" for label, number in [*first.items()][:10]
+        )
+        shown += f", ... and {len(first) - 10} more" if len(first) > 10 else ""
         raise CorpusError(
             f"{csv} has {count(len(first), 'label')} that training never shows, so that no classifier can give them: "
             f"{shown}; leave these utterances out, or have some of each in the training set"

@@ -70,7 +70,7 @@ def test_the_cleaned_list_is_preferred_and_unknown_trials_are_refused(vox, tmp_p
     with pytest.raises(CorpusError, match="list_test_hard2.txt"):
         VoxCeleb1Verification(dataset_root=str(vox), trials=["H"]).load(tmp_path)
     with pytest.raises(CorpusError, match="O, E and H, got 'X'"):
-        VoxCeleb1Verification(dataset_root=str(vox), trials=["X"]).sources()
+        VoxCeleb1Verification(dataset_root=str(vox), trials=["X"]).load(tmp_path)
 
 
 def test_trials_of_the_whole_corpus_need_other_speakers_to_train_on(vox, tmp_path):
@@ -139,3 +139,20 @@ def test_ones_own_csv_becomes_trials_of_speakers_that_are_held_out(tmp_path):
     assert len(set.union(*speakers.values())) == 12 and len(splits.valid) == len(splits.test["test"]) == 20
     with pytest.raises(CorpusError, match="no column 'spk'"):
         CsvTrials(**given, columns={"wav_path": "path"}).load(tmp_path)
+
+
+def test_only_loading_downloads(tmp_path, monkeypatch):
+    asked = []
+
+    def offline(scratch: Path) -> Path:
+        asked.append(scratch)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("dataset.corpora.voxceleb._get", offline)
+    given = {"dataset_root": str(tmp_path / "vox"), "download": True}
+    for corpus in (VoxCeleb1Identification(**given), VoxCeleb1Verification(**given)):
+        corpus.sources()
+        assert not asked
+        with pytest.raises(CorpusError, match="the download into .* failed: no route"):
+            corpus.load(tmp_path)
+        asked.clear()

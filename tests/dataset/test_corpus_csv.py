@@ -324,6 +324,7 @@ def test_folds_that_cannot_be_are_refused(tmp_path):
     train = numbered(tmp_path / "a.csv", 20)
     for settings, message in (
         ({"folds": 5, "fold": 5}, "0 to 4"),
+        ({"fold": 1, "test_fraction": 0.1}, "there are no folds"),
         ({"folds": 5, "test_fraction": 0.1}, "give one of them"),
         ({"folds": 5, "test": train}, "give one of them"),
         ({"folds": 11, "split_by": "speaker"}, "10 groups, too few for 11 folds"),
