@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
-# by the last word of a metric's name: fractions that the field quotes in percent
-RATES = {"acc", "accuracy", "cer", "der", "eer", "error", "f1", "jer", "per", "precision", "recall", "wer"}
-UPPER = {"cer", "der", "eer", "jer", "per", "wer"}
+# by a word of a metric's name: fractions that the field quotes in percent
+RATES = {
+    "acc", "accuracy", "alarm", "cer", "der", "ece", "eer", "error", "f1", "jer", "map", "miss", "per", "precision",
+    "recall", "uar", "wer",
+}  # fmt: skip
+UPPER = {"cer", "der", "ece", "eer", "jer", "map", "per", "uar", "wer"}
 
 
 def is_rate(name: str) -> bool:
     """Whether a metric is a fraction to be shown in percent."""
-    return name.lower().rpartition("_")[2] in RATES
+    return any(word in RATES or re.fullmatch(r"top\d+", word) for word in name.lower().split("_"))
 
 
 def is_count(name: str, value: float | int) -> bool:
