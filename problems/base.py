@@ -6,6 +6,7 @@ a method needs it.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -332,8 +333,10 @@ class Problem(Stored):
             return self.evaluate(evaluate, "valid", training.task, *valid, batches, None, device, workers)
 
         if not steps_in(Path(train_dir)):
+            learnt = copy.deepcopy(training.task.get_state())
             with randomness.isolated():
                 training.require_metric(validate(batches=1, workers=0))
+            training.task.set_state(learnt)  # what a task learns of weights that nothing has trained is worth nothing
         training.fit(validate, save_model, save_task)
 
     def evaluate(

@@ -134,6 +134,10 @@ class EvalLoop(Loop):
         found = {number: records for share in distributed.gather(part.done) for number, records in share.items()}
         records = _joined([found[n] for n in range(len(batches))], [index for batch in batches for index in batch])
         metrics = distributed.on_main(lambda: {k: float(v) for k, v in self.task.reduction(stage, records).items()})
+        if world.size > 1:  # what the task learnt in it (a threshold) is known to all
+            state = distributed.on_main(self.task.get_state)
+            if not world.main:
+                self.task.set_state(state)
         if dump_dir is not None and world.main:
             (save_predictions or write_predictions)(records, Path(dump_dir))
             _leave(Path(dump_dir), len(records["id"]), metrics, time.monotonic() - started, eval_batch)

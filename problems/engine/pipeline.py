@@ -339,7 +339,10 @@ class Pipeline:
             cut = isinstance(error, (KeyboardInterrupt, Interrupted))
             self.manifest.record(stage, status="interrupted" if cut else "failed", error=str(error)[:2000])
             raise
-        mark = before or self.mark(stage)
+        mark = self.mark(stage) if stage.number in (0, 3, 4) else before
+        if stage.number == 0:  # what it fetched itself was not there before; what was there is as it was read
+            there = {name: digest for name, digest in before["inputs"].items() if digest != "missing"}
+            mark["inputs"] |= {name: there[name] for name in mark["inputs"].keys() & there.keys()}
         self.manifest.done(stage, mark, self.outputs(stage), time.monotonic() - began, versions())
 
     def _same_data(self) -> None:

@@ -176,7 +176,7 @@ def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny,
     assert last["step"] == 30
 
 
-def on_two_machines(tmp_path, options, restarts=0):
+def on_two_machines(tmp_path, options, program=("-m", "problems.asr")):
     """Two machines without a common folder, as two folders: ``target_dir`` is relative to where each runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -186,7 +186,7 @@ def on_two_machines(tmp_path, options, restarts=0):
         (tmp_path / f"machine{node}").mkdir(exist_ok=True)
         command = [
             sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node_rank={node}", "--nproc_per_node=1",
-            "--master_addr=127.0.0.1", f"--master_port={port}", "-m", "problems.asr", "run", "target_dir=run", *options,
+            "--master_addr=127.0.0.1", f"--master_port={port}", *program, "run", "target_dir=run", *options,
         ]  # fmt: skip
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         started.append(
@@ -200,6 +200,44 @@ def on_two_machines(tmp_path, options, restarts=0):
             )  # fmt: skip
         )
     return started
+
+
+LEARNING = '''
+from problems.asr import ASR
+from tasks.ctc import CTCTask
+
+class Learning(CTCTask):
+    """Learns from each validation how many there were."""
+
+    seen = 0
+
+    def reduction(self, mode, records):
+        self.seen += mode == "valid"
+        return super().reduction(mode, records)
+
+    def get_state(self):
+        return {"seen": self.seen}
+
+    def set_state(self, state):
+        self.seen = state["seen"]
+
+class LearningASR(ASR):
+    def build_task(self, build_task, model, encoder):
+        return Learning(model, encoder)
+
+if __name__ == "__main__":
+    LearningASR().main()
+'''
+
+
+def test_what_a_task_learns_in_validation_is_in_the_checkpoint_of_every_machine(tiny, tmp_path):
+    (tmp_path / "learning.py").write_text(LEARNING)
+    options = options_of(tiny, "--train.total_steps=4", "--train.eval_step=2", "--train.save_step=2", "stop=2")
+    for process in on_two_machines(tmp_path, options, (str(tmp_path / "learning.py"),)):
+        finish(process)
+    for node in (0, 1):
+        state = tmp_path / f"machine{node}" / "run" / "train" / "step_00000004" / "task" / "state.json"
+        assert json.loads(state.read_text()) == {"seen": 2}  # and nothing of the look before the first step
 
 
 def test_machines_without_common_files_each_have_data_and_checkpoints(tiny, tmp_path):

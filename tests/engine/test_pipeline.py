@@ -201,3 +201,44 @@ def test_run_is_the_same_from_code(empty, tmp_path):
     ASR().run(**tree, stop=1)
     assert (empty.root / "encoder").is_dir() and not (empty.root / "train").exists()
     assert empty.ran("--stop=1") == []
+
+
+FETCHING = '''
+import csv
+import dataclasses
+from pathlib import Path
+
+from dataset.corpora import Corpus, Splits
+from dataset.option import option
+
+
+@dataclasses.dataclass
+class Fetching(Corpus):
+    """Copies its lists to where it reads them, as a download does."""
+
+    origin: str = option("", "where they come from")
+    folder: str = option("", "where they go")
+
+    def sources(self):
+        return [Path(self.folder) / f"{name}.csv" for name in ("train", "valid", "test")]
+
+    def load(self, cache_dir):
+        sets = []
+        for path in self.sources():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes((Path(self.origin) / path.name).read_bytes())
+            sets.append(list(csv.DictReader(path.open())))
+        return Splits(sets[0], sets[1], {"test": sets[2]})
+'''
+
+
+def test_what_stage_0_fetched_itself_does_not_make_it_stale(empty, tones, tmp_path, monkeypatch):
+    (tmp_path / "fetching.py").write_text(FETCHING)
+    monkeypatch.syspath_prepend(tmp_path)
+    empty.options = [o for o in empty.options if "prepare_data" not in o]
+    empty.options += ["--prepare_data.corpus=fetching:Fetching", f"--prepare_data.origin={tones}"]
+    empty.options += [f"--prepare_data.folder={tmp_path / 'fetched'}"]
+    assert empty.ran("--stop=1") == [0, 1]
+    assert empty.ran("--stop=1") == []
+    (tmp_path / "fetched" / "valid.csv").write_text("id,wav_path,transcription\n")
+    assert "valid.csv changed" in empty("--start=1", "--stop=1", code=2)
