@@ -316,28 +316,30 @@ class Problem(Stored):
         global_config: Section | None = None,
     ) -> None:
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
-        from problems.engine import randomness, saving
+        from problems.engine import distributed, randomness, saving
         from problems.engine.checkpoint import steps_in
         from problems.engine.evaluate import first_batches
+        from problems.engine.precision import numerics
         from problems.engine.training import Training
 
         for arguments in (build_model_all_args, build_task_all_args_except_model):
             saving.check_arguments(arguments)
-        training = Training(self, train, Path(train_dir), device, global_config)
-        training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
-        training.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
-        batches = first_batches(valid_batch_sampler, eval_batch)
-        valid = training.with_features(valid_dataset, batches), valid_batch_sampler, valid_collate_fn
+        with numerics(train["deterministic"], train["tf32"]):
+            training = Training(self, train, Path(train_dir), device, global_config)
+            training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
+            training.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
+            batches = first_batches(valid_batch_sampler, eval_batch)
+            valid = training.with_features(valid_dataset, batches), valid_batch_sampler, valid_collate_fn
 
-        def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
-            return self.evaluate(evaluate, "valid", training.task, *valid, batches, None, device, workers)
+            def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
+                return self.evaluate(evaluate, "valid", training.task, *valid, batches, None, device, workers)
 
-        if not steps_in(Path(train_dir)):
-            learnt = copy.deepcopy(training.task.get_state())
-            with randomness.isolated():
-                training.require_metric(validate(batches=1, workers=0))
-            training.task.set_state(learnt)  # what a task learns of weights that nothing has trained is worth nothing
-        training.fit(validate, save_model, save_task)
+            if distributed.on_main(lambda: not steps_in(Path(train_dir))):
+                learnt = copy.deepcopy(training.task.get_state())
+                with randomness.isolated():
+                    training.require_metric(validate(batches=1, workers=0))
+                training.task.set_state(learnt)  # from weights that nothing has trained
+            training.fit(validate, save_model, save_task)
 
     def evaluate(
         self,

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 FAILURE = "soundstage/failure"
 LOOK_EVERY = 0.5  # seconds between two looks for another process's failure
-PATIENCE = 12.0  # seconds in a collective, once asked to end, before its other side is taken to be gone
+PATIENCE = 15.0  # seconds in a collective, once asked to end, before its other side is taken to be gone
 BUCKET = 1 << 25  # numbers that are summed over the processes at once
 
 
@@ -87,8 +87,7 @@ def together(wanted: World, device: str) -> Iterator[World]:
     os.environ.setdefault("MASTER_PORT", "29500")
     with _sigterm_at_once():
         store, *_ = next(dist.rendezvous("env://", wanted.rank, wanted.size))
-        # torchrun's agent keeps one store over restarts: what the last attempt wrote there must not be read
-        store = dist.PrefixStore(f"soundstage/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        store = dist.PrefixStore(f"soundstage/{_attempt()}", store)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo",
             store=store,
@@ -110,6 +109,12 @@ def together(wanted: World, device: str) -> Iterator[World]:
         _world = World()
         with contextlib.suppress(Exception):  # others may be gone
             dist.destroy_process_group()
+
+
+def _attempt() -> str:
+    """The attempt that this is: one agent may keep one store over restarts, in which what the last one wrote must not
+    be read. Several agents count restarts each for itself, and make a new store each time."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if os.environ.get("GROUP_WORLD_SIZE", "1") == "1" else ""
 
 
 @contextlib.contextmanager
@@ -139,7 +144,7 @@ class _Watch(threading.Thread):
         for end in (self.signals, write_end):
             os.set_blocking(end, False)
         self.before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        self.asked_to_end = False
+        self.asked_to_end: float | None = None  # when
         self.start()
 
     def tell(self, error: BaseException) -> None:
@@ -167,15 +172,17 @@ class _Watch(threading.Thread):
             except Exception as error:  # the process that held the store is gone
                 rank, code, said = "0", "1", f"it is gone ({type(error).__name__})"
             if int(rank) != self.world.rank and not self.done.wait(2 * LOOK_EVERY):
-                print(f"error: process {self.world.rank} ends with process {rank}: {said}", file=sys.stderr, flush=True)
+                log.error("process %d ends with process %s: %s", self.world.rank, rank, said)
                 logging.shutdown()
                 os._exit(int(code))
 
     def _is_left_alone(self) -> bool:
         with contextlib.suppress(BlockingIOError):
-            self.asked_to_end |= signal.SIGTERM in os.read(self.signals, 64)
-        since = _waiting_since
-        return self.asked_to_end and since is not None and time.monotonic() - since > PATIENCE
+            if signal.SIGTERM in os.read(self.signals, 64) and self.asked_to_end is None:
+                self.asked_to_end = time.monotonic()
+        if self.asked_to_end is None or _waiting_since is None:
+            return False
+        return time.monotonic() - max(_waiting_since, self.asked_to_end) > PATIENCE
 
 
 @contextlib.contextmanager

@@ -57,6 +57,8 @@ class EMA:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave; the model holds the average of a checkpoint at this time."""
         self.updates = state["updates"]
+        if not self.updates:
+            return
         self.mean = [p.detach().clone() for p in self.parameters]
         for p, weights in zip(self.parameters, state["weights"]):
             p.copy_(weights)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from problems.engine.errors import Interrupted, TrainingError
+from problems.engine.errors import ConfigError, Interrupted, TrainingError
 from problems.engine.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
-def lost(batch: Mapping[str, Any] | Unreadable, error: Exception, skip_errors: bool) -> Lost:
+def lost(batch: Mapping[str, Any] | Unreadable, error: Exception, skip_errors: bool, may_lose: bool = True) -> Lost:
     """The batch as lost, where its failure is one to survive; otherwise the error goes on.
 
-    Memory that ran out is always survived, other errors where ``skip_errors`` says so.
+    Memory that ran out is always survived, other errors where ``skip_errors`` says so; none where the batch is not this
+    process's to lose (``may_lose``), and none that is the config's fault.
     """
     memory = is_out_of_memory(error)
-    if isinstance(error, Interrupted) or not (memory or skip_errors):
+    if isinstance(error, (Interrupted, ConfigError)) or not (may_lose and (memory or skip_errors)):
         raise error
     if memory and torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -60,24 +61,24 @@ def lost(batch: Mapping[str, Any] | Unreadable, error: Exception, skip_errors: b
     return Lost(memory, f"{what}: {shapes}, utterances {', '.join(ids) or 'without an id'}")
 
 
-def count(progress: Progress, everyones: Sequence[Lost], patience: int) -> None:
-    """Count the batches that all processes lost in a step, name them, and end where there are too many.
+def count(progress: Progress, everyones: Sequence[Lost], nothing_left: bool, patience: int) -> None:
+    """Count the batches that all processes lost in a step, name them, and end where too many steps came to nothing.
 
     Raises:
-        TrainingError: more batches in a row than ``patience`` allows; every process raises it.
+        TrainingError: more such steps in a row than ``patience`` allows; every process raises it.
     """
     memory = sum(one.memory for one in everyones)
     progress.out_of_memory += memory
     progress.errors += len(everyones) - memory
-    progress.lost_in_a_row += len(everyones)
+    progress.lost_in_a_row = progress.lost_in_a_row + 1 if nothing_left and everyones else 0
     so_far = progress.out_of_memory + progress.errors
     for one in everyones:
         log.warning("a batch of step %d is left out (%d so far): %s", progress.step + 1, so_far, one.text)
     if progress.lost_in_a_row <= patience:
         return
-    reason, advice = f"{progress.lost_in_a_row} batches in a row were lost", "see to the errors above"
+    reason, advice = f"{progress.lost_in_a_row} steps in a row lost all their batches", "see to the errors above"
     if memory:
-        reason = f"memory ran out for {progress.lost_in_a_row} batches in a row"
+        reason = f"memory ran out for {progress.lost_in_a_row} steps in a row"
         advice = "make batches smaller (build_batch_sampler.train.max_seconds), or the model"
     raise TrainingError(
         f"step {progress.step + 1}: {reason}, more than train.nonfinite_patience {patience} allows: {advice}"

@@ -146,7 +146,7 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     if not trained:
         raise ConfigError("build_optimizer: no parameter of the model is trained; is everything frozen?")
     conf = dict(section["conf"])
-    if _may_fuse(made, conf, trained):
+    if _may_fuse(made, [conf, *patterns_of(section).values()], trained):
         conf["fused"] = True  # the step can then be skipped on the device, without waiting for it
     groups = patterns_of(section), section.get("no_decay_on_vectors"), section.get("layer_decay")
     try:
@@ -161,8 +161,11 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     return optimizer
 
 
-def _may_fuse(made: type, conf: Section, parameters: Sequence[nn.Parameter]) -> bool:
-    if {"fused", "foreach", "differentiable"} & conf.keys() or "fused" not in inspect.signature(made).parameters:
+def _may_fuse(made: type, settings: Sequence[Section], parameters: Sequence[nn.Parameter]) -> bool:
+    given = {key for conf in settings for key in conf}
+    if {"fused", "foreach", "differentiable"} & given or "fused" not in inspect.signature(made).parameters:
+        return False
+    if "momentum" in given:  # torch's fused SGD never fills the momentum of a first step that is left out
         return False
     return all(p.is_cuda and p.is_floating_point() for p in parameters)
 

@@ -351,6 +351,11 @@ class Pipeline:
         mine |= hash_files(self.work.encoder_files(), self.root)
         theirs, begun = distributed.on_main(lambda: (mine, bool(checkpoint.steps_in(self.train_dir))))
         other = [name for name in theirs if mine.get(name) != theirs[name]]
+        if "missing" in (mine.get(name, "missing") for name in other):
+            raise StageError(
+                f"{socket.gethostname()} has files of its own, and no {other[0]} yet: let stages 0 and 1 run there too"
+                " (start=0)"
+            )
         if other:
             raise StageError(
                 f"{socket.gethostname()} has files of its own, and {other[0]} differs from that of the main process:"

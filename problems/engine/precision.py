@@ -22,7 +22,11 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 def scaler_of(device: torch.device, precision: str) -> torch.amp.GradScaler | None:
     """What keeps small gradients of fp16 from vanishing; None for the types that need none."""
-    return torch.amp.GradScaler(device.type) if precision == "fp16" else None
+    if precision != "fp16":
+        return None
+    scaler = torch.amp.GradScaler(device.type)
+    scaler.scale(torch.zeros((), device=device))  # its first use makes it: a process may have no batch to begin with
+    return scaler
 
 
 @contextlib.contextmanager

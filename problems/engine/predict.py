@@ -61,6 +61,8 @@ class Predictor:
         import torch
 
         from dataset.audio import read
+        from problems.engine.precision import numerics
 
         wav = audio if isinstance(audio, torch.Tensor) else read(audio)
-        return self.problem.predict_wav(self.task, wav, str(self.device))
+        with numerics(deterministic=False, tf32=False):
+            return self.problem.predict_wav(self.task, wav, str(self.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass
@@ -22,7 +23,7 @@ class Progress:
     nonfinite_in_a_row: int = 0
     out_of_memory: int = 0  # batches lost in all
     errors: int = 0  # batches lost in all, to other errors
-    lost_in_a_row: int = 0  # batches, since the last step
+    lost_in_a_row: int = 0  # steps that came to nothing, up to now
     loss_sum: float = 0.0  # since the last line of the history ...
     weight_sum: float = 0.0
     epoch_loss_sum: float = 0.0  # ... and since the epoch began
@@ -39,9 +40,9 @@ class Progress:
         Args:
             threshold: how much better counts as better, in the metric's unit, or as a part of the best so far.
         """
-        if value == value and self.best is None:
-            better = True
+        if self.best is None or not math.isfinite(self.best):
+            better = value == value and value != self.best
         else:
-            gain = 0.0 if self.best is None else (value - self.best) * (1 if higher_better else -1)
-            better = gain > threshold * (abs(self.best or 0.0) if relative else 1)
+            gain = (value - self.best) * (1 if higher_better else -1)
+            better = gain > threshold * (abs(self.best) if relative else 1)
         self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)

@@ -86,6 +86,7 @@ class TrainLoop(WindowLoop):
         self._read_sums()
         return {
             "progress": dataclasses.asdict(self.progress),
+            "total_steps": self.train["total_steps"],
             "ranking": self.checkpoints.state(),
             "optimizers": [one.state_dict() for one in self.optimizers],
             "scaler": self.scaler.state_dict() if self.scaler else None,
@@ -99,6 +100,9 @@ class TrainLoop(WindowLoop):
         progress = self.progress = Progress(**state["progress"])
         patience = self.train["patience"]
         progress.ended = patience is not None and progress.waited >= patience  # by the patience of this run
+        before, now = state["total_steps"], self.train["total_steps"]
+        if before != now and any(one.scheduler for one in self.optimizers):
+            log.info("the schedule is planned again from here: over %d steps in all, not %d", now, before)
         self.checkpoints.restore(state["ranking"], self.world.writes)
         for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
             one.load_state_dict(saved)
@@ -186,8 +190,7 @@ class TrainLoop(WindowLoop):
         units = distributed.total([progress.epoch_loss_sum, progress.epoch_weight_sum])
         if progress.position == 0:
             progress.epoch_loss_sum = progress.epoch_weight_sum = 0.0
-            if not self.finished:
-                self._advance(schedules.EPOCH)
+            self._advance(schedules.EPOCH)
         self.hook("on_stage_end", Stage.TRAIN, {"loss": units[0] / units[1] if units[1] else float("nan")})
 
     def _advance(self, when: str, metric: float | None = None) -> None:

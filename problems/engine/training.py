@@ -25,7 +25,6 @@ from problems.engine.components import load_class
 from problems.engine.errors import CheckpointError, ConfigError, nearest
 from problems.engine.files import write_json, write_text
 from problems.engine.monitor import shown
-from problems.engine.precision import numerics
 from problems.engine.profiler import Profiler
 from problems.engine.stream import epoch_batches, train_stream
 from problems.engine.train import Stream, TrainLoop
@@ -174,20 +173,30 @@ class Training:
 
                 write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
 
-        made, parts = load_class(self.problem.train_loop), (self.config, self.train_dir, self.stream)
+        trial = trial_of(self.config)
+        folder = None if trial else self._newest()
+        # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
+        state = folder and torch.load(folder / "training.pt", map_location="cpu", weights_only=True)
+        if state and self.config["epochs"] is not None and len(state["rng"]) != self.world.size:
+            self.config["total_steps"] = self._steps_from(state["progress"])
         callbacks = list(self.problem.callbacks)
-        if self.config["profile"]:
+        if self.config["profile"] and not trial:
             callbacks.append(Profiler(self.train_dir / "profile", self.config["profile"]))
-        with numerics(self.config["deterministic"], self.config["tf32"]):
-            loop = made(self.task, self.optimizers, *parts, validate, save, self.device, callbacks)
-            trial = trial_of(self.config)
-            if trial:
-                trial(loop)
-                return
-            self._resume(loop)
-            loop.fit()
+        made, parts = load_class(self.problem.train_loop), (self.config, self.train_dir, self.stream)
+        loop = made(self.task, self.optimizers, *parts, validate, save, self.device, callbacks)
+        if trial:
+            trial(loop)
+            return
+        self._take_up(loop, folder, state)
+        loop.fit()
         if self.config["average"]:
             self._average(validate, save)
+
+    def _steps_from(self, progress: Mapping[str, Any]) -> int:
+        """The steps in all of ``epochs``, after some of another number of processes, which were of another size."""
+        joined, epochs = self.config["gradient_accumulate"] * self.world.size, self.config["epochs"] - progress["epoch"]
+        left = progress["batches"] - progress["position"] if progress["position"] else 0  # of the epoch under way
+        return progress["step"] + math.ceil(left / joined) + (epochs - bool(left)) * self.windows
 
     def _average(self, validate: Callable[[], dict[str, float]], save: Callable[[Path], None]) -> None:
         """Leave the mean of the kept checkpoints, validated: what a task learns there must be of these weights."""
@@ -214,13 +223,12 @@ class Training:
         )
         distributed.barrier()
 
-    def _resume(self, loop: TrainLoop) -> None:
-        """Take up the newest whole checkpoint; where there is none, the weights of the one to start from, if any."""
-        folder, given = self._newest(), self.config["resume_ckpt_dir"]
+    def _take_up(self, loop: TrainLoop, folder: Path | None, state: Mapping[str, Any] | None) -> None:
+        """Go on from the checkpoint ``folder``; without one, from the weights of the one to start from, if any."""
+        given = self.config["resume_ckpt_dir"]
         if folder is not None:
             self._load_weights(folder)
-            # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
-            loop.load_state_dict(torch.load(folder / "training.pt", map_location="cpu", weights_only=True))
+            loop.load_state_dict(state)
             log.info("training goes on from step %d (%s)", loop.progress.step, folder)
         elif given is not None:
             self._load_weights(checkpoint.require(Path(given)))

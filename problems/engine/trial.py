@@ -30,6 +30,7 @@ def trial_of(train: Mapping[str, Any]) -> Callable[[Any], None] | None:
 
 def dry_run(loop: Any) -> None:
     """Read the batches of one epoch and say how fast they came."""
+    loop.hook("on_fit_start")
     began, batches, utterances, samples = time.monotonic(), 0, 0, 0.0
     for place, batch in loop.open_stream():
         if isinstance(batch, Unreadable):
@@ -51,6 +52,7 @@ def dry_run(loop: Any) -> None:
 def no_optim(loop: Any) -> None:
     """Go through ``total_steps`` steps whose optimizers do not act, and say where the time goes."""
     loop.freeze_optimizers = lambda optimizers: []
+    loop.hook("on_fit_start")
     loop.task.train()
     reading = computing = 0.0
     stream = loop.open_stream()
@@ -76,6 +78,7 @@ def no_optim(loop: Any) -> None:
 
 def overfit_one_batch(loop: Any) -> None:
     """Train on the first batches for ``total_steps`` and say what became of their loss."""
+    loop.hook("on_fit_start")
     loop.task.train()
     stream = loop.open_stream()
     window = loop.next_window(stream)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from problems.engine import distributed, losing, schedules
 from problems.engine.ema import EMA
-from problems.engine.errors import TrainingError
+from problems.engine.errors import ConfigError, TrainingError
 from problems.engine.loop import Batch, Callback, Loop
 from problems.engine.losing import Lost, Unreadable
 from problems.engine.optim import MAIN
@@ -61,6 +61,7 @@ class WindowLoop(Loop):
         self.world, self.progress = distributed.world(), Progress()
         self.stop, self.asked_to_stop, self.save_now = StopRequest(), False, False
         self.guard, self.grad_norm = Guard(device), torch.zeros(())
+        self._never_finite = set(self._not_finite())  # a mask of -inf is as it should be
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and units since they were last read
         self._saved_at = time.monotonic()
 
@@ -145,20 +146,20 @@ class WindowLoop(Loop):
         held = any(one.step_per_update > 1 for one in self.optimizers)
         self.plain = len(window) == 1 and self.world.size == 1 and not held  # the mean is the batch's own
         for batch, counts in window:
-            self._in_backward = False
+            self._touched = False
             try:
                 units += self._fit_one(batch, counts)
             except Exception as error:
-                losts.append(losing.lost(batch, error, self.train["skip_errors"]))
-                if self._in_backward:  # some gradients hold a part of this batch, and nobody can tell which
+                losts.append(losing.lost(batch, error, self.train["skip_errors"], self._may_lose))
+                if self._touched:  # some gradients hold a part of this batch, and nobody can tell which
+                    losts[-1].text += f" (with {units:g} units before it in its step)" if units else ""
                     self.zero_grad()
                     units, self._window = 0.0, torch.zeros_like(self._sums)
         everyone = self._agree(units, losts)
         if everyone > 0:
-            self.progress.lost_in_a_row = 0
             self.optimizers_step(1.0 if self.plain else everyone)
         self.progress.step += 1
-        if self.progress.step < self.train["total_steps"]:
+        if self.progress.step <= self.train["total_steps"]:  # some schedules of torch refuse to go past it
             self._advance(schedules.STEP)
 
     def _fit_one(self, batch: Batch | Unreadable, counts: bool) -> float:
@@ -170,12 +171,13 @@ class WindowLoop(Loop):
         self.hook("on_fit_batch_end", batch, output)
         units = float(output.weight) if counts else 0.0
         self._window += torch.stack([output.loss.detach().double() * units, self._sums.new_tensor(units)])
+        self._touched = False
         return units
 
     def backward(self, output: Any, units: float) -> None:
         """Add the gradients of the summed loss; one that is not finite makes all of them so, on every process."""
-        self._in_backward = True
-        losses = {name: output.loss if name == MAIN else output.losses[name] for name in self._loss_names}
+        self._touched = True
+        losses = {name: self._loss(output, name) for name in self._loss_names}
         for number, (name, loss) in enumerate(losses.items(), 1):
             loss = loss * torch.where(self.check_loss_isfinite(loss), 1.0, torch.nan)
             loss = loss if self.plain else loss * units
@@ -188,7 +190,17 @@ class WindowLoop(Loop):
             for p, gradient in zip(own, found):
                 if gradient is not None:
                     p.grad = gradient if p.grad is None else p.grad + gradient
-        self._in_backward = False
+
+    def _loss(self, output: Any, name: str) -> Tensor:
+        if name != MAIN and name not in output.losses:
+            there = ", ".join(output.losses) or "none"
+            raise ConfigError(f"optim_loss: the task gives no loss {name!r} in output.losses; it gives {there}")
+        return output.loss if name == MAIN else output.losses[name]
+
+    @property
+    def _may_lose(self) -> bool:
+        """Whether a batch may come to nothing on this process alone: not where the forward pass waits for others."""
+        return not (self.train["sync_batchnorm"] and self.world.size > 1)
 
     @functools.cached_property
     def _loss_names(self) -> list[str]:
@@ -200,12 +212,16 @@ class WindowLoop(Loop):
         late = self.world.main and minutes is not None and time.monotonic() - self._saved_at > 60 * minutes
         everyone, stopping, saving, failed = distributed.total([units, bool(self.stop), late, len(losts)])
         self.asked_to_stop, self.save_now = stopping > 0, saving > 0
-        if failed:
-            every = [one for share in distributed.gather(losts) for one in share]
-            losing.count(self.progress, every, self.train["nonfinite_patience"])
+        every = [one for share in distributed.gather(losts) for one in share] if failed else []
+        losing.count(self.progress, every, everyone == 0, self.train["nonfinite_patience"])
         return everyone
 
     # ---- what the device counted ----
+
+    def _not_finite(self) -> list[str]:
+        """The buffers that hold values which are not finite."""
+        floating = ((n, b) for n, b in self.task.named_buffers() if b.is_floating_point())
+        return [name for name, buffer in floating if not torch.isfinite(buffer).all()]
 
     def _read_guard(self, step: int) -> None:
         """Count the steps up to ``step`` that were skipped; past the patience the run ends, its weights unharmed."""
@@ -223,7 +239,7 @@ class WindowLoop(Loop):
                 f" more than train.nonfinite_patience {patience} allows. The weights are unharmed:"
                 " lower build_optimizer.conf.lr, or look for bad audio or labels"
             )
-        harmed = [n for n, b in self.task.named_buffers() if b.is_floating_point() and not torch.isfinite(b).all()]
+        harmed = [name for name in self._not_finite() if name not in self._never_finite]
         if harmed:
             raise TrainingError(
                 f"{where}: the batch put values that are not finite into {harmed[0]}; resume from the last checkpoint"

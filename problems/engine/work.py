@@ -153,6 +153,13 @@ class Work:
             wanted: the fingerprint of the stage.
             recorded: the hashes of results that were recorded as done.
         """
+        from problems.engine.precision import numerics
+
+        train = self.config["train"]
+        with numerics(train.get("deterministic", False), train.get("tf32", False)):
+            self._evaluate(wanted, recorded)
+
+    def _evaluate(self, wanted: Fingerprint, recorded: dict[str, str]) -> None:
         loaded: tuple[Path, str | None, Any] | None = None
         for folder, csv, result_dir in distributed.on_main(lambda: list(self._open_results(wanted, recorded))):
             own = self.problem.task_arguments(self.config["build_dataset"], "test", csv, self.csvs()[0])

@@ -281,3 +281,15 @@ def test_sharing_an_epoch_sees_each_utterance_once():
                     break
             lengths.append(len(rounds))
         assert sorted(seen) == list(range(count)) and len(set(lengths)) == 1
+
+
+def test_a_schedule_over_epochs_goes_on_on_another_number_of_processes(tiny, tmp_path):
+    """8 batches an epoch: 8 steps of one process, 4 of two. The rate falls to nothing at the end, not before."""
+    folder = tmp_path / "run"
+    schedule = "--build_scheduler={name: warmup_linear, conf: {warmup: 0}}"
+    options = options_of(tiny, "--train.total_steps=null", schedule, "--train.use_scheduler=true", "--stop=2")
+    finish(launch(folder, options, "--train.epochs=2"))
+    finish(launch(folder, options, "--train.epochs=4", processes=2))
+    found = {r["step"]: r["lr"] for r in rows(folder, "train")}
+    assert max(found) == 16 + 2 * 4  # two epochs of one process, two of two
+    assert all(found[step] > found[step + 1] > 0 for step in range(17, 23))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from problems.engine.errors import Interrupted, TrainingError
+from problems.engine.loop import Callback
 from problems.engine.losing import Unreadable, count, lost
 from problems.engine.progress import Progress
 from tests.engine.test_distributed import finish, launch, options_of
@@ -67,7 +68,7 @@ def test_too_many_in_a_row_end_the_training(tmp_path):
             raise ZeroDivisionError("always")
 
     loop = loop_of(tmp_path, Always(Points()), skip_errors=True, nonfinite_patience=2)
-    with pytest.raises(TrainingError, match="3 batches in a row were lost.*nonfinite_patience 2"):
+    with pytest.raises(TrainingError, match="3 steps in a row lost all their batches.*nonfinite_patience 2"):
         loop.fit()
     assert torch.equal(weights(loop), torch.zeros(1, 4))
 
@@ -82,8 +83,26 @@ def test_losses_of_all_processes_are_counted_together():
     one = lost(Unreadable(OSError("gone"), ["u1", "u2"], ""), OSError("gone"), True)
     two = lost({"id": ["u3"], "wav": torch.zeros(1, 9)}, MemoryError(), False)
     assert one.text == "OSError: gone: utterances u1, u2" and "(1, 9)" in two.text and "u3" in two.text
-    count(progress, [one, two], patience=2)
-    assert (progress.errors, progress.out_of_memory, progress.lost_in_a_row) == (1, 1, 2)
+    count(progress, [one, two], True, patience=2)
+    assert (progress.errors, progress.out_of_memory, progress.lost_in_a_row) == (1, 1, 1)
+    count(progress, [one, two, two], False, patience=2)  # others of that step were whole
+    assert (progress.errors, progress.out_of_memory, progress.lost_in_a_row) == (2, 3, 0)
+
+
+def test_what_fails_after_its_backward_pass_leaves_nothing_in_the_step(tmp_path):
+    class Late(Callback):
+        def on_fit_batch_end(self, loop, batch, output):
+            if 0 in batch["index"].tolist():
+                raise ZeroDivisionError("after the gradients were there")
+
+    spoiled = loop_of(
+        tmp_path / "a", shuffle=False, gradient_accumulate=2, count=16, total_steps=1, skip_errors=True,
+        callbacks=[Late()],
+    )  # fmt: skip
+    spoiled.fit()
+    alone = loop_of(tmp_path / "b", shuffle=False, count=16, total_steps=1)
+    alone.fit_window([({"index": torch.arange(8, 16)}, True)])
+    torch.testing.assert_close(weights(spoiled), weights(alone))
 
 
 FAILING = '''

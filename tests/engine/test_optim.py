@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 from problems.engine import optim
@@ -71,6 +72,20 @@ def test_frozen_parameters_are_not_in_the_optimizer():
     task.requires_grad_(False)
     with pytest.raises(ConfigError, match="is everything frozen"):
         optim.build_optimizer(SECTION, task.parameters())
+
+
+def test_fused_optimizers_only_where_they_may_leave_out_a_step():
+    from problems.engine.optim import _may_fuse
+
+    class OnGPU(torch.nn.Parameter):
+        is_cuda = True
+
+    gpu = [OnGPU(torch.zeros(2))]
+    assert _may_fuse(torch.optim.Adam, [{"lr": 1.0}], gpu) and _may_fuse(torch.optim.SGD, [{"lr": 1.0}], gpu)
+    assert not _may_fuse(torch.optim.SGD, [{"momentum": 0.9}], gpu)
+    assert not _may_fuse(torch.optim.SGD, [{}, {"momentum": 0.9}], gpu)
+    assert not _may_fuse(torch.optim.Adam, [{"foreach": True}], gpu)
+    assert not _may_fuse(torch.optim.Adam, [{}], [torch.nn.Parameter(torch.zeros(2))])
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_each_rule_keeps_its_own_and_the_first_is_the_primary(tmp_path):
         ([100.0, 89.0], False, 0.1, True, 0),
         ([-3.0, -2.5], True, 0.1, True, 0),  # better, though negative
         ([float("nan"), 5.0], False, 0.0, False, 0),
+        ([float("inf"), 3.0, 2.0], False, 0.1, True, 0),
         ([5.0, float("nan")], False, 0.0, False, 1),
     ],
 )
@@ -94,7 +95,7 @@ def test_a_schedule_by_epochs_is_stepped_at_their_ends(tmp_path):
         optimizer = torch.optim.SGD(task.parameters(), lr=1.0)
         return [OptimScheduler(optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), "epoch")]
 
-    loop = loop_of(tmp_path, optimizers=made, total_steps=13, batch=10)
+    loop = loop_of(tmp_path, optimizers=made, total_steps=12, batch=10)
     loop.fit()
     assert loop.optimizers[0].optimizer.param_groups[0]["lr"] == 0.125  # three epochs of 4 batches
 

@@ -230,7 +230,7 @@ def test_memory_that_runs_out_again_and_again_ends_the_training(tmp_path):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     loop = loop_of(tmp_path, Hungry(Points()), nonfinite_patience=2)
-    with pytest.raises(TrainingError, match="memory ran out for 3 batches in a row"):
+    with pytest.raises(TrainingError, match="memory ran out for 3 steps in a row"):
         loop.fit()
     assert not steps_in(tmp_path)
 
