@@ -114,7 +114,7 @@ def test_a_killed_worker_restarts_and_ends_as_if_nothing_had_been(tiny, tmp_path
 
 
 FAILING = '''
-import os
+import os, time
 from problems.asr import ASR
 
 class FailingASR(ASR):
@@ -122,6 +122,8 @@ class FailingASR(ASR):
 
     def fail(self, where):
         if os.environ["WHERE"] == where and os.environ.get("RANK", "0") == os.environ["ON"]:
+            with open(os.environ["WHEN"], "w") as file:
+                file.write(str(time.time()))
             raise RuntimeError(f"broken on purpose in {where}")
 
     def prepare_data(self, prepare_data, target_dir, cache_dir, get_path_only=False):
@@ -155,10 +157,12 @@ def test_an_error_on_one_process_ends_all_within_seconds_with_that_error(tiny, t
     file.write_text(FAILING)
     process = launch(
         tmp_path / "run", options_of(tiny), "--train.total_steps=8", "--train.eval_step=4",
-        program=(str(file),), processes=2, WHERE=where, ON=on,
+        program=(str(file),), processes=2, WHERE=where, ON=on, WHEN=str(tmp_path / "when"),
     )  # fmt: skip
     out = process.communicate(timeout=60)[0]
     assert process.returncode != 0
+    print(f"gone after {time.time() - float((tmp_path / 'when').read_text()):.1f} s")
+    assert time.time() - float((tmp_path / "when").read_text()) < 15
     assert f"broken on purpose in {where}" in out, out[-4000:]
 
 

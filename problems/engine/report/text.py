@@ -16,7 +16,8 @@ UPPER = {"cer", "der", "ece", "eer", "jer", "map", "per", "uar", "wer"}
 
 def is_rate(name: str) -> bool:
     """Whether a metric is a fraction to be shown in percent."""
-    return any(word in RATES or re.fullmatch(r"top\d+", word) for word in name.lower().split("_"))
+    words = name.lower().split("_")
+    return words[-1] != "threshold" and any(word in RATES or re.fullmatch(r"top\d+", word) for word in words)
 
 
 def is_count(name: str, value: float | int) -> bool:
