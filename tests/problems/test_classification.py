@@ -119,6 +119,7 @@ def test_an_utterance_may_have_any_number_of_labels(run, tables, tmp_path):
         text = (tables / f"{split}.csv").read_text().replace("low ; early", "").replace("null ; late", "null")
         (tmp_path / f"{split}.csv").write_text(text)
     data = [f"--prepare_data.{split}={tmp_path / split}.csv" for split in ("train", "valid", "test")]
+    assert execute(Tags(), ["config", *data]) == 0, "its preset reads a CSV"
     target = run(Tags(), *data)
     metrics = result(target)
     assert metrics["map"] > 0.7 and 0 < metrics["threshold"] < 1
