@@ -154,7 +154,23 @@ def test_a_missing_column_and_a_label_of_too_few_slots_are_named(run, tables, tm
     assert "no column 'label'" in capfd.readouterr().err
     table.write_text((tables / "train.csv").read_text().replace("low ; early", "low", 1))
     run("ic", f"--prepare_data.train={table}", "--stop=1", "--start=0", code=1)
-    assert "has 1 parts" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "train.csv, row 2 (train-0), column 'labels': the label 'low' has 1 parts" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "message"),
+    [
+        ("sid", [",low,", ",,"], "row 2 (train-0), column 'label': a label is empty"),
+        ("ic", ["low ; late", "low ;"], "row 5 (train-3), column 'labels': a label is empty"),
+    ],
+)
+def test_training_labels_of_which_no_encoder_can_be_made_are_named(name, cells, message, run, tables, tmp_path, capfd):
+    table = tmp_path / "train.csv"
+    table.write_text((tables / "train.csv").read_text().replace(*cells, 1))
+    slots = ["--build_encoder.slots=[pitch, time]"] if name == "ic" else []
+    run(name, f"--prepare_data.train={table}", "--stop=1", *slots, code=1)
+    assert f"train.csv, {message}" in capfd.readouterr().err
 
 
 def test_crops_and_balance_act_on_training_alone(tables, tmp_path):
