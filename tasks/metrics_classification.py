@@ -19,7 +19,7 @@ def require_finite(ids: Sequence[str], scores: Sequence[float] | np.ndarray) -> 
         first = min(id for id, good in zip(ids, finite) if not good)
         raise ValueError(
             f"the scores of {np.count_nonzero(~finite)} of {len(ids)} utterances are not finite; one is {first!r}: "
-            "its audio, or the training that led to these weights, went wrong"
+            "look at its audio, and at the loss in training"
         )
 
 
