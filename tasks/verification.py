@@ -73,6 +73,8 @@ class VerificationTask(Task):
             for mode, table in (("valid", valid_trials), ("test", test_trials))
         }
         self.cohort = {} if cohort is None else dict(zip(cohort["id"], cohort["spk"]))
+        if self.cohort:
+            self.scorer.check_cohort(len(set(self.cohort.values())))
         self.margin_schedule = list(margin_schedule)
         self.batches = 0
         self.learnt_at = -1  # the training batches behind what was learnt in validation
