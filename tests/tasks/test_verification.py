@@ -216,6 +216,21 @@ def test_a_new_pair_scores_as_a_trial_does():
         task.train().predict(TEST[1][:1], torch.tensor([DIMS]))
 
 
+def test_a_test_is_scored_once_for_its_metrics_and_its_files_and_no_other_records_get_its_scores(monkeypatch):
+    task, counted = make(), []
+    score = task.scorer.score
+    monkeypatch.setattr(task.scorer, "score", lambda *given: counted.append(1) or score(*given))
+    found = records(task, "test", TEST)
+    task.reduction("test", found)
+    _, scores = task.scored("test", found)
+    assert len(counted) == 1
+    np.testing.assert_array_equal(task.scored("test", found)[1], scores)
+    assert len(counted) == 2, "they were handed over, and not kept for good"
+    task.reduction("test", found)
+    other = {**found, "embedding": found["embedding"][::-1]}
+    assert (task.scored("test", other)[1] != scores).any()
+
+
 def test_what_cannot_be_scored_is_refused():
     task = make(test_trials=None)
     with pytest.raises(ValueError, match="no trials for mode test: build the task with test_trials"):
