@@ -32,7 +32,7 @@ def utterances(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, 
     """
     found: dict[str, str] = {}
     for side in sides:
-        for id, part in _parts(*side):
+        for id, part in parts(*side):
             path = os.path.join(folder, part)
             if found.setdefault(id, path) != path:
                 raise MetadataError(
@@ -41,7 +41,8 @@ def utterances(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, 
     return found
 
 
-def _parts(id: str, path: str) -> list[tuple[str, str]]:
+def parts(id: str, path: str) -> list[tuple[str, str]]:
+    """The id and the path of each utterance of one side; a MetadataError where they are not as many."""
     ids = id.split(SEPARATOR)
     if len(ids) == 1:
         return [(id, path)]

@@ -85,6 +85,7 @@ class Classification(Problem):
         get_path_only: bool = False,
     ) -> str:
         """Numbers the labels of the training set. A label that only other sets have is an error that names it."""
+        from dataset.encoders import EncoderError
         from dataset.encoders import build_encoder as built
         from dataset.metadata import read_csv
         from problems.engine.metadata import require_known
@@ -92,7 +93,12 @@ class Classification(Problem):
         folder, column = Path(target_dir) / "encoder", self.columns[0]
         if not get_path_only:
             tables = {csv: read_csv(csv, ("id", column)) for csv in (train_csv, valid_csv, *test_csvs)}
-            encoder = built(self.encoder, tables[train_csv][column], **build_encoder)
+            train = tables[train_csv]
+            try:
+                encoder = built(self.encoder, train[column], **build_encoder)
+            except EncoderError as error:
+                row = "" if error.place is None else f", row {error.place + 2} ({train['id'][error.place]})"
+                raise EncoderError(f"{train_csv}{row}, column {column!r}: {error}") from error
             for csv, rows in tables.items():
                 require_known(encoder, rows, column, csv)
             encoder.save(folder)

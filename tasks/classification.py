@@ -84,8 +84,8 @@ class ClassificationTask(Task):
         records = {"id": list(id), "reference": self._texts(label), **self._predictions(logits)}
         records["loss"] = losses.tolist()
         if self.top_k:
-            own = logits[0].gather(1, label)
-            records["rank"] = (1 + (logits[0] > own).sum(dim=1)).tolist()
+            own = logits[0].gather(1, label)  # NaN is no hit: it is not below anything
+            records["rank"] = (1 + (~(logits[0] <= own)).sum(dim=1)).tolist()
         return StepOutput(losses.mean(), float(len(id)), records)
 
     def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
@@ -93,7 +93,8 @@ class ClassificationTask(Task):
         ``top<k>_accuracy``, ``ece`` (expected calibration error), ``loss``, ``utterances``; of several labels
         ``accuracy_<slot>``, ``macro_f1_<slot>`` and ``uar_<slot>`` of each instead of the plain two.
 
-        Training records hold no predictions and give no metrics.
+        Training records hold no predictions and give no metrics. A ValueError names an utterance whose scores are not
+        finite.
         """
         self.check_mode(mode)
         if mode == "train":
@@ -101,6 +102,7 @@ class ClassificationTask(Task):
         utterances = len(records["id"])
         if not utterances:
             raise ValueError(f"no utterances to score in mode {mode}: the data set or its sampler is empty")
+        scores.require_finite(records["id"], records["confidence"])
         pairs = [records["reference"], records["hypothesis"]]
         correct = [a == b for a, b in zip(*pairs)]
         found = {"accuracy": scores.accuracy(correct)}

@@ -12,6 +12,17 @@ from sklearn import metrics
 BINS = 15  # of confidence, as in Guo et al., "On calibration of modern neural networks", ICML 2017
 
 
+def require_finite(ids: Sequence[str], scores: Sequence[float] | np.ndarray) -> None:
+    """Raise ValueError with an id unless all scores, (N,) or (N, C), are finite."""
+    finite = np.isfinite(np.asarray(scores, dtype=np.float64)).reshape(len(ids), -1).all(axis=1)
+    if not finite.all():
+        first = min(id for id, good in zip(ids, finite) if not good)
+        raise ValueError(
+            f"the scores of {np.count_nonzero(~finite)} of {len(ids)} utterances are not finite; one is {first!r}: "
+            "look at its audio, and at the loss in training"
+        )
+
+
 def accuracy(correct: Sequence[bool]) -> float:
     """The fraction of true values."""
     return sum(map(bool, correct)) / len(correct)

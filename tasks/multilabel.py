@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tasks.base import Mode, StepOutput, Task
 from tasks.classification import SEPARATOR, LabelEncoder
-from tasks.metrics_classification import accuracy, mean_average_precision
+from tasks.metrics_classification import accuracy, mean_average_precision, require_finite
 
 
 class MultiLabelTask(Task):
@@ -53,7 +53,8 @@ class MultiLabelTask(Task):
 
     def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
         """``map`` (mean average precision), ``micro_f1`` and ``accuracy`` (exact sets) at ``threshold``, ``loss``,
-        ``utterances``. In mode valid the threshold is first set to the one with the highest ``micro_f1``."""
+        ``utterances``. In mode valid the threshold is first set to the one with the highest ``micro_f1``.
+        A ValueError names an utterance whose scores are not finite."""
         self.check_mode(mode)
         if mode == "train":
             return {}
@@ -61,6 +62,7 @@ class MultiLabelTask(Task):
         if not utterances:
             raise ValueError(f"no utterances to score in mode {mode}: the data set or its sampler is empty")
         probabilities = np.array(records["probabilities"], dtype=np.float64)
+        require_finite(records["id"], probabilities)
         labels = [self.encoder.decode(index) for index in range(len(self.encoder))]
         sets = [set(text.split(SEPARATOR)) for text in records["reference"]]
         truth = np.array([[label in one for label in labels] for one in sets])

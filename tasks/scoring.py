@@ -60,6 +60,14 @@ class Scorer:
 
     # ---- what is learnt ----
 
+    def check_cohort(self, speakers: int) -> None:
+        """Raise ValueError where the cohort has fewer speakers than are to normalise a score."""
+        if self.as_norm is not None and self.as_norm > speakers:
+            raise ValueError(
+                f"as_norm is {self.as_norm}: there are {speakers} training speakers in the cohort; set as_norm to "
+                "at most that"
+            )
+
     def learn(self, x: np.ndarray, speakers: Sequence[str]) -> None:
         """Learn from embeddings (U, D) of training speakers, their names (U,).
 
@@ -67,6 +75,7 @@ class Scorer:
             ValueError: there are too few for what is wanted of them.
         """
         names, numbers = np.unique(np.asarray(speakers), return_inverse=True)
+        self.check_cohort(len(names))
         self.learnt = {}
         x = np.asarray(x, dtype=np.float64)
         if self.centre:
@@ -77,8 +86,6 @@ class Scorer:
         if self.backend == "plda":
             self.learnt |= {f"plda_{k}": v for k, v in vars(PLDA.fit(x, numbers)).items()}
         if self.as_norm is not None:
-            if len(names) < 2:
-                raise ValueError(f"as_norm needs a cohort of at least 2 training speakers, got {len(names)}")
             self.learnt["cohort"] = _unit(np.stack([x[numbers == n].mean(axis=0) for n in range(len(names))]))
 
     def _learn_lda(self, x: np.ndarray, numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -180,8 +187,9 @@ def nearest_statistics(vectors: np.ndarray, cohort: np.ndarray, nearest: int) ->
     """Mean and standard deviation (U,) of the highest ``nearest`` scores of vectors (U, D) against a cohort (S, D).
 
     Matejka et al., "Analysis of score normalization in multilingual speaker recognition", Interspeech 2017 (AS-norm1).
+
+    nearest: at most S.
     """
-    nearest = min(nearest, len(cohort))
     mean, deviation = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
     block = max(1, CELLS // len(cohort))
     for start in range(0, len(vectors), block):

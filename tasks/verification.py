@@ -73,11 +73,14 @@ class VerificationTask(Task):
             for mode, table in (("valid", valid_trials), ("test", test_trials))
         }
         self.cohort = {} if cohort is None else dict(zip(cohort["id"], cohort["spk"]))
+        if self.cohort:
+            self.scorer.check_cohort(len(set(self.cohort.values())))
         self.margin_schedule = list(margin_schedule)
         self.batches = 0
         self.learnt_at = -1  # the training batches behind what was learnt in validation
         self.threshold = math.nan
         self.calibration: Calibration | None = None
+        self._kept: tuple[Mapping[str, list[Any]], tuple[Trials, np.ndarray]] | None = None  # of the last test
 
     def forward(self, mode: Mode, *, id: list[str], label: Tensor | None = None, **batch: Any) -> StepOutput:
         """One step. In training the loss is the mean over utterances; there is none for speakers that are unseen, and
@@ -122,7 +125,8 @@ class VerificationTask(Task):
             # in an order of their own: a sum of floats depends on it
             known = sorted((number for number, id in enumerate(ids) if id in self.cohort), key=ids.__getitem__)
             self.scorer.learn(x[known], [self.cohort[ids[number]] for number in known])
-        trials, scores = self.scored(mode, records)
+        trials, scores = self._scored(mode, records)
+        self._kept = (records, (trials, scores)) if mode == "test" else None
         counts = {"trials": len(trials), "utterances": len(ids)}
         if trials.targets.all() or not trials.targets.any():
             return dict.fromkeys(METRICS, math.nan) | counts
@@ -135,7 +139,14 @@ class VerificationTask(Task):
         return metrics | self._calibrated(mode, found) | counts
 
     def scored(self, mode: Mode, records: Mapping[str, list[Any]]) -> tuple[Trials, np.ndarray]:
-        """The trials of mode valid or test whose utterances are all among the records, and their scores (N,)."""
+        """The trials of mode valid or test whose utterances are all among the records, and their scores (N,).
+
+        Those of the records that :meth:`reduction` was just given in mode test are handed over, not computed again.
+        """
+        kept, self._kept = self._kept, None
+        return kept[1] if kept and kept[0] is records and mode == "test" else self._scored(mode, records)
+
+    def _scored(self, mode: Mode, records: Mapping[str, list[Any]]) -> tuple[Trials, np.ndarray]:
         trials, ids = self._trials(mode), records["id"]
         if not self._is_whole(mode, ids):
             trials = trials.among(ids)
@@ -221,6 +232,7 @@ class VerificationTask(Task):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`get_state` gave."""
+        self._kept = None
         self.batches, self.learnt_at = state["batches"], state["learnt_at"]
         self.threshold = state["threshold"]
         self.calibration = Calibration(*state["calibration"]) if state["calibration"] else None

@@ -67,7 +67,7 @@ def write_pairs(tones: Path, folder: Path) -> None:
 
 
 def test_the_pages_hold_what_is_tested_here():
-    assert list(code("docs/extend.md")) == ["my_asr.py", "folder_asr.py", "sounds.py"]
+    assert list(code("docs/extend.md")) == ["my_asr.py", "folder_asr.py", "sounds.py", "tags.py"]
     assert list(code("docs/data.md")) == ["my_parts.py"]
     assert list(code("docs/upstreams.md")) == ["my_upstream.py"]
     assert len(commands()) > 18
@@ -219,7 +219,7 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
     if words[1] == "-m":
         problem = problems.get(words[2].removeprefix("problems."))()
     else:
-        names = {"my_asr.py": "MyASR", "folder_asr.py": "FolderASR", "sounds.py": "Sounds"}
+        names = {"my_asr.py": "MyASR", "folder_asr.py": "FolderASR", "sounds.py": "Sounds", "tags.py": "Tags"}
         problem = runpy.run_path(words[1])[names[words[1]]]()
     verb, *rest = words[3:] if words[1] == "-m" else words[2:]
     assert verb in (*VERBS, "--help")

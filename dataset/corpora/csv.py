@@ -118,12 +118,15 @@ class Csv(Corpus):
                 raise CorpusError(f"where.{split} must be {{column: value}}, got {conditions!r}")
 
     def _read(self, path: str, split: str) -> list[Utterance]:
-        """The utterances of a CSV that ``where.<split>`` keeps."""
         file = _absolute(path)
         lines = read_table(file)
-        header = list(lines[0][1]) if lines else []
         if not lines:
             raise CorpusError(f"{file} has no row under its header")
+        return self._utterances(lines, file, split)
+
+    def _utterances(self, lines: list[tuple[int, Row]], file: Path, split: str) -> list[Utterance]:
+        """The utterances of a CSV's lines that ``where.<split>`` keeps."""
+        header = list(lines[0][1])
         for ours, theirs in self.columns.items():
             if theirs not in header and str(theirs).partition(".")[0] not in header:
                 raise CorpusError(
@@ -213,15 +216,19 @@ class Csv(Corpus):
         for split, utterances in splits.items():
             role = split if split in ("train", "valid") else "test"
             for utterance in utterances:
-                keys = [("the utterance", utterance.row["id"], utterance.identity)]
-                if self.split_by:
-                    keys.append((self.split_by, utterance.group, (utterance.group,)))
-                for kind, name, key in keys:
+                for kind, name, key in self._claims(utterance):
                     if owners.setdefault((kind, key), role) != role:
                         raise CorpusError(
                             f"{kind} {name!r} is in {owners[kind, key]} and in {split}; give each split its "
                             "own CSV, or select rows of one CSV: where={train: {column: value}, ...}"
                         )
+
+    def _claims(self, utterance: Utterance) -> list[tuple[str, str, Any]]:
+        """What only one of train, valid and test may have: its kind, its name, and what tells it apart."""
+        found: list[tuple[str, str, Any]] = [("the utterance", utterance.row["id"], utterance.identity)]
+        if self.split_by:
+            found.append((self.split_by, utterance.group, utterance.group))
+        return found
 
 
 @dataclasses.dataclass

@@ -19,7 +19,14 @@ CASES = ("keep", "lower", "upper")
 
 
 class EncoderError(ValueError):
-    """Settings, texts or a saved file from which there is no encoder to be had."""
+    """Settings, texts or a saved file from which there is no encoder to be had.
+
+    ``place`` is that of the text at fault among the training texts, from 0; None where it is none of them.
+    """
+
+    def __init__(self, message: str, place: int | None = None) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class LabelEncoder(ABC):

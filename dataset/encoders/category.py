@@ -146,8 +146,8 @@ class CategoryEncoders(LabelEncoder):
         if not rows:
             raise EncoderError("an encoder cannot be built: there are no labels")
         names = [f"slot{number + 1}" for number in range(len(rows[0]))] if slots is None else list(slots)
-        for parts in rows:
-            _check_count(parts, names)
+        for place, parts in enumerate(rows):
+            _check_count(parts, names, place)
         counts = [_counted(values) for values in zip(*rows)]
         encoders = [CategoryEncoder(list(found), list(found.values())) for found in counts]
         if all(len(encoder) == 1 for encoder in encoders):
@@ -227,18 +227,20 @@ def _counted(texts: Iterable[str]) -> dict[str, int]:
     """How often each label occurs, in order of labels."""
     if isinstance(texts, str):
         raise EncoderError(f"an encoder is built from many labels, got the one text {texts[:40]!r}")
-    found = Counter(_plain(text) for text in texts)
-    if not found or "" in found:
-        what = "a label is empty" if found else "there are no labels"
-        raise EncoderError(f"an encoder cannot be built: {what}; look at the labels of the training set")
-    return dict(sorted(found.items()))
+    found = [_plain(text) for text in texts]
+    if not found:
+        raise EncoderError("an encoder cannot be built: there are no labels; look at the training set")
+    if "" in found:
+        raise EncoderError("a label is empty; give it, or leave the utterance out", found.index(""))
+    return dict(sorted(Counter(found).items()))
 
 
-def _check_count(parts: list[str], slots: Sequence[str]) -> None:
+def _check_count(parts: list[str], slots: Sequence[str], place: int | None = None) -> None:
     if len(parts) != len(slots):
         raise EncoderError(
             f"the label {_join(parts)!r} has {len(parts)} parts between {SEPARATOR!r}; expected {len(slots)}: "
-            f"{', '.join(slots)}"
+            f"{', '.join(slots)}",
+            place,
         )
 
 

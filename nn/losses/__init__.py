@@ -2,7 +2,7 @@
 
 Every loss is a module ``loss(x (B, D), label int64 (B,), share=1.0) -> losses (B,)``, one a training utterance, built
 with ``input_size`` (D) and ``num_classes`` first; ``share`` in [0, 1] is the part of its margin that is in force. All
-are computed in float32, whatever the embeddings are.
+are computed in float32, whatever the embeddings are and under autocast too.
 """
 
 LOSSES = {

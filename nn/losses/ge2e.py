@@ -28,15 +28,16 @@ class GE2E(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor, share: float = 1.0) -> Tensor:
         """x (B, D), label int64 (B,) -> losses (B,)."""
-        x = F.normalize(x.float(), dim=-1)
-        same = label.unsqueeze(1) == label  # (B, B)
-        # column j stands for the speaker of utterance j; each speaker counts once, at its first utterance
-        first = same.int().argmax(dim=1) == torch.arange(len(label), device=label.device)
-        count = same.sum(dim=1)
-        centroid = F.normalize(same.to(x.dtype) @ x, dim=-1)  # (B, D); a mean up to its length
-        rest = F.normalize(same.to(x.dtype) @ x - x, dim=-1)
-        cosine = torch.where(same, (x * rest).sum(dim=-1, keepdim=True), x @ centroid.T)
-        scores = self.scale.clamp_min(1e-6) * cosine + self.offset
-        own = self.scale.clamp_min(1e-6) * (x * rest).sum(dim=-1) + self.offset
-        losses = torch.logsumexp(scores.masked_fill(~first, -torch.inf), dim=1) - own
-        return torch.where(count > 1, losses, torch.zeros_like(losses))
+        with torch.autocast(x.device.type, enabled=False):
+            x = F.normalize(x.float(), dim=-1)
+            same = label.unsqueeze(1) == label  # (B, B)
+            # column j stands for the speaker of utterance j; each speaker counts once, at its first utterance
+            first = same.int().argmax(dim=1) == torch.arange(len(label), device=label.device)
+            count = same.sum(dim=1)
+            centroid = F.normalize(same.to(x.dtype) @ x, dim=-1)  # (B, D); a mean up to its length
+            rest = F.normalize(same.to(x.dtype) @ x - x, dim=-1)
+            cosine = torch.where(same, (x * rest).sum(dim=-1, keepdim=True), x @ centroid.T)
+            scores = self.scale.clamp_min(1e-6) * cosine + self.offset
+            own = self.scale.clamp_min(1e-6) * (x * rest).sum(dim=-1) + self.offset
+            losses = torch.logsumexp(scores.masked_fill(~first, -torch.inf), dim=1) - own
+            return torch.where(count > 1, losses, torch.zeros_like(losses))

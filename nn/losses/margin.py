@@ -23,7 +23,8 @@ class Softmax(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor, share: float = 1.0) -> Tensor:
         """x (B, D), label int64 (B,) -> losses (B,)."""
-        return F.cross_entropy(self.linear(x).float(), label, reduction="none")
+        with torch.autocast(x.device.type, enabled=False):
+            return F.cross_entropy(self.linear(x.float()), label, reduction="none")
 
 
 class AMSoftmax(nn.Module):
@@ -56,11 +57,12 @@ class AMSoftmax(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor, share: float = 1.0) -> Tensor:
         """x (B, D), label int64 (B,) -> losses (B,)."""
-        cosine = F.linear(F.normalize(x.float(), dim=-1), F.normalize(self.weight.float(), dim=-1))
-        cosine = cosine.unflatten(-1, (-1, self.subcentres)).amax(dim=-1)
-        own = cosine.gather(1, label.unsqueeze(1))
-        cosine = cosine.scatter(1, label.unsqueeze(1), self._with_margin(own, share * self.margin))
-        return F.cross_entropy(self.scale * cosine, label, reduction="none")
+        with torch.autocast(x.device.type, enabled=False):
+            cosine = F.linear(F.normalize(x.float(), dim=-1), F.normalize(self.weight.float(), dim=-1))
+            cosine = cosine.unflatten(-1, (-1, self.subcentres)).amax(dim=-1)
+            own = cosine.gather(1, label.unsqueeze(1))
+            cosine = cosine.scatter(1, label.unsqueeze(1), self._with_margin(own, share * self.margin))
+            return F.cross_entropy(self.scale * cosine, label, reduction="none")
 
     @staticmethod
     def _with_margin(cosine: Tensor, margin: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from dataset.corpora import CorpusError
 from dataset.corpora.cnceleb import CNCeleb
 from dataset.corpora.csv_trials import CsvTrials
 from dataset.corpora.voxceleb import VoxCeleb1Identification, VoxCeleb1Verification
+from tests.conftest import write_table
 
 
 def touch(path: Path) -> None:
@@ -120,25 +120,77 @@ def test_cn_celeb(tmp_path):
         corpus.load(tmp_path)
 
 
-def test_ones_own_csv_becomes_trials_of_speakers_that_are_held_out(tmp_path):
-    rows = [{"path": f"{s}/{i}.wav", "who": f"s{s}"} for s in range(12) for i in range(4)]
-    for row in rows:
-        touch(tmp_path / row["path"])
-    with open(tmp_path / "all.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["path", "who"])
-        writer.writeheader()
-        writer.writerows(rows)
+@pytest.fixture
+def own(tmp_path):
+    """``all.csv`` of 12 speakers with four utterances, and what makes trials of it."""
+    rows = [{"path": f"{s}/{i}.wav", "who": f"s{s}", "room": str(i)} for s in range(12) for i in range(4)]
+    write_table(tmp_path / "all.csv", rows)
     given = {"train": str(tmp_path / "all.csv"), "test_fraction": 0.25, "valid_fraction": 0.25, "num_trials": 20}
-    splits = CsvTrials(**given, columns={"wav_path": "path", "spk": "who"}).load(tmp_path)
+    return given | {"columns": {"wav_path": "path", "spk": "who"}}
+
+
+def test_ones_own_csv_becomes_trials_of_speakers_that_are_held_out(own, tmp_path):
+    splits = CsvTrials(**own).load(tmp_path)
     speakers = {
         "train": {row["spk"] for row in splits.train},
         "valid": {f"s{row[key].partition('/')[0]}" for row in splits.valid for key in ("id1", "id2")},
         "test": {f"s{row[key].partition('/')[0]}" for row in splits.test["test"] for key in ("id1", "id2")},
     }
-    assert {name: len(own) for name, own in speakers.items()} == {"train": 6, "valid": 3, "test": 3}
+    assert {name: len(found) for name, found in speakers.items()} == {"train": 6, "valid": 3, "test": 3}
     assert len(set.union(*speakers.values())) == 12 and len(splits.valid) == len(splits.test["test"]) == 20
-    with pytest.raises(CorpusError, match="no column 'spk'"):
-        CsvTrials(**given, columns={"wav_path": "path"}).load(tmp_path)
+    with pytest.raises(CorpusError, match="no column 'spk'.*set columns"):
+        CsvTrials(**own | {"columns": {"wav_path": "path"}}).load(tmp_path)
+
+
+def test_no_speaker_is_trained_on_and_tested_whatever_the_split_is_by(own, tmp_path):
+    with pytest.raises(CorpusError, match=r"the speaker 's\d+' is in train and in valid"):
+        CsvTrials(**own, split_by="room").load(tmp_path)
+
+
+PAIR = {"id1": "a ; b", "id2": "c", "wav_path1": "a.wav ; x/b.wav", "wav_path2": "c.wav", "label": "1"}
+
+
+def test_segments_are_trained_on_and_refused_in_trials(own, tmp_path):
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    (tmp_path / "cut.csv").write_text("\n".join([f"{lines[0]},end_sec", *(f"{line},0.5" for line in lines[1:])]))
+    cut = own | {"train": str(tmp_path / "cut.csv")}
+    with pytest.raises(CorpusError, match="the test set of .*cut.csv: '.*' is a segment of .*cut the segments"):
+        CsvTrials(**cut).load(tmp_path)
+    other = {"id1": "x", "id2": "y", "wav_path1": "x.wav", "wav_path2": "y.wav", "label": "0"}
+    valid, test = write_table(tmp_path / "valid.csv", [PAIR]), write_table(tmp_path / "test.csv", [other])
+    splits = CsvTrials(**cut | {"valid": str(valid), "test": str(test), "test_fraction": 0.0}).load(tmp_path)
+    assert len(splits.train) == 48 and splits.train[0]["end_sec"] == "0.5"
+
+
+def test_a_list_of_trials_of_ones_own_stays_as_it_is(own, tmp_path):
+    far = PAIR | {"note": "far"}
+    near = {"id1": "d;e", "id2": "f", "wav_path1": "d ; e.wav", "wav_path2": "f.wav", "label": "0", "note": "near"}
+    there = tmp_path / "ü lists"
+    there.mkdir()
+    given = own | {"test_fraction": 0.0, "test": [str(write_table(there / "far.csv", [far]))]}
+    splits = CsvTrials(**given).load(tmp_path)
+    paths = {"wav_path1": f"{there}/a.wav ; {there}/x/b.wav", "wav_path2": f"{there}/c.wav"}
+    assert splits.test == {"far": [far | paths]} and len(splits.valid) == 20 and len(splits.train) == 36
+    given |= {"valid": str(write_table(there / "valid.csv", [far, near]))}
+    splits = CsvTrials(**given, where={"valid": {"note": "near"}}).load(tmp_path)
+    assert [row["wav_path1"] for row in splits.valid] == [f"{there}/d ; e.wav"] and len(splits.train) == 48
+    with pytest.raises(CorpusError, match="the file .*a.wav' is in valid and in far"):
+        CsvTrials(**given).load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (PAIR | {"wav_path2": "0/1.wav"}, "the file .*0/1.wav' is in train and in pairs"),
+        (PAIR | {"wav_path1": "a.wav"}, "pairs.csv, line 2: the enrolment 'a ; b' has 2 ids and 1 paths"),
+        (PAIR | {"label": ""}, "pairs.csv, line 2: the column 'label' is empty"),
+        ({"id1": "a", "id2": "b", "label": "1"}, "pairs.csv, line 2: the column 'wav_path1' is not there"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_trials_is_named(own, tmp_path, row, message):
+    test = write_table(tmp_path / "pairs.csv", [row])
+    with pytest.raises(CorpusError, match=message):
+        CsvTrials(**own | {"test_fraction": 0.0, "test": str(test)}).load(tmp_path)
 
 
 def test_only_loading_downloads(tmp_path, monkeypatch):

@@ -73,9 +73,12 @@ def test_a_margin_makes_it_harder_and_the_angular_one_never_rises_with_the_angle
     assert (turned.diff() > 0).all()
 
 
-def test_half_precision_is_computed_in_full():
-    loss = AMSoftmax(5, 4)
-    torch.testing.assert_close(loss(X.half(), LABEL), loss(X.half().float(), LABEL))
+@pytest.mark.parametrize("kind", [Softmax, AMSoftmax, AAMSoftmax, GE2E])
+def test_half_precision_is_computed_in_full_under_autocast_too(kind):
+    loss = kind(5, 4)
+    expected = loss(X.bfloat16().float(), LABEL)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(loss(X.bfloat16(), LABEL), expected)
 
 
 def test_softmax_is_cross_entropy():

@@ -184,6 +184,10 @@ def test_superb_is_the_recipe_that_was_published():
     assert [train[key] for key in ("gradient_clipping", "gradient_accumulate", "keep_num_ckpts")] == [1000.0, 5, None]
     assert not found["train"]["use_scheduler"]
 
+    assert found["build_upstream"]["name"] == "hubert_base"
+
+    banks = ("build_upstream", "{name: fbank, conf: {num_mel_bins: 80, deltas: 2}}")
+    found = resolved(ASV(), ["superb"], [("prepare_data.dataset_root", "/vox"), banks])
     sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
     model = ASV().build_model(**{name: found[name] for name in sections}, model_output_size=1211)
     assert model.embedding_size == 512

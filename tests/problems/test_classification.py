@@ -14,7 +14,7 @@ import soundfile
 import problems
 from dataset.corpora import get_corpus
 from problems.classification import Classification, MultiLabel
-from problems.engine.cli import execute
+from problems.engine.cli import execute, resolved
 from tests.conftest import ROOT, write_table
 
 PITCHES = {"low": 400, "mid 中": 800, "null": 1600}
@@ -87,6 +87,39 @@ def test_every_preset_is_understood(name, capsys):
         assert execute(problems.get(name)(), ["config", *options]) == 0, preset
 
 
+SUPERB = {  # s3prl's defaults
+    "batch_size": {"sid": [8, 1, 1], "ks": [32, 32, 32], "ic": [32, 32, 32], "er": [4, 4, 4]},
+    "balance": {"sid": False, "ks": True, "ic": False, "er": False},
+    "max_seconds": {"sid": 8.0, "ks": None, "ic": None, "er": None},
+    "total_steps": {"sid": 200000, "ks": 200000, "ic": 200000, "er": 30000},
+    "log_step": {"sid": 500, "ks": 100, "ic": 100, "er": 500},
+    "eval_step": {"sid": 5000, "ks": 5000, "ic": 5000, "er": 1000},
+    "save_step": {"sid": 1000, "ks": 1000, "ic": 250, "er": 1000},
+    "gradient_clipping": {"sid": 1.0, "ks": 1.0, "ic": 1.0, "er": 1.0},
+    "gradient_accumulate": {"sid": 4, "ks": 1, "ic": 1, "er": 8},
+}
+
+
+@pytest.mark.parametrize("name", ["sid", "ks", "ic", "er"])
+def test_superb_is_the_recipe_that_was_published(name):
+    roots = [("prepare_data.dataset_root", "/data"), *([("prepare_data.test_root", "/test")] if name == "ks" else [])]
+    found = resolved(problems.get(name)(), ["superb"], roots)
+    batches, train = found["build_batch_sampler"], found["train"]
+    got = {
+        "batch_size": [batches[mode]["batch_size"] for mode in ("train", "valid", "test")],
+        "balance": batches["train"]["balance"],
+        "max_seconds": found["build_dataset"]["max_seconds"],
+        **{key: train[key] for key in SUPERB if key in train},
+    }
+    assert got == {key: values[name] for key, values in SUPERB.items()}
+    assert found["build_optimizer"]["name"] == "Adam" and found["build_optimizer"]["conf"]["lr"] == 1e-4
+    assert train["valid_metric"] == "accuracy" and train["valid_higher_better"] and not train["use_scheduler"]
+    head = found["build_downstream"]
+    assert head["name"] == "mean_pool_linear" and head["conf"]["hidden_size"] == 256
+    assert found["build_upstream"]["name"] == "hubert_base" and not found["build_model"]["upstream_trainable"]
+    assert found["prepare_data"].get("valid_fraction") == (0.2 if name == "er" else None)
+
+
 @pytest.mark.parametrize("name", ["sid", "lid"])
 def test_it_learns_labels_and_prints_them_for_new_audio(name, run, tables, capsys):
     target = run(name)
@@ -119,6 +152,7 @@ def test_an_utterance_may_have_any_number_of_labels(run, tables, tmp_path):
         text = (tables / f"{split}.csv").read_text().replace("low ; early", "").replace("null ; late", "null")
         (tmp_path / f"{split}.csv").write_text(text)
     data = [f"--prepare_data.{split}={tmp_path / split}.csv" for split in ("train", "valid", "test")]
+    assert execute(Tags(), ["config", *data]) == 0, "its preset reads a CSV"
     target = run(Tags(), *data)
     metrics = result(target)
     assert metrics["map"] > 0.7 and 0 < metrics["threshold"] < 1
@@ -153,7 +187,23 @@ def test_a_missing_column_and_a_label_of_too_few_slots_are_named(run, tables, tm
     assert "no column 'label'" in capfd.readouterr().err
     table.write_text((tables / "train.csv").read_text().replace("low ; early", "low", 1))
     run("ic", f"--prepare_data.train={table}", "--stop=1", "--start=0", code=1)
-    assert "has 1 parts" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "train.csv, row 2 (train-0), column 'labels': the label 'low' has 1 parts" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "message"),
+    [
+        ("sid", [",low,", ",,"], "row 2 (train-0), column 'label': a label is empty"),
+        ("ic", ["low ; late", "low ;"], "row 5 (train-3), column 'labels': a label is empty"),
+    ],
+)
+def test_training_labels_of_which_no_encoder_can_be_made_are_named(name, cells, message, run, tables, tmp_path, capfd):
+    table = tmp_path / "train.csv"
+    table.write_text((tables / "train.csv").read_text().replace(*cells, 1))
+    slots = ["--build_encoder.slots=[pitch, time]"] if name == "ic" else []
+    run(name, f"--prepare_data.train={table}", "--stop=1", *slots, code=1)
+    assert f"train.csv, {message}" in capfd.readouterr().err
 
 
 def test_crops_and_balance_act_on_training_alone(tables, tmp_path):

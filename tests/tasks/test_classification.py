@@ -167,6 +167,22 @@ def test_what_cannot_be_scored_is_refused():
         task.predict(torch.zeros(1, 3), torch.tensor([3]))
 
 
+def test_scores_that_are_not_finite_are_named_and_hit_nothing():
+    data = batch([0, 1, 1], 4)
+    data["wav"][2, 1] = math.nan
+    task = ClassificationTask(Given(4), Labels(COLOURS), top_k=[2]).eval()
+    records = task("test", **data).records
+    assert records["rank"][2] > 2
+    message = "scores of 1 of 3 utterances are not finite; one is '0-2'"
+    with pytest.raises(ValueError, match=message):
+        task.reduction("test", records)
+    task = MultiLabelTask(Given(3), Labels(["a", "b", "c"])).eval()
+    data = batch([[1, 0, 1], [0, 0, 0], [0, 1, 1]], 3)
+    data["wav"][2, 1] = math.nan
+    with pytest.raises(ValueError, match=message):
+        task.reduction("valid", task("valid", **data).records)
+
+
 # ---- any number of labels ----
 
 

@@ -238,7 +238,7 @@ def test_unknown_settings_are_refused(settings, message):
     "settings, speakers, message",
     [
         ({"lda": 4}, 3, "lda is 4: 3 training speakers and 4 dimensions leave at most 2"),
-        ({"as_norm": 2}, 1, "as_norm needs a cohort of at least 2 training speakers, got 1"),
+        ({"as_norm": 6}, 5, "as_norm is 6: there are 5 training speakers in the cohort"),
         ({"backend": "plda"}, 60, "60 utterances of 60 speakers: expected at least two speakers, some with several"),
     ],
 )

@@ -157,6 +157,9 @@ def test_the_mean_of_the_speakers_helps_where_all_embeddings_lean_one_way():
 def test_scoring_that_needs_a_cohort_is_refused_without_one_before_training():
     with pytest.raises(ValueError, match="set build_dataset.cohort"):
         make(Scorer(as_norm=5))
+    with pytest.raises(ValueError, match="as_norm is 13: there are 12 training speakers"):
+        make(Scorer(as_norm=13), cohort=COHORT_TABLE)
+    make(Scorer(as_norm=12), cohort=COHORT_TABLE)
 
 
 @pytest.mark.parametrize("settings", [{}, {"as_norm": 5}])
@@ -211,6 +214,21 @@ def test_a_new_pair_scores_as_a_trial_does():
     )
     with pytest.raises(RuntimeError, match=r"task.eval\(\)"):
         task.train().predict(TEST[1][:1], torch.tensor([DIMS]))
+
+
+def test_a_test_is_scored_once_for_its_metrics_and_its_files_and_no_other_records_get_its_scores(monkeypatch):
+    task, counted = make(), []
+    score = task.scorer.score
+    monkeypatch.setattr(task.scorer, "score", lambda *given: counted.append(1) or score(*given))
+    found = records(task, "test", TEST)
+    task.reduction("test", found)
+    _, scores = task.scored("test", found)
+    assert len(counted) == 1
+    np.testing.assert_array_equal(task.scored("test", found)[1], scores)
+    assert len(counted) == 2, "they were handed over, and not kept for good"
+    task.reduction("test", found)
+    other = {**found, "embedding": found["embedding"][::-1]}
+    assert (task.scored("test", other)[1] != scores).any()
 
 
 def test_what_cannot_be_scored_is_refused():
