@@ -115,6 +115,9 @@ class Training:
         self.windows = math.ceil(len(batches) / joined)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
+        given = self.config["resume_ckpt_dir"]
+        if given is not None and not checkpoint.steps_in(self.train_dir):  # before anything is computed ahead
+            saving.require_frozen(checkpoint.require(Path(given)) / "model", self.model)
         ahead = self.with_features(dataset, batches[: self.config["total_steps"] * joined])
         self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
 
