@@ -86,13 +86,14 @@ class FeatureCache:
     Args:
         encoder: computes what is missing.
         dataset: the utterances.
-        keys: what each is known by.
         folder: of this upstream's shards.
         settings: what the config says.
     """
 
-    def __init__(self, encoder: Encoder, dataset: Any, keys: Sequence[str], folder: Path, settings: Settings):
-        self.encoder, self.dataset, self.keys, self.settings = encoder, dataset, keys, settings
+    def __init__(self, encoder: Encoder, dataset: Any, folder: Path, settings: Settings):
+        self.encoder, self.dataset, self.settings = encoder, dataset, settings
+        self.sources = dataset.sources
+        self.keys: dict[int, str] = {}  # what each utterance is known by
         self.shards = Shards(folder, encoder.layers, settings.limit)
         self.memory: dict[str, States] = {}
         self.there: set[str] = set()  # what every process had on its disk before anything was computed
@@ -100,6 +101,8 @@ class FeatureCache:
 
     def get(self, index: int) -> States:
         """The states of an utterance; computed where they are not there."""
+        if index not in self.keys:
+            self.keys |= self._keys([index])
         key = self.keys[index]
         found = self.memory.get(key) or self.shards.get(key)
         if found is None:
@@ -116,6 +119,14 @@ class FeatureCache:
         indices = np.asarray(indices)
         seconds = np.asarray(self.dataset.seconds)[indices]
         groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
+        self.keys = distributed.on_main(lambda: self._keys(indices))
+        unknown = [self.sources[i][0] for i, key in self.keys.items() if not key]
+        if unknown:
+            log.warning(
+                "features are computed anew in each epoch: %s cannot be read%s",
+                unknown[0], f", and {len(unknown) - 1:,} more" if unknown[1:] else "",
+            )  # fmt: skip
+            return False
         self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
         apart = distributed.total([not distributed.world().shared])[0] > 0
         missing, place = distributed.on_main(lambda: self._plan(groups, apart))
@@ -135,6 +146,11 @@ class FeatureCache:
             f"{len(indices) - computed:,}", f"{computed:,}", time.monotonic() - began, " and ".join(places),
         )  # fmt: skip
         return True
+
+    def _keys(self, indices: Iterable[int]) -> dict[int, str]:
+        """What utterances are known by, as their files are now."""
+        indices = [int(i) for i in indices]
+        return dict(zip(indices, keys_of((self.sources[i] for i in indices), self.settings.root)))
 
     def _computed(self, groups: list[list[int]]) -> bool:
         """Compute this process's share of the groups; whether all of it could be kept."""
@@ -186,7 +202,12 @@ class FeatureCache:
         return (time.perf_counter() - began) / max(1e-3, float(np.asarray(self.dataset.seconds)[trial].sum()))
 
     def _keep(self, portion: dict[int, States]) -> None:
-        entries = {self.keys[i]: states for i, states in portion.items() if self.keys[i] not in self.there}
+        now = self._keys(portion)
+        for i in portion:
+            if now[i] != self.keys[i]:
+                log.warning("%s changed while features were computed: its are not kept", self.sources[i][0])
+        same = {self.keys[i]: states for i, states in portion.items() if now[i] == self.keys[i]}
+        entries = {key: states for key, states in same.items() if key not in self.there}
         if not self.full:
             try:
                 self.shards.write(entries)

@@ -14,7 +14,7 @@ import torch
 
 from nn.claims import claim
 from problems.engine.encode import Encoder
-from problems.engine.feature_cache import FeatureCache, Settings, keys_of
+from problems.engine.feature_cache import FeatureCache, Settings
 from problems.engine.identity import digest_of
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def computed_ahead(task: Any, dataset: Any, settings: Settings | None, batches: 
     name = re.sub(r"[^A-Za-z0-9_]", "", type(upstream).__name__)
     kind = f"{settings.dtype}-mean" if encoder.mean else settings.dtype
     folder = settings.root / f"{name}-{model._upstream_digest[:16]}-{kind}"
-    cache = FeatureCache(encoder, dataset, keys_of(dataset.sources, settings.root), folder, settings)
+    cache = FeatureCache(encoder, dataset, folder, settings)
     needed = sorted(set(itertools.chain.from_iterable(batches)))
     return CachedFeatures(dataset, cache) if cache.fill(needed) else dataset
 

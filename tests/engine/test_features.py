@@ -240,6 +240,28 @@ def test_a_corrupted_byte_is_named_and_computed_again(data, root, caplog):
     assert task.model.upstream.calls and len(list(root.glob("*/*.safetensors"))) == 1
 
 
+def test_files_that_cannot_be_read_are_named_and_not_taken_for_each_other(data, root, caplog):
+    for index in (3, 4):
+        os.rename(data.sources[index][0], f"{data.sources[index][0]}.away")
+    assert computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root), ALL) is data
+    assert f"{data.sources[3][0]} cannot be read, and 1 more" in caplog.text
+    assert isinstance(computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root), [[1, 2]]), CachedFeatures)
+
+
+def test_a_file_replaced_before_it_is_encoded_is_not_kept_under_its_old_content(data, root, caplog):
+    class Replacing(Convolution):
+        def forward(self, wav, wav_len):
+            if not self.calls:
+                shutil.copy(data.sources[5][0], data.sources[4][0])
+            return super().forward(wav, wav_len)
+
+    task = task_of(FrameLinear(6, 3), Replacing())
+    computed_ahead(task, data, settings(root), ALL)
+    assert f"{data.sources[4][0]} changed while" in caplog.text
+    kept = {key for path in root.glob("*/*.safetensors") for key in shards._Shard(path).keys}
+    assert len(kept) == 10
+
+
 def test_values_beyond_half_precision_are_not_kept_and_the_result_stays_right(data, root, caplog):
     task = task_of(FrameLinear(6, 3), Convolution(gain=1e6))
     assert computed_ahead(task, data, settings(root), ALL) is data
