@@ -83,11 +83,14 @@ def computed_ahead(task: Any, dataset: Any, settings: Settings | None, batches: 
     encoder, reason = encoder_of(model, settings), changing(dataset)
     if encoder is None:
         reason = "the upstream is not known to be frozen (upstream_trainable False, no gradients, evaluation mode)"
+    elif not reason and getattr(model, "_upstream_digest", None) is None:
+        try:
+            model._upstream_digest = digest_of(upstream)  # frozen: the same at every asking
+        except ValueError as error:
+            reason = str(error)
     if reason:
         log.info("features are computed anew in each epoch: %s", reason)
         return dataset
-    if getattr(model, "_upstream_digest", None) is None:
-        model._upstream_digest = digest_of(upstream)  # frozen: the same at every asking
     name = re.sub(r"[^A-Za-z0-9_]", "", type(upstream).__name__)
     kind = f"{settings.dtype}-mean" if encoder.mean else settings.dtype
     folder = settings.root / f"{name}-{model._upstream_digest[:16]}-{kind}"
