@@ -14,7 +14,7 @@ import numpy as np
 
 from dataset.content import content_digests
 from problems.engine import distributed
-from problems.engine.encode import Encoder, encode, encode_share, groups_of
+from problems.engine.encode import PORTION_BYTES, Encoder, encode, encode_share, groups_of
 from problems.engine.environment import available_memory, cache_folder, reading_workers
 from problems.engine.shards import CannotKeepError, Shards, States
 
@@ -96,6 +96,7 @@ class FeatureCache:
         self.keys: dict[int, str] = {}  # what each utterance is known by
         self.shards = Shards(folder, encoder.layers, settings.limit)
         self.memory: dict[str, States] = {}
+        self.late: dict[int, States] = {}  # computed since it was filled, and not in a shard yet
         self.there: set[str] = set()  # what every process had on its disk before anything was computed
         self.full = settings.mode == "ram"
 
@@ -104,10 +105,21 @@ class FeatureCache:
         if index not in self.keys:
             self.keys |= self._keys([index])
         key = self.keys[index]
-        found = self.memory.get(key) or self.shards.get(key)
+        found = self.late.get(index) or self.memory.get(key) or self.shards.get(key)
         if found is None:
-            found = self.memory[key] = next(encode(self.encoder, self.dataset, [[index]]))[index]
+            found = next(encode(self.encoder, self.dataset, [[index]]))[index]
+            self._keep_late(index, found)
         return found
+
+    def _keep_late(self, index: int, states: States) -> None:
+        """Keep what was not foreseen, once there is enough of it for a shard."""
+        self.late[index] = states
+        if sum(x.nbytes for late in self.late.values() for x in late) >= PORTION_BYTES:
+            portion, self.late = self.late, {}
+            try:
+                self._keep(portion)
+            except CannotKeepError as error:
+                log.warning("features of %s utterances are not kept: %s", f"{len(portion):,}", error)
 
     # ---- filling it ----
 
@@ -206,7 +218,7 @@ class FeatureCache:
         for i in portion:
             if now[i] != self.keys[i]:
                 log.warning("%s changed while features were computed: its are not kept", self.sources[i][0])
-        same = {self.keys[i]: states for i, states in portion.items() if now[i] == self.keys[i]}
+        same = {now[i]: states for i, states in portion.items() if now[i] and now[i] == self.keys[i]}
         entries = {key: states for key, states in same.items() if key not in self.there}
         if not self.full:
             try:

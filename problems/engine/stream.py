@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import signal
 import traceback
 from collections import deque
@@ -59,6 +60,21 @@ def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
         inner = getattr(inner, "sampler", None) or getattr(inner, "batch_sampler", None)
     with isolated(drawn):
         return [list(batch) for batch in batch_sampler]
+
+
+def utterances_of(batch_sampler: Any, seed: int, count: int) -> list[int]:
+    """The utterances in the first ``count`` batches of a training, over its epochs.
+
+    The search ends with an epoch that brings no new one: of a sampler that draws, few are then left.
+    """
+    found: set[int] = set()
+    for epoch in itertools.count():
+        batches = epoch_batches(batch_sampler, seed, epoch)[:count]
+        new = set(itertools.chain.from_iterable(batches)) - found
+        if not new:
+            return sorted(found)
+        found |= new
+        count -= len(batches)
 
 
 class _Items(Dataset):

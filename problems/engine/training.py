@@ -27,7 +27,7 @@ from problems.engine.files import write_json, write_text
 from problems.engine.monitor import shown
 from problems.engine.precision import numerics
 from problems.engine.profiler import Profiler
-from problems.engine.stream import epoch_batches, train_stream
+from problems.engine.stream import epoch_batches, train_stream, utterances_of
 from problems.engine.train import Stream, TrainLoop
 from problems.engine.trial import trial_of
 from problems.engine.updates import OptimScheduler
@@ -118,7 +118,8 @@ class Training:
         given = self.config["resume_ckpt_dir"]
         if given is not None and not checkpoint.steps_in(self.train_dir):  # before anything is computed ahead
             saving.require_frozen(checkpoint.require(Path(given)) / "model", self.model)
-        ahead = self.with_features(dataset, batches[: self.config["total_steps"] * joined])
+        needed = utterances_of(batch_sampler, self.config["seed"], self.config["total_steps"] * joined)
+        ahead = self.with_features(dataset, [needed])
         self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
 
     def stream(self, epoch: int, position: int, make_dataloader: Callable) -> Stream:

@@ -141,14 +141,17 @@ def test_what_has_no_value_to_tell_is_refused_by_name():
         made(lock=threading.Lock())
 
 
-HELPER, UPSTREAM = "LEVEL = {}\n\ndef louder(x):\n    return LEVEL * x\n", """
+HELPER, UPSTREAM = (
+    "LEVEL = {}\n\ndef louder(x):\n    return LEVEL * x\n",
+    """
 import torch
 from {0}_helper import louder
 
 class Own(torch.nn.Linear):
     def forward(self, wav, wav_len):
         return louder(wav) if wav_len in {{"a", "b", "c"}} else wav
-"""
+""",
+)
 
 
 def test_code_that_a_class_calls_counts_and_is_the_same_in_every_process(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 
 import pytest
 import torch
@@ -180,7 +181,9 @@ class Own(torch.utils.data.Dataset):
         return {}
 
 
-@pytest.mark.parametrize("case", ["augment", "overridden", "own dataset", "trained", "part trained", "training", "off"])
+@pytest.mark.parametrize(
+    "case", ["augment", "overridden", "own dataset", "trained", "part trained", "training", "off", "untold"]
+)
 def test_what_may_differ_from_time_to_time_is_not_cached(data, root, caplog, case):
     task = task_of(FrameLinear(6, 3))
     if case == "augment":
@@ -193,10 +196,12 @@ def test_what_may_differ_from_time_to_time_is_not_cached(data, root, caplog, cas
         task.model.upstream.deeper.requires_grad_(True)
     elif case == "training":
         task.model.upstream.train()
+    elif case == "untold":
+        task.model.upstream.lock = threading.Lock()
     with caplog.at_level(logging.INFO):
         assert computed_ahead(task, data, settings(root, "off" if case == "off" else "disk"), ALL) is data
     said = {"augment": "changes the audio", "overridden": "Noisy does not say sources", "part trained": "not known",
-            "own dataset": "Own does not say sources", "training": "not known"}  # fmt: skip
+            "own dataset": "Own does not say sources", "training": "not known", "untold": "cannot be told"}  # fmt: skip
     assert said.get(case, "") in caplog.text
     assert not root.exists()
 
@@ -304,6 +309,20 @@ def test_memory_that_runs_out_halves_the_batch(data, root):
     found = computed_ahead(task, data, settings(root), ALL)
     for index in range(11):
         close(found[index]["hidden_states"], alone(task, data, index))
+
+
+def test_what_was_not_foreseen_is_kept_too_and_memory_is_bounded(data, root, monkeypatch):
+    monkeypatch.setattr("problems.engine.feature_cache.PORTION_BYTES", 300)
+    task = task_of(FrameLinear(6, 3))
+    found = computed_ahead(task, data, settings(root), [range(4)])
+    for _ in range(2):
+        task.model.upstream.calls.clear()
+        for index in range(11):
+            close(found[index]["hidden_states"], alone(task, data, index))
+    assert len(task.model.upstream.calls) == 11  # of this test alone
+    assert not found.cache.memory and sum(x.nbytes for s in found.cache.late.values() for x in s) < 300
+    kept = [key for path in root.glob("*/*.safetensors") for key in shards._Shard(path).keys]
+    assert len(kept) + len(found.cache.late) == 11
 
 
 # ---- the same results ----
