@@ -34,6 +34,7 @@ class Settings:
         limit: bytes that all kept features may take on the disk.
         root: the folder that runs share.
         num_workers: processes that read audio.
+        skip_errors: leave out what cannot be read; whoever asks for it then meets the error.
     """
 
     mode: str
@@ -41,6 +42,7 @@ class Settings:
     limit: int
     root: Path
     num_workers: int = 0
+    skip_errors: bool = False
 
 
 def settings_of(config: Mapping[str, Any] | None) -> Settings | None:
@@ -48,8 +50,9 @@ def settings_of(config: Mapping[str, Any] | None) -> Settings | None:
     section = (config or {}).get("features")
     if not section:
         return None
-    shared = cache_folder(config) / "features", reading_workers(config)
-    return Settings(section["cache"], section["dtype"], int(section["limit_gb"] * 1e9), *shared)
+    own = section["cache"], section["dtype"], int(section["limit_gb"] * 1e9)
+    skip_errors = bool((config.get("train") or {}).get("skip_errors"))
+    return Settings(*own, cache_folder(config) / "features", reading_workers(config), skip_errors)
 
 
 def keys_of(sources: Iterable[tuple[str, float | None, float | None]], root: Path) -> list[str]:
@@ -128,17 +131,17 @@ class FeatureCache:
 
         Where it is not, the reason has been said.
         """
-        indices = np.asarray(indices)
-        seconds = np.asarray(self.dataset.seconds)[indices]
-        groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
         self.keys = distributed.on_main(lambda: self._keys(indices))
         unknown = [self.sources[i][0] for i, key in self.keys.items() if not key]
-        if unknown:
+        if unknown and not self.settings.skip_errors:
             log.warning(
                 "features are computed anew in each epoch: %s cannot be read%s",
                 unknown[0], f", and {len(unknown) - 1:,} more" if unknown[1:] else "",
             )  # fmt: skip
             return False
+        indices = np.array([i for i, key in self.keys.items() if key], dtype=int)
+        seconds = np.asarray(self.dataset.seconds)[indices]
+        groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
         self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
         apart = distributed.total([not distributed.world().shared])[0] > 0
         missing, place = distributed.on_main(lambda: self._plan(groups, apart))
@@ -167,7 +170,8 @@ class FeatureCache:
     def _computed(self, groups: list[list[int]]) -> bool:
         """Compute this process's share of the groups; whether all of it could be kept."""
         try:
-            encode_share(self.encoder, self.dataset, groups, self._keep, self.settings.num_workers)
+            reading = self.settings.num_workers, self.settings.skip_errors
+            encode_share(self.encoder, self.dataset, groups, self._keep, *reading)
         except CannotKeepError as error:
             log.warning("features are computed anew in each epoch: %s", error)
             return False
@@ -209,7 +213,7 @@ class FeatureCache:
         count = 1 + int(np.searchsorted(np.cumsum(np.asarray(self.dataset.seconds)[ranked]), TRIAL_SECONDS))
         trial = ranked[:count].tolist()
         began = time.perf_counter()
-        for _ in encode(self.encoder, self.dataset, [trial]):
+        for _ in encode(self.encoder, self.dataset, [trial], 0, self.settings.skip_errors):
             pass
         return (time.perf_counter() - began) / max(1e-3, float(np.asarray(self.dataset.seconds)[trial].sum()))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
+from dataset.audio import AudioError
 from dataset.collate import collate
 from dataset.samplers import FixedBatchSampler
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
@@ -251,6 +254,28 @@ def test_files_that_cannot_be_read_are_named_and_not_taken_for_each_other(data, 
     assert computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root), ALL) is data
     assert f"{data.sources[3][0]} cannot be read, and 1 more" in caplog.text
     assert isinstance(computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root), [[1, 2]]), CachedFeatures)
+
+
+@pytest.mark.parametrize("skip_errors", [False, True])
+def test_a_damaged_file_is_left_out_or_ends_the_run_at_once_as_the_loader_would(data, root, skip_errors):
+    for index, content in ((3, b"no audio"), (4, None)):
+        os.remove(data.sources[index][0])
+        if content:
+            Path(data.sources[index][0]).write_bytes(content)
+    given = dataclasses.replace(settings(root), skip_errors=skip_errors)
+    task, some = task_of(FrameLinear(6, 3)), [i for i in range(11) if i != 4]
+    if not skip_errors:
+        with pytest.raises(AudioError, match="Ä 3"):
+            computed_ahead(task, data, given, [some])
+        return
+    found = computed_ahead(task, data, given, ALL)
+    for index in range(11):
+        if index in (3, 4):
+            with pytest.raises(AudioError, match=f"Ä {index}"):
+                found[index]
+        else:
+            close(found[index]["hidden_states"], alone(task, data, index))
+    assert sorted(len(shards._Shard(path).keys) for path in root.glob("*/*.safetensors")) == [9]
 
 
 def test_a_file_replaced_before_it_is_encoded_is_not_kept_under_its_old_content(data, root, caplog):
