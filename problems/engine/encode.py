@@ -18,6 +18,7 @@ from nn.pooling import MeanPooling
 from problems.engine import distributed, randomness
 from problems.engine.errors import Interrupted
 from problems.engine.losing import is_out_of_memory
+from problems.engine.precision import numerics
 from problems.engine.shards import CannotKeepError, States
 from problems.engine.stream import checked, eval_stream
 
@@ -57,7 +58,8 @@ class Encoder:
         Raises:
             CannotKeepError: a value is beyond what the type holds.
         """
-        with randomness.isolated(), torch.autocast(self.device.type, enabled=False):
+        exact = numerics(deterministic=False, tf32=False)  # kept for runs that ask for other numerics too
+        with randomness.isolated(), exact, torch.autocast(self.device.type, enabled=False):
             states, lengths = self.upstream(wav.to(self.device), wav_len.to(self.device))
             chosen = [self._kept(states[layer], lengths[layer]) for layer in self.layers]
         return [list(layers) for layers in zip(*chosen)]

@@ -229,6 +229,19 @@ def test_an_upstream_that_draws_leaves_the_generators_alone(data, root):
     assert torch.equal(torch.rand(1), before)
 
 
+def test_features_are_computed_in_full_precision_whatever_the_run_asks_for(data, root, monkeypatch):
+    class Telling(Convolution):
+        def forward(self, wav, wav_len):
+            self.calls.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+            return super().forward(wav, wav_len)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    task = task_of(FrameLinear(6, 3), Telling())
+    computed_ahead(task, data, settings(root), ALL)
+    assert {call for call in task.model.upstream.calls if isinstance(call, tuple)} == {(False, False)}
+    assert torch.backends.cudnn.allow_tf32
+
+
 # ---- what goes wrong ----
 
 
