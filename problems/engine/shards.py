@@ -60,7 +60,7 @@ class Shards:
         keys = set(keys)
         wanted = keys - self._where.keys()
         if self.folder.is_dir() and wanted:
-            with contextlib.suppress(PermissionError), _mutex(self.folder.parent):  # a cache may be there to read only
+            with contextlib.suppress(OSError), _mutex(self.folder.parent):  # a cache may be there to read only
                 _sweep(self.folder)
             for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):
                 if wanted and path.name not in self._open:
@@ -288,5 +288,9 @@ def _make_room(root: Path, limit: int, size: int) -> None:
 
 
 def _remove_damaged(path: Path, damage: str) -> None:
-    log.warning("%s is damaged: %s. It is removed; what it held is computed again", path, damage)
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+        done = "removed"
+    except OSError as error:
+        done = f"left, since it cannot be removed ({error.strerror})"
+    log.warning("%s is damaged: %s. It is %s; what it held is computed again", path, damage, done)

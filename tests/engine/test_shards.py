@@ -114,6 +114,28 @@ def test_a_changed_byte_is_found_named_and_its_shard_removed(tmp_path, caplog, p
         assert got == {"a": None, "b": None}
 
 
+def test_a_cache_to_read_only_is_read(tmp_path, monkeypatch, caplog):
+    one_shard(tmp_path / "f", "a"), one_shard(tmp_path / "f", "b")
+    plain, damaged = open, files(tmp_path / "f")[0]
+    content = bytearray(damaged.read_bytes())
+    content[9] ^= 1
+    damaged.write_bytes(content)
+
+    def read_only(path, mode="r", *more):
+        if set(mode) & set("wax+"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return plain(path, mode, *more)
+
+    monkeypatch.setattr("builtins.open", read_only)
+    monkeypatch.setattr(Path, "unlink", lambda path, **options: read_only(path, "w"))
+    read = Shards(tmp_path / "f", [0, 1], LIMIT)
+    (key,) = read.find(["a", "b"])
+    assert same(read.get(key), states_of(key))
+    assert f"{damaged} is damaged" in caplog.text and "cannot be removed (Read-only file system)" in caplog.text
+    with pytest.raises(CannotKeepError, match="Read-only"):
+        read.write(entries("c"))
+
+
 @pytest.mark.parametrize("name", ["every byte"])
 def test_no_byte_can_change_unseen(tmp_path, name):
     Shards(tmp_path / "f", [0], LIMIT).write(entries("a", layers=1, frames=2, size=4))
