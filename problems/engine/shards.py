@@ -126,13 +126,15 @@ class Shards:
         content = _serialised(entries, self.layers)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with _mutex(self.folder.parent):
+                _make_room(self.folder.parent, self.limit, len(content), unwritten=len(content))
             with self._temporary() as (temporary, file):
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
                 path = self.folder / f"{_header_digest(content)}{SUFFIX}"
                 with _mutex(self.folder.parent):
-                    _make_room(self.folder.parent, self.limit, len(content))
+                    _make_room(self.folder.parent, self.limit, len(content))  # others may have written since
                     os.replace(temporary, path)
                     fsync_folder(self.folder)
                     fcntl.flock(file, fcntl.LOCK_SH)  # no longer being written
@@ -271,15 +273,21 @@ def _sweep(folder: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def _make_room(root: Path, limit: int, size: int) -> None:
-    """Let the least recently used shards go until ``size`` bytes more stay within the limit. Under the mutex."""
+def _make_room(root: Path, limit: int, size: int, unwritten: int = 0) -> None:
+    """Let the least recently used shards go until ``size`` bytes more stay within the limit. Under the mutex.
+
+    Those that are still ``unwritten`` must find room on the disk, too.
+    """
     shards = sorted(_all_shards(root), key=lambda shard: shard[2])
-    over = sum(taken for _, taken, _ in shards) + size - limit
+    lacking = unwritten - shutil.disk_usage(root).free
+    over = max(sum(taken for _, taken, _ in shards) + size - limit, lacking)
     for path, taken, _ in shards:
         if over > 0 and _unused(path):
             path.unlink(missing_ok=True)
             log.info("features: %s made way, not used for longest (%.1f MB)", path, taken / 1e6)
-            over -= taken
+            over, lacking = over - taken, lacking - taken
+    if lacking > 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if over > 0:
         raise CannotKeepError(
             f"{root}: {size / 1e6:,.1f} MB more would exceed features.limit_gb ({limit / 1e9:g}), and all that is there"

@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -213,6 +214,26 @@ def test_the_least_recently_used_make_way_in_every_folder(tmp_path):
     kept.write(entries("d"))
     assert [path.exists() for path in made] == [True, False, True]
     assert same(kept.get("d"), states_of("d"))
+
+
+def test_on_a_full_disk_what_nobody_uses_makes_way(tmp_path, monkeypatch):
+    made = [one_shard(tmp_path / "f", key) for key in "ab"]
+    for age, path in zip((200, 100), made):
+        os.utime(path, (time.time() - age,) * 2)
+    disk = sum(path.stat().st_size for path in made) + 50
+
+    def usage(path):
+        free = disk - sum(p.stat().st_size for p in tmp_path.glob("*/*"))
+        return shutil._ntuple_diskusage(disk, disk - free, free)
+
+    monkeypatch.setattr(shards.shutil, "disk_usage", usage)
+    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
+    kept.write(entries("c"))
+    assert [path.exists() for path in made] == [False, True] and same(kept.get("c"), states_of("c"))
+    kept.write(entries("d"))
+    with pytest.raises(CannotKeepError, match="the disk is full"):
+        kept.write(entries("e"))
+    assert kept.get("c") and kept.get("d") and len(list((tmp_path / "f").iterdir())) == 2
 
 
 def test_what_another_process_reads_does_not_make_way(tmp_path):
