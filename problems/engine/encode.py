@@ -149,15 +149,19 @@ def encode_share(
     keep: Callable[[dict[int, States]], None],
     num_workers: int = 0,
     skip_errors: bool = False,
+    growth: float = 1.0,
 ) -> None:
-    """Compute this process's share of the groups, and ``keep`` them portion by portion."""
+    """Compute this process's share of the groups, and ``keep`` them portion by portion.
+
+    ``growth``: portions are so many times the usual.
+    """
     world = distributed.world()
     portion: dict[int, States] = {}
     size, began = 0, time.monotonic()
     for found in encode(encoder, dataset, groups[world.rank :: world.size], num_workers, skip_errors):
         portion |= found
         size += sum(x.nbytes for states in found.values() for x in states)
-        if size >= PORTION_BYTES or time.monotonic() - began > PORTION_SECONDS:
+        if size >= growth * PORTION_BYTES or time.monotonic() - began > growth * PORTION_SECONDS:
             keep(portion)
             portion, size, began = {}, 0, time.monotonic()
     if portion:

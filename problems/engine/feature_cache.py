@@ -14,13 +14,14 @@ import numpy as np
 
 from dataset.content import content_digests
 from problems.engine import distributed
-from problems.engine.encode import PORTION_BYTES, Encoder, encode, encode_share, groups_of
+from problems.engine.encode import PORTION_BYTES, PORTION_SECONDS, Encoder, encode, encode_share, groups_of
 from problems.engine.environment import available_memory, cache_folder, reading_workers
 from problems.engine.shards import CannotKeepError, Shards, States
 
 log = logging.getLogger(__name__)
 
 READING = 200e6  # bytes a second at which features are surely read back
+MOST_SHARDS = 256  # about, of one dataset: each is an open file
 TRIAL_SECONDS = 4.0  # of audio, to measure what computing takes
 
 
@@ -101,6 +102,7 @@ class FeatureCache:
         self.memory: dict[str, States] = {}
         self.late: dict[int, States] = {}  # computed since it was filled, and not in a shard yet
         self.there: set[str] = set()  # what every process had on its disk before anything was computed
+        self.growth = 1.0  # of the portions that are kept, where there are many
         self.full = settings.mode == "ram"
 
     def get(self, index: int) -> States:
@@ -144,7 +146,7 @@ class FeatureCache:
         groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
         self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
         apart = distributed.total([not distributed.world().shared])[0] > 0
-        missing, place = distributed.on_main(lambda: self._plan(groups, apart))
+        missing, place, self.growth = distributed.on_main(lambda: self._plan(groups, apart))
         if place == "off":
             return False
         self.full = place == "ram"
@@ -170,21 +172,22 @@ class FeatureCache:
     def _computed(self, groups: list[list[int]]) -> bool:
         """Compute this process's share of the groups; whether all of it could be kept."""
         try:
-            reading = self.settings.num_workers, self.settings.skip_errors
-            encode_share(self.encoder, self.dataset, groups, self._keep, *reading)
+            how = self.settings.num_workers, self.settings.skip_errors, self.growth
+            encode_share(self.encoder, self.dataset, groups, self._keep, *how)
         except CannotKeepError as error:
             log.warning("features are computed anew in each epoch: %s", error)
             return False
         return True
 
-    def _plan(self, groups: list[list[int]], apart: bool) -> tuple[list[int], str]:
-        """Which groups have something missing, and where it is to go. Says what it will take before work begins.
+    def _plan(self, groups: list[list[int]], apart: bool) -> tuple[list[int], str, float]:
+        """Which groups have something missing, where it is to go, and how portions grow.
 
+        Says what it will take before work begins.
         Machines that see no common disk (``apart``) can hand each other only what is in RAM.
         """
         missing = [n for n, group in enumerate(groups) if not all(self.keys[i] in self.there for i in group)]
         if not missing:
-            return [], "disk"
+            return [], "disk", 1.0
         numbers = np.array([i for n in missing for i in groups[n]])
         seconds = np.asarray(self.dataset.seconds)
         size = float(self.encoder.sizes(seconds[numbers]).sum())
@@ -192,7 +195,8 @@ class FeatureCache:
             computing = self._trial(numbers) * float(seconds[numbers].sum()) / distributed.world().size
         except CannotKeepError as error:
             log.warning("features are computed anew in each epoch: %s", error)
-            return [], "off"
+            return [], "off", 1.0
+        shards = size / PORTION_BYTES + computing * distributed.world().size / PORTION_SECONDS
         room = {"disk": 0 if apart else self.shards.room(), "ram": available_memory() / 2 / distributed.world().size}
         place, why = decide(self.settings.mode, size, computing, room)
         log.info(
@@ -204,7 +208,7 @@ class FeatureCache:
         if place == "off":
             say = log.info if self.settings.mode == "auto" else log.warning
             say("features are computed anew in each epoch: %s", why)
-        return missing, place
+        return missing, place, max(1.0, shards / MOST_SHARDS)
 
     def _trial(self, numbers: np.ndarray) -> float:
         """Seconds that computing takes for a second of audio, measured on a few utterances of middling length."""
@@ -224,7 +228,7 @@ class FeatureCache:
                 log.warning("%s changed while features were computed: its are not kept", self.sources[i][0])
         same = {now[i]: states for i, states in portion.items() if now[i] and now[i] == self.keys[i]}
         entries = {key: states for key, states in same.items() if key not in self.there}
-        if not self.full:
+        if not self.full and entries:
             try:
                 self.shards.write(entries)
                 log.info("features: %s utterances computed and kept", f"{len(portion):,}")

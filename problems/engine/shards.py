@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import resource
 import secrets
 import shutil
 import zlib
@@ -54,6 +55,7 @@ class Shards:
         self._where: dict[str, _Shard] = {}
         self._checked: set[str] = set()
         self._open: dict[str, _Shard] = {}
+        _allow_open_files()
 
     def find(self, keys: Iterable[str]) -> set[str]:
         """Take up every shard that has one of ``keys``; which of them are there. What killed writers left goes."""
@@ -72,6 +74,9 @@ class Shards:
         try:
             shard = _Shard(path)
         except FileNotFoundError:  # made way just now
+            return set()
+        except (OSError, RuntimeError) as error:  # no locks, or too many open files, which torch says in its own way
+            log.warning("%s is not used: %s", path, error)
             return set()
         except (SafetensorError, ValueError, KeyError) as error:
             _remove_damaged(path, str(error))
@@ -138,7 +143,8 @@ class Shards:
                     os.replace(temporary, path)
                     fsync_folder(self.folder)
                     fcntl.flock(file, fcntl.LOCK_SH)  # no longer being written
-                    self._take(path, set(entries))
+                    if not self._take(path, set(entries)) and entries:
+                        raise OSError(errno.EMFILE, "it was written and cannot be opened")
         except OSError as error:
             why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
             raise CannotKeepError(f"{self.folder}: {why}") from error
@@ -150,11 +156,18 @@ class Shards:
         try:
             with contextlib.ExitStack() as stack:
                 with _mutex(self.folder.parent):
-                    file = stack.enter_context(open(path, "xb"))
+                    file = stack.enter_context(open(path, "x+b"))
                     fcntl.flock(file, fcntl.LOCK_EX)
                 yield path, file
         finally:
             path.unlink(missing_ok=True)
+
+
+def _allow_open_files() -> None:
+    """Let this process hold as many files as it may ask for: each shard in use is one, and the usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Shard:
@@ -257,11 +270,14 @@ def _all_shards(root: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _unused(path: Path) -> bool:
-    """Whether no process holds a file, this one included."""
+    """Whether no process holds a file, this one included; not, where that cannot be told.
+
+    NFS locks exclusively only what is open for writing, and shares only what is open for reading.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(path, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):
+    except OSError:
         return False
     return True
 

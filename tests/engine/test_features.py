@@ -363,6 +363,18 @@ def test_what_was_not_foreseen_is_kept_too_and_memory_is_bounded(data, root, mon
     assert len(kept) + len(found.cache.late) == 11
 
 
+def test_portions_grow_with_what_is_to_be_kept(data, root, monkeypatch):
+    monkeypatch.setattr("problems.engine.encode.PORTION_BYTES", 1)
+    monkeypatch.setattr("problems.engine.feature_cache.PORTION_BYTES", 1)
+    monkeypatch.setattr("problems.engine.encode.GROUP_SECONDS", {"cpu": 0.1})
+    counts = []
+    for most, name in ((1000, "a"), (2, "b")):
+        monkeypatch.setattr("problems.engine.feature_cache.MOST_SHARDS", most)
+        computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root / name), ALL)
+        counts.append(len(list(root.glob(f"{name}/*/*.safetensors"))))
+    assert counts[0] > 4 and counts[1] <= 3
+
+
 # ---- the same results ----
 
 

@@ -189,6 +189,35 @@ except CannotKeepError as error:
     assert done.stdout.split() == ["refused", "['.safetensors']", "4.0"], done.stderr
 
 
+@pytest.mark.parametrize("most", [200, 40])
+def test_more_shards_than_a_process_may_have_open_files_by_default(tmp_path, most):
+    for number in range(60):
+        one_shard(tmp_path / "f", f"k{number}")
+    code = f"""
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, {most}))
+from problems.engine.shards import CannotKeepError, Shards
+import torch
+kept = Shards(Path(sys.argv[1]), [0, 1], 10**9)
+found = kept.find(f"k{{n}}" for n in range(60))
+try:
+    kept.write({{"more": [torch.ones(2, 8)] * 2}})
+except CannotKeepError as error:
+    print("refused")
+print(len(found), len([key for key in found if kept.get(key) is not None]))
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    *refused, found, read = done.stdout.split()
+    assert found == read
+    there = len(files(tmp_path / "f"))
+    if most == 200:
+        assert (refused, int(found), there) == ([], 60, 61)
+    else:
+        assert refused and 10 < int(found) < 40 and there == 60
+
+
 # ---- the limit ----
 
 
@@ -234,6 +263,35 @@ def test_on_a_full_disk_what_nobody_uses_makes_way(tmp_path, monkeypatch):
     with pytest.raises(CannotKeepError, match="the disk is full"):
         kept.write(entries("e"))
     assert kept.get("c") and kept.get("d") and len(list((tmp_path / "f").iterdir())) == 2
+
+
+def test_locks_are_those_that_nfs_can_give(tmp_path, monkeypatch):
+    plain = fcntl.flock
+
+    def nfs(file, operation):
+        mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+        if mode == (os.O_RDONLY if operation & fcntl.LOCK_EX else os.O_WRONLY):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        plain(file, operation)
+
+    monkeypatch.setattr(shards.fcntl, "flock", nfs)
+    path = one_shard(tmp_path / "f", "a")
+    kept = Shards(tmp_path / "f", [0, 1], path.stat().st_size + 10)
+    kept.write(entries("b"))
+    assert not path.exists() and same(kept.get("b"), states_of("b"))
+
+
+def test_a_disk_without_locks_turns_to_ram(tmp_path, monkeypatch):
+    Shards(tmp_path / "f", [0, 1], LIMIT).write(entries("a"))
+
+    def none(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(shards.fcntl, "flock", none)
+    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
+    assert kept.find(["a"]) == set() and kept.room() >= 0
+    with pytest.raises(CannotKeepError, match="not implemented"):
+        kept.write(entries("b"))
 
 
 def test_what_another_process_reads_does_not_make_way(tmp_path):
