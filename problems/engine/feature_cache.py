@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +86,12 @@ def decide(mode: str, size: float, computing: float, room: Mapping[str, float]) 
     return "off", f"they take {size / 1e9:.1f} GB, and there are {there}" + (", of which auto takes half" * (share < 1))
 
 
+def _writable(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK)
+
+
 class FeatureCache:
     """The features of one dataset under one upstream: in shards, and in memory where those cannot be written.
 
@@ -145,7 +153,7 @@ class FeatureCache:
         seconds = np.asarray(self.dataset.seconds)[indices]
         groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
         self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
-        apart = distributed.total([not distributed.world().shared])[0] > 0
+        apart = distributed.total([not self._sees_the_main_ones()])[0] > 0
         missing, place, self.growth = distributed.on_main(lambda: self._plan(groups, apart))
         if place == "off":
             return False
@@ -163,6 +171,11 @@ class FeatureCache:
             f"{len(indices) - computed:,}", f"{computed:,}", time.monotonic() - began, " and ".join(places),
         )  # fmt: skip
         return True
+
+    def _sees_the_main_ones(self) -> bool:
+        """Whether the cache is on a disk that this process shares with the main one; every process must ask."""
+        root = self.settings.root
+        return distributed.sees(root) if distributed.on_main(lambda: _writable(root)) else distributed.world().shared
 
     def _keys(self, indices: Iterable[int]) -> dict[int, str]:
         """What utterances are known by, as their files are now."""

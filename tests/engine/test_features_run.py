@@ -109,6 +109,12 @@ def test_two_processes_share_the_computing_and_learn_the_same(options, tmp_path,
     assert sorted(kept(tmp_path / "other")) == sorted(kept(tmp_path / "cache"))
 
 
+@pytest.mark.slow
+def test_machines_with_caches_of_their_own_hand_each_other_nothing_on_the_disk(options, tmp_path):
+    said = finish(launch(tmp_path / "run", options, "--nproc=2", "--features.cache=disk", program=PROGRAM, APART="1"))
+    assert "there are 0.0 GB in disk" in said and not list((tmp_path / "cache").glob("*/features/*/*.safetensors"))
+
+
 def killed(options, tmp_path, trials: int, seed: int, longest: float) -> None:
     """Two runs fill one cache and are killed at random instants; what they leave gives the result of none killed."""
     drawn = random.Random(seed)
