@@ -7,8 +7,10 @@ import logging
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,7 +20,9 @@ from dataset.samplers import FixedBatchSampler
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.upstream.kaldi import Fbank
 from problems.engine import shards
+from problems.engine.encode import Encoder
 from problems.engine.evaluate import EvalLoop
+from problems.engine.feature_cache import FeatureCache
 from problems.engine.features import CachedFeatures, WithFeatures, computed_ahead
 from problems.engine.stream import train_stream
 from tests.engine.features_parts import Convolution, Utterances, settings, task_of, utterances
@@ -240,6 +244,16 @@ def test_features_are_computed_in_full_precision_whatever_the_run_asks_for(data,
     computed_ahead(task, data, settings(root), ALL)
     assert {call for call in task.model.upstream.calls if isinstance(call, tuple)} == {(False, False)}
     assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_cold_start_does_not_count_for_what_computing_takes(data, root):
+    class Starting(Convolution):
+        def forward(self, wav, wav_len):
+            time.sleep(0 if self.calls else 0.5)
+            return super().forward(wav, wav_len)
+
+    cache = FeatureCache(Encoder(Starting(), [0, 1, 2], False, "fp16"), data, root, settings(root))
+    assert cache._trial(np.arange(11)) * min(4.0, data.seconds[5:].sum()) < 0.4
 
 
 # ---- what goes wrong ----
