@@ -17,6 +17,7 @@ from problems.engine.errors import CheckpointError, ConfigError
 from problems.engine.files import read_json, write_json, write_text
 
 WEIGHTS = "weights.safetensors"
+LAYERS = "layer_weights.json"
 
 
 UPSTREAM = "upstream."
@@ -133,6 +134,15 @@ def require_frozen(folder: Path, model: Any) -> None:
             f" {changed[0]}: train them (build_model.upstream_trainable), or give build_upstream an upstream that comes"
             " with them"
         )
+
+
+def write_layer_weights(folder: Path, model: Any) -> dict[int, float]:
+    """Write what training made of the weights of the upstream's layers, where they are weighed."""
+    weigh = getattr(getattr(model, "featurizer", None), "weight_by_layer", None)
+    weights = weigh() if weigh is not None else {}
+    if len(weights) > 1:
+        write_json(folder / LAYERS, weights)
+    return weights
 
 
 def origin(problem: Any) -> dict[str, str]:

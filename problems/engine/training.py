@@ -192,6 +192,10 @@ class Training:
             loop.fit()
         if self.config["average"]:
             self._average(validate, save)
+        if self.world.main:
+            layers = saving.write_layer_weights(self.train_dir, self.model)
+            if len(layers) > 1:
+                log.info("weights of the layers: %s", ", ".join(f"{n}: {share:.3f}" for n, share in layers.items()))
 
     def _average(self, validate: Callable[[], dict[str, float]], save: Callable[[Path], None]) -> None:
         """Leave the mean of the kept checkpoints, validated: what a task learns there must be of these weights."""

@@ -64,6 +64,17 @@ def test_a_second_run_reads_what_the_first_kept_to_the_last_bit(options, tmp_pat
     assert outcome(tmp_path / "one") == outcome(tmp_path / "two")
 
 
+def test_the_weights_of_the_layers_are_told_after_training(options, tmp_path, capfd):
+    assert run(options, tmp_path / "run") == 0
+    weights = json.loads((tmp_path / "run" / "train" / "layer_weights.json").read_text())
+    assert list(weights) == ["0", "1", "2"] and sum(weights.values()) == pytest.approx(1)
+    model = FrozenASR().load_model(str(tmp_path / "run" / "train" / "step_00000016" / "model"))
+    assert {int(layer): weight for layer, weight in weights.items()} == model.featurizer.weight_by_layer()
+    assert f"weights of the layers: 0: {weights['0']:.3f}, 1: " in capfd.readouterr().err
+    assert json.loads((tmp_path / "run" / "report" / "results.json").read_text())["layers"] == weights
+    assert "Weights of the layers" in (tmp_path / "run" / "report" / "report.html").read_text()
+
+
 def test_cache_and_limit_may_change_under_a_training_and_the_type_may_not(options, tmp_path, capfd):
     assert run(options, tmp_path / "run", "--features.cache=disk") == 0
     result = next((tmp_path / "run").glob("evaluate/*/*/result.json"))
