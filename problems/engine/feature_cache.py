@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from dataset.content import content_digests
 from problems.engine import distributed
 from problems.engine.encode import PORTION_BYTES, PORTION_SECONDS, Encoder, encode, encode_share, groups_of
 from problems.engine.environment import available_memory, cache_folder, reading_workers
-from problems.engine.shards import CannotKeepError, Shards, States
+from problems.engine.shards import SUFFIX, CannotKeepError, Shards, States
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,9 @@ class FeatureCache:
 
         Where it is not, the reason has been said.
         """
+        apart = distributed.total([not self._sees_the_main_ones()])[0] > 0
+        if distributed.on_main(lambda: self._is_too_much(indices, apart)):
+            return False
         self.keys = distributed.on_main(lambda: self._keys(indices))
         unknown = [self.sources[i][0] for i, key in self.keys.items() if not key]
         if unknown and not self.settings.skip_errors:
@@ -153,7 +157,6 @@ class FeatureCache:
         seconds = np.asarray(self.dataset.seconds)[indices]
         groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
         self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
-        apart = distributed.total([not self._sees_the_main_ones()])[0] > 0
         missing, place, self.growth = distributed.on_main(lambda: self._plan(groups, apart))
         if place == "off":
             return False
@@ -175,12 +178,35 @@ class FeatureCache:
     def _sees_the_main_ones(self) -> bool:
         """Whether the cache is on a disk that this process shares with the main one; every process must ask."""
         root = self.settings.root
+        if distributed.world().size == 1:
+            return True
         return distributed.sees(root) if distributed.on_main(lambda: _writable(root)) else distributed.world().shared
 
     def _keys(self, indices: Iterable[int]) -> dict[int, str]:
         """What utterances are known by, as their files are now."""
         indices = [int(i) for i in indices]
         return dict(zip(indices, keys_of((self.sources[i] for i in indices), self.settings.root)))
+
+    def _is_too_much(self, indices: Sequence[int], apart: bool) -> bool:
+        """Whether lengths alone say that it cannot be kept, before any file is read to know it by its content."""
+        if any(self.shards.folder.glob(f"*{SUFFIX}")):
+            return False
+        size = float(self.encoder.sizes(np.asarray(self.dataset.seconds)[np.asarray(indices, dtype=int)]).sum())
+        place, why = decide(self.settings.mode, size, math.inf, self._room(apart))
+        if place == "off":
+            self._say_off(why)
+        return place == "off"
+
+    def _room(self, apart: bool) -> dict[str, float]:
+        """Bytes on the disk and in RAM."""
+        return {
+            "disk": 0 if apart else self.shards.room(),
+            "ram": available_memory() / 2 / distributed.world().size,
+        }
+
+    def _say_off(self, why: str) -> None:
+        say = log.info if self.settings.mode == "auto" else log.warning
+        say("features are computed anew in each epoch: %s", why)
 
     def _computed(self, groups: list[list[int]]) -> bool:
         """Compute this process's share of the groups; whether all of it could be kept."""
@@ -210,7 +236,7 @@ class FeatureCache:
             log.warning("features are computed anew in each epoch: %s", error)
             return [], "off", 1.0
         shards = size / PORTION_BYTES + computing * distributed.world().size / PORTION_SECONDS
-        room = {"disk": 0 if apart else self.shards.room(), "ram": available_memory() / 2 / distributed.world().size}
+        room = self._room(apart)
         place, why = decide(self.settings.mode, size, computing, room)
         log.info(
             "features: %s utterances are in the cache, %s are to be computed: about %.2f GB and %.0f s"
@@ -219,8 +245,7 @@ class FeatureCache:
             room["disk"] / 1e9, self.shards.folder, room["ram"] / 1e9,
         )  # fmt: skip
         if place == "off":
-            say = log.info if self.settings.mode == "auto" else log.warning
-            say("features are computed anew in each epoch: %s", why)
+            self._say_off(why)
         return missing, place, max(1.0, shards / MOST_SHARDS)
 
     def _trial(self, numbers: np.ndarray) -> float:

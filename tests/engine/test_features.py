@@ -350,6 +350,15 @@ def test_a_full_disk_and_no_ram_turn_to_computing(data, root, caplog, monkeypatc
     assert "limit_gb" in caplog.text and "RAM has no room" in caplog.text
 
 
+def test_what_is_too_much_by_its_lengths_is_left_without_reading_a_file(data, root, caplog, monkeypatch):
+    monkeypatch.setattr("problems.engine.feature_cache.available_memory", lambda: 100)
+    monkeypatch.setattr("problems.engine.feature_cache.content_digests", None)  # would fail
+    task = task_of(FrameLinear(6, 3))
+    with caplog.at_level(logging.INFO):
+        assert computed_ahead(task, data, settings(root, "auto", limit=10), ALL) is data
+    assert "of which auto takes half" in caplog.text and not task.model.upstream.calls
+
+
 def test_memory_that_runs_out_halves_the_batch(data, root):
     class Small(Convolution):
         def forward(self, wav, wav_len):
