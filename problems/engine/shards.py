@@ -28,15 +28,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from problems.engine.files import fsync_folder
+from problems.engine.making_room import SUFFIX, CannotKeepError, all_shards, make_room, mutex, sweep, unused
 
 log = logging.getLogger(__name__)
 
 States = list[torch.Tensor]
-SUFFIX = ".safetensors"
-
-
-class CannotKeepError(Exception):
-    """Features cannot be kept: the disk or the limit is reached, or the folder cannot be written."""
 
 
 class Shards:
@@ -62,8 +58,8 @@ class Shards:
         keys = set(keys)
         wanted = keys - self._where.keys()
         if self.folder.is_dir() and wanted:
-            with contextlib.suppress(OSError), _mutex(self.folder.parent):  # a cache may be there to read only
-                _sweep(self.folder)
+            with contextlib.suppress(OSError), mutex(self.folder.parent):  # a cache may be there to read only
+                sweep(self.folder)
             for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):
                 if wanted and path.name not in self._open:
                     wanted -= self._take(path, wanted)
@@ -117,8 +113,8 @@ class Shards:
 
     def room(self) -> int:
         """Bytes that could be written: what limit and disk leave, with what can make way."""
-        shards = list(_all_shards(self.folder.parent))
-        evictable = sum(size for path, size, _ in shards if _unused(path))
+        shards = list(all_shards(self.folder.parent))
+        evictable = sum(size for path, size, _ in shards if unused(path))
         free = shutil.disk_usage(next(p for p in (self.folder, *self.folder.parents) if p.exists())).free
         return min(self.limit - sum(size for _, size, _ in shards), free) + evictable
 
@@ -131,15 +127,15 @@ class Shards:
         content = _serialised(entries, self.layers)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with _mutex(self.folder.parent):
-                _make_room(self.folder.parent, self.limit, len(content), unwritten=len(content))
+            with mutex(self.folder.parent):
+                make_room(self.folder.parent, self.limit, len(content), unwritten=len(content))
             with self._temporary() as (temporary, file):
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
                 path = self.folder / f"{_header_digest(content)}{SUFFIX}"
-                with _mutex(self.folder.parent):
-                    _make_room(self.folder.parent, self.limit, len(content))  # others may have written since
+                with mutex(self.folder.parent):
+                    make_room(self.folder.parent, self.limit, len(content))  # others may have written since
                     os.replace(temporary, path)
                     fsync_folder(self.folder)
                     fcntl.flock(file, fcntl.LOCK_SH)  # no longer being written
@@ -155,7 +151,7 @@ class Shards:
         path = self.folder / f".{secrets.token_hex(8)}.tmp"
         try:
             with contextlib.ExitStack() as stack:
-                with _mutex(self.folder.parent):
+                with mutex(self.folder.parent):
                     file = stack.enter_context(open(path, "x+b"))
                     fcntl.flock(file, fcntl.LOCK_EX)
                 yield path, file
@@ -251,64 +247,6 @@ def _header_digest(source: Any) -> str:
     left = len(source) if isinstance(source, bytes) else os.fstat(source.fileno()).st_size
     header = source[8 : 8 + size] if isinstance(source, bytes) else source.read(min(size, left))
     return hashlib.blake2b(head + header, digest_size=16).hexdigest()
-
-
-@contextlib.contextmanager
-def _mutex(root: Path) -> Iterator[None]:
-    """One process at a time decides what comes and goes."""
-    with open(root / ".lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _all_shards(root: Path) -> Iterator[tuple[Path, int, float]]:
-    """Each shard of every folder with its size and the time of its last use."""
-    for path in root.glob(f"*/[!.]*{SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            stat = path.stat()
-            yield path, stat.st_size, stat.st_mtime
-
-
-def _unused(path: Path) -> bool:
-    """Whether no process holds a file, this one included; not, where that cannot be told.
-
-    NFS locks exclusively only what is open for writing, and shares only what is open for reading.
-    """
-    try:
-        with open(path, "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed writers left. Under the mutex."""
-    for leftover in folder.glob(".*.tmp"):
-        if _unused(leftover):
-            leftover.unlink(missing_ok=True)
-
-
-def _make_room(root: Path, limit: int, size: int, unwritten: int = 0) -> None:
-    """Let the least recently used shards go until ``size`` bytes more stay within the limit. Under the mutex.
-
-    Those that are still ``unwritten`` must find room on the disk, too.
-    """
-    shards = sorted(_all_shards(root), key=lambda shard: shard[2])
-    lacking = unwritten - shutil.disk_usage(root).free
-    over = max(sum(taken for _, taken, _ in shards) + size - limit, lacking)
-    for path, taken, _ in shards:
-        if over > 0 and _unused(path):
-            path.unlink(missing_ok=True)
-            log.info("features: %s made way, not used for longest (%.1f MB)", path, taken / 1e6)
-            over, lacking = over - taken, lacking - taken
-    if lacking > 0:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if over > 0:
-        raise CannotKeepError(
-            f"{root}: {size / 1e6:,.1f} MB more would exceed features.limit_gb ({limit / 1e9:g}), and all that is there"
-            " is in use"
-        )
 
 
 def _remove_damaged(path: Path, damage: str) -> None:
