@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import sqlite3
@@ -32,7 +33,7 @@ def content_digests(
     memory = _Memory(Path(cache_dir) / "content.sqlite")
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         keys = {name: key for name, key in zip(names, pool.map(_key, names)) if key is not None}
-        known = memory.load()
+        known = memory.load(key[0] for key in keys.values())
         found = {name: known[key] for name, key in keys.items() if key in known}
         missing = [name for name in keys if name not in found]
         digests = dict(zip(missing, pool.map(_digest, missing)))
@@ -64,9 +65,11 @@ class _Memory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self) -> dict[_Key, str]:
-        """What is remembered of all files."""
-        rows = self._run("SELECT path, size, mtime_ns, ctime_ns, digest FROM content")
+    def load(self, paths: Iterable[str]) -> dict[_Key, str]:
+        """What is remembered of some files, given by their absolute paths."""
+        wanted = "path IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT path, size, mtime_ns, ctime_ns, digest FROM content WHERE {wanted}"
+        rows = self._run(sql, (json.dumps([*paths]),))
         return {row[:4]: row[4] for row in rows}
 
     def save(self, rows: list[tuple[str, int, int, int, str]]) -> None:
@@ -74,7 +77,8 @@ class _Memory:
         if rows:
             self._run("INSERT OR REPLACE INTO content VALUES (?,?,?,?,?)", rows)
 
-    def _run(self, sql: str, rows: list[tuple] | None = None) -> list[tuple]:
+    def _run(self, sql: str, given: tuple | list[tuple]) -> list[tuple]:
+        """Do ``sql`` with the values given, or once for each in a list of them."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as db, db:
@@ -83,7 +87,7 @@ class _Memory:
                     "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, digest TEXT) "
                     "WITHOUT ROWID"
                 )
-                return db.execute(sql).fetchall() if rows is None else db.executemany(sql, rows).fetchall()
+                return (db.execute if isinstance(given, tuple) else db.executemany)(sql, given).fetchall()
         except (sqlite3.DatabaseError, OSError) as error:  # locked, damaged, full disk, no permission
             logger.warning("%s cannot be used (%s); files are read to know them again", self.path, error)
             if not isinstance(error, (sqlite3.OperationalError, OSError)):

@@ -83,6 +83,11 @@ class FineTuning(nn.Module):
         names = set(trained_names(upstream, trainable))
         if self.freeze_feature_encoder and getattr(upstream, "feature_encoder_path", None):
             names -= {n for n in names if n.startswith(f"{upstream.feature_encoder_path}.")}
+            if not names:
+                raise ValueError(
+                    f"upstream_trainable: {trainable!r} names the feature encoder alone, which is left as it is unless"
+                    " freeze_feature_encoder is false"
+                )
         for name, parameter in upstream.named_parameters():
             parameter.requires_grad_(name in names)
         if not self._needs_layers():
@@ -128,8 +133,11 @@ class FineTuning(nn.Module):
             projection.register_forward_hook(_Masked(self.mask, upstream))
 
     def _drop(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Layer drop: what went in instead of what came out. A position bias that came out goes on."""
-        if not self.training or torch.rand(()).item() >= self.layer_drop:
+        """Layer drop: what went in instead of what came out. A position bias that came out goes on.
+
+        A layer that is frozen, at this step or at all, is in evaluation mode (:func:`hold_frozen`) and never left out.
+        """
+        if not layer.training or torch.rand(()).item() >= self.layer_drop:
             return output
         return (args[0], *output[1:]) if isinstance(output, tuple) else args[0]
 

@@ -205,15 +205,23 @@ def look_for_files(folder: Path) -> World:
     global _world
     if _world.size > 1:
         folder.mkdir(parents=True, exist_ok=True)
-        sign = folder / f".{on_main(lambda: uuid.uuid4().hex)}"
-        if _world.main:
-            sign.touch()
-        barrier()
-        _world = dataclasses.replace(_world, shared=sign.exists())
-        barrier()
-        if _world.main:
-            sign.unlink()
+        _world = dataclasses.replace(_world, shared=sees(folder))
     return _world
+
+
+def sees(folder: Path) -> bool:
+    """Whether this process sees what the main one writes into ``folder``; every process must ask."""
+    if _world.size == 1:
+        return True
+    sign = folder / f".{on_main(lambda: uuid.uuid4().hex)}"
+    if _world.main:
+        sign.touch()
+    barrier()
+    seen = sign.exists()
+    barrier()
+    if _world.main:
+        sign.unlink()
+    return seen
 
 
 def barrier() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,9 +16,13 @@ from dataset.audio import SAMPLE_RATE
 from dataset.samplers import BucketBatchSampler
 from nn.pooling import MeanPooling
 from problems.engine import distributed, randomness
+from problems.engine.errors import Interrupted
 from problems.engine.losing import is_out_of_memory
+from problems.engine.precision import numerics
 from problems.engine.shards import CannotKeepError, States
-from problems.engine.stream import eval_stream
+from problems.engine.stream import checked, eval_stream
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 PORTION_BYTES = 1 << 27  # handed over at once, and lost at most by a kill,
@@ -53,7 +58,8 @@ class Encoder:
         Raises:
             CannotKeepError: a value is beyond what the type holds.
         """
-        with randomness.isolated(), torch.autocast(self.device.type, enabled=False):
+        exact = numerics(deterministic=False, tf32=False)  # kept for runs that ask for other numerics too
+        with randomness.isolated(), exact, torch.autocast(self.device.type, enabled=False):
             states, lengths = self.upstream(wav.to(self.device), wav_len.to(self.device))
             chosen = [self._kept(states[layer], lengths[layer]) for layer in self.layers]
         return [list(layers) for layers in zip(*chosen)]
@@ -95,16 +101,31 @@ def _waveforms(items: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 def encode(
-    encoder: Encoder, dataset: Any, groups: Sequence[list[int]], num_workers: int = 0
+    encoder: Encoder, dataset: Any, groups: Sequence[list[int]], num_workers: int = 0, skip_errors: bool = False
 ) -> Iterator[dict[int, States]]:
     """The states of groups of a dataset's utterances by their numbers. Workers read the audio.
+
+    With ``skip_errors``, an utterance that cannot be read or encoded is named and left out of its group.
 
     The upstream works on whole groups in this process, with all its threads: on two cores as fast as two workers with
     one thread each, whose results would have to be copied.
     """
-    stream = eval_stream(dataset, list(groups), _waveforms, num_workers)
+    stream = eval_stream(dataset, list(groups), _waveforms, num_workers, keep_errors=True)
     for group, batch in zip(groups, stream):
-        yield dict(zip(group, _encoded(encoder, batch["wav"], batch["wav_len"])))
+        try:
+            yield dict(zip(group, _encoded(encoder, **checked(batch))))
+        except Exception as error:
+            if not (skip_errors and _is_of_data(error)):
+                raise
+            if len(group) > 1:
+                yield from encode(encoder, dataset, [[index] for index in group], skip_errors=True)
+            else:
+                log.warning("an utterance is left out of the features: %s", error)
+
+
+def _is_of_data(error: Exception) -> bool:
+    """Whether an error may be that of one utterance."""
+    return not (isinstance(error, (CannotKeepError, Interrupted)) or is_out_of_memory(error))
 
 
 def _encoded(encoder: Encoder, wav: torch.Tensor, wav_len: torch.Tensor) -> list[States]:
@@ -127,15 +148,20 @@ def encode_share(
     groups: Sequence[list[int]],
     keep: Callable[[dict[int, States]], None],
     num_workers: int = 0,
+    skip_errors: bool = False,
+    growth: float = 1.0,
 ) -> None:
-    """Compute this process's share of the groups, and ``keep`` them portion by portion."""
+    """Compute this process's share of the groups, and ``keep`` them portion by portion.
+
+    ``growth``: portions are so many times the usual.
+    """
     world = distributed.world()
     portion: dict[int, States] = {}
     size, began = 0, time.monotonic()
-    for found in encode(encoder, dataset, groups[world.rank :: world.size], num_workers):
+    for found in encode(encoder, dataset, groups[world.rank :: world.size], num_workers, skip_errors):
         portion |= found
         size += sum(x.nbytes for states in found.values() for x in states)
-        if size >= PORTION_BYTES or time.monotonic() - began > PORTION_SECONDS:
+        if size >= growth * PORTION_BYTES or time.monotonic() - began > growth * PORTION_SECONDS:
             keep(portion)
             portion, size, began = {}, 0, time.monotonic()
     if portion:

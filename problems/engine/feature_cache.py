@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
+import math
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +17,14 @@ import numpy as np
 
 from dataset.content import content_digests
 from problems.engine import distributed
-from problems.engine.encode import Encoder, encode, encode_share, groups_of
+from problems.engine.encode import PORTION_BYTES, PORTION_SECONDS, Encoder, encode, encode_share, groups_of
 from problems.engine.environment import available_memory, cache_folder, reading_workers
-from problems.engine.shards import CannotKeepError, Shards, States
+from problems.engine.shards import SUFFIX, CannotKeepError, Shards, States
 
 log = logging.getLogger(__name__)
 
 READING = 200e6  # bytes a second at which features are surely read back
+MOST_SHARDS = 256  # about, of one dataset: each is an open file
 TRIAL_SECONDS = 4.0  # of audio, to measure what computing takes
 
 
@@ -34,6 +38,7 @@ class Settings:
         limit: bytes that all kept features may take on the disk.
         root: the folder that runs share.
         num_workers: processes that read audio.
+        skip_errors: leave out what cannot be read; whoever asks for it then meets the error.
     """
 
     mode: str
@@ -41,6 +46,7 @@ class Settings:
     limit: int
     root: Path
     num_workers: int = 0
+    skip_errors: bool = False
 
 
 def settings_of(config: Mapping[str, Any] | None) -> Settings | None:
@@ -48,8 +54,9 @@ def settings_of(config: Mapping[str, Any] | None) -> Settings | None:
     section = (config or {}).get("features")
     if not section:
         return None
-    shared = cache_folder(config) / "features", reading_workers(config)
-    return Settings(section["cache"], section["dtype"], int(section["limit_gb"] * 1e9), *shared)
+    own = section["cache"], section["dtype"], int(section["limit_gb"] * 1e9)
+    skip_errors = bool((config.get("train") or {}).get("skip_errors"))
+    return Settings(*own, cache_folder(config) / "features", reading_workers(config), skip_errors)
 
 
 def keys_of(sources: Iterable[tuple[str, float | None, float | None]], root: Path) -> list[str]:
@@ -80,31 +87,53 @@ def decide(mode: str, size: float, computing: float, room: Mapping[str, float]) 
     return "off", f"they take {size / 1e9:.1f} GB, and there are {there}" + (", of which auto takes half" * (share < 1))
 
 
+def _writable(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK)
+
+
 class FeatureCache:
     """The features of one dataset under one upstream: in shards, and in memory where those cannot be written.
 
     Args:
         encoder: computes what is missing.
         dataset: the utterances.
-        keys: what each is known by.
         folder: of this upstream's shards.
         settings: what the config says.
     """
 
-    def __init__(self, encoder: Encoder, dataset: Any, keys: Sequence[str], folder: Path, settings: Settings):
-        self.encoder, self.dataset, self.keys, self.settings = encoder, dataset, keys, settings
+    def __init__(self, encoder: Encoder, dataset: Any, folder: Path, settings: Settings):
+        self.encoder, self.dataset, self.settings = encoder, dataset, settings
+        self.sources = dataset.sources
+        self.keys: dict[int, str] = {}  # what each utterance is known by
         self.shards = Shards(folder, encoder.layers, settings.limit)
         self.memory: dict[str, States] = {}
+        self.late: dict[int, States] = {}  # computed since it was filled, and not in a shard yet
         self.there: set[str] = set()  # what every process had on its disk before anything was computed
+        self.growth = 1.0  # of the portions that are kept, where there are many
         self.full = settings.mode == "ram"
 
     def get(self, index: int) -> States:
         """The states of an utterance; computed where they are not there."""
+        if index not in self.keys:
+            self.keys |= self._keys([index])
         key = self.keys[index]
-        found = self.memory.get(key) or self.shards.get(key)
+        found = self.late.get(index) or self.memory.get(key) or self.shards.get(key)
         if found is None:
-            found = self.memory[key] = next(encode(self.encoder, self.dataset, [[index]]))[index]
+            found = next(encode(self.encoder, self.dataset, [[index]]))[index]
+            self._keep_late(index, found)
         return found
+
+    def _keep_late(self, index: int, states: States) -> None:
+        """Keep what was not foreseen, once there is enough of it for a shard."""
+        self.late[index] = states
+        if sum(x.nbytes for late in self.late.values() for x in late) >= PORTION_BYTES:
+            portion, self.late = self.late, {}
+            try:
+                self._keep(portion)
+            except CannotKeepError as error:
+                log.warning("features of %s utterances are not kept: %s", f"{len(portion):,}", error)
 
     # ---- filling it ----
 
@@ -113,12 +142,22 @@ class FeatureCache:
 
         Where it is not, the reason has been said.
         """
-        indices = np.asarray(indices)
+        apart = distributed.total([not self._sees_the_main_ones()])[0] > 0
+        if distributed.on_main(lambda: self._is_too_much(indices, apart)):
+            return False
+        self.keys = distributed.on_main(lambda: self._keys(indices))
+        unknown = [self.sources[i][0] for i, key in self.keys.items() if not key]
+        if unknown and not self.settings.skip_errors:
+            log.warning(
+                "features are computed anew in each epoch: %s cannot be read%s",
+                unknown[0], f", and {len(unknown) - 1:,} more" if unknown[1:] else "",
+            )  # fmt: skip
+            return False
+        indices = np.array([i for i, key in self.keys.items() if key], dtype=int)
         seconds = np.asarray(self.dataset.seconds)[indices]
         groups = [indices[group].tolist() for group in groups_of(seconds, self.encoder.device)]
         self.there = set.intersection(*distributed.gather(self.shards.find(self.keys[i] for i in indices)))
-        apart = distributed.total([not distributed.world().shared])[0] > 0
-        missing, place = distributed.on_main(lambda: self._plan(groups, apart))
+        missing, place, self.growth = distributed.on_main(lambda: self._plan(groups, apart))
         if place == "off":
             return False
         self.full = place == "ram"
@@ -136,23 +175,58 @@ class FeatureCache:
         )  # fmt: skip
         return True
 
+    def _sees_the_main_ones(self) -> bool:
+        """Whether the cache is on a disk that this process shares with the main one; every process must ask."""
+        root = self.settings.root
+        if distributed.world().size == 1:
+            return True
+        return distributed.sees(root) if distributed.on_main(lambda: _writable(root)) else distributed.world().shared
+
+    def _keys(self, indices: Iterable[int]) -> dict[int, str]:
+        """What utterances are known by, as their files are now."""
+        indices = [int(i) for i in indices]
+        return dict(zip(indices, keys_of((self.sources[i] for i in indices), self.settings.root)))
+
+    def _is_too_much(self, indices: Sequence[int], apart: bool) -> bool:
+        """Whether lengths alone say that it cannot be kept, before any file is read to know it by its content."""
+        if any(self.shards.folder.glob(f"*{SUFFIX}")):
+            return False
+        size = float(self.encoder.sizes(np.asarray(self.dataset.seconds)[np.asarray(indices, dtype=int)]).sum())
+        place, why = decide(self.settings.mode, size, math.inf, self._room(apart))
+        if place == "off":
+            self._say_off(why)
+        return place == "off"
+
+    def _room(self, apart: bool) -> dict[str, float]:
+        """Bytes on the disk and in RAM."""
+        return {
+            "disk": 0 if apart else self.shards.room(),
+            "ram": available_memory() / 2 / distributed.world().size,
+        }
+
+    def _say_off(self, why: str) -> None:
+        say = log.info if self.settings.mode == "auto" else log.warning
+        say("features are computed anew in each epoch: %s", why)
+
     def _computed(self, groups: list[list[int]]) -> bool:
         """Compute this process's share of the groups; whether all of it could be kept."""
         try:
-            encode_share(self.encoder, self.dataset, groups, self._keep, self.settings.num_workers)
+            how = self.settings.num_workers, self.settings.skip_errors, self.growth
+            encode_share(self.encoder, self.dataset, groups, self._keep, *how)
         except CannotKeepError as error:
             log.warning("features are computed anew in each epoch: %s", error)
             return False
         return True
 
-    def _plan(self, groups: list[list[int]], apart: bool) -> tuple[list[int], str]:
-        """Which groups have something missing, and where it is to go. Says what it will take before work begins.
+    def _plan(self, groups: list[list[int]], apart: bool) -> tuple[list[int], str, float]:
+        """Which groups have something missing, where it is to go, and how portions grow.
 
+        Says what it will take before work begins.
         Machines that see no common disk (``apart``) can hand each other only what is in RAM.
         """
         missing = [n for n, group in enumerate(groups) if not all(self.keys[i] in self.there for i in group)]
         if not missing:
-            return [], "disk"
+            return [], "disk", 1.0
         numbers = np.array([i for n in missing for i in groups[n]])
         seconds = np.asarray(self.dataset.seconds)
         size = float(self.encoder.sizes(seconds[numbers]).sum())
@@ -160,8 +234,9 @@ class FeatureCache:
             computing = self._trial(numbers) * float(seconds[numbers].sum()) / distributed.world().size
         except CannotKeepError as error:
             log.warning("features are computed anew in each epoch: %s", error)
-            return [], "off"
-        room = {"disk": 0 if apart else self.shards.room(), "ram": available_memory() / 2 / distributed.world().size}
+            return [], "off", 1.0
+        shards = size / PORTION_BYTES + computing * distributed.world().size / PORTION_SECONDS
+        room = self._room(apart)
         place, why = decide(self.settings.mode, size, computing, room)
         log.info(
             "features: %s utterances are in the cache, %s are to be computed: about %.2f GB and %.0f s"
@@ -170,9 +245,8 @@ class FeatureCache:
             room["disk"] / 1e9, self.shards.folder, room["ram"] / 1e9,
         )  # fmt: skip
         if place == "off":
-            say = log.info if self.settings.mode == "auto" else log.warning
-            say("features are computed anew in each epoch: %s", why)
-        return missing, place
+            self._say_off(why)
+        return missing, place, max(1.0, shards / MOST_SHARDS)
 
     def _trial(self, numbers: np.ndarray) -> float:
         """Seconds that computing takes for a second of audio, measured on a few utterances of middling length."""
@@ -180,14 +254,19 @@ class FeatureCache:
         ranked = numbers[np.argsort(seconds)][len(numbers) // 2 :]
         count = 1 + int(np.searchsorted(np.cumsum(np.asarray(self.dataset.seconds)[ranked]), TRIAL_SECONDS))
         trial = ranked[:count].tolist()
-        began = time.perf_counter()
-        for _ in encode(self.encoder, self.dataset, [trial]):
-            pass
+        for _ in range(2):  # what starts up in the first is paid once
+            began = time.perf_counter()
+            list(encode(self.encoder, self.dataset, [trial], 0, self.settings.skip_errors))
         return (time.perf_counter() - began) / max(1e-3, float(np.asarray(self.dataset.seconds)[trial].sum()))
 
     def _keep(self, portion: dict[int, States]) -> None:
-        entries = {self.keys[i]: states for i, states in portion.items() if self.keys[i] not in self.there}
-        if not self.full:
+        now = self._keys(portion)
+        for i in portion:
+            if now[i] != self.keys[i]:
+                log.warning("%s changed while features were computed: its are not kept", self.sources[i][0])
+        same = {now[i]: states for i, states in portion.items() if now[i] and now[i] == self.keys[i]}
+        entries = {key: states for key, states in same.items() if key not in self.there}
+        if not self.full and entries:
             try:
                 self.shards.write(entries)
                 log.info("features: %s utterances computed and kept", f"{len(portion):,}")

@@ -14,7 +14,7 @@ import torch
 
 from nn.claims import claim
 from problems.engine.encode import Encoder
-from problems.engine.feature_cache import FeatureCache, Settings, keys_of
+from problems.engine.feature_cache import FeatureCache, Settings
 from problems.engine.identity import digest_of
 
 log = logging.getLogger(__name__)
@@ -83,15 +83,18 @@ def computed_ahead(task: Any, dataset: Any, settings: Settings | None, batches: 
     encoder, reason = encoder_of(model, settings), changing(dataset)
     if encoder is None:
         reason = "the upstream is not known to be frozen (upstream_trainable False, no gradients, evaluation mode)"
+    elif not reason and getattr(model, "_upstream_digest", None) is None:
+        try:
+            model._upstream_digest = digest_of(upstream)  # frozen: the same at every asking
+        except ValueError as error:
+            reason = str(error)
     if reason:
         log.info("features are computed anew in each epoch: %s", reason)
         return dataset
-    if getattr(model, "_upstream_digest", None) is None:
-        model._upstream_digest = digest_of(upstream)  # frozen: the same at every asking
     name = re.sub(r"[^A-Za-z0-9_]", "", type(upstream).__name__)
     kind = f"{settings.dtype}-mean" if encoder.mean else settings.dtype
     folder = settings.root / f"{name}-{model._upstream_digest[:16]}-{kind}"
-    cache = FeatureCache(encoder, dataset, keys_of(dataset.sources, settings.root), folder, settings)
+    cache = FeatureCache(encoder, dataset, folder, settings)
     needed = sorted(set(itertools.chain.from_iterable(batches)))
     return CachedFeatures(dataset, cache) if cache.fill(needed) else dataset
 

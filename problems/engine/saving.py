@@ -17,6 +17,7 @@ from problems.engine.errors import CheckpointError, ConfigError
 from problems.engine.files import read_json, write_json, write_text
 
 WEIGHTS = "weights.safetensors"
+LAYERS = "layer_weights.json"
 
 
 UPSTREAM = "upstream."
@@ -87,7 +88,8 @@ def load_weights(folder: Path, model: Any) -> None:
     from which is now (a schedule of fine-tuning, or a probe that fine-tuning starts from).
 
     Raises:
-        CheckpointError: weights are missing, left over or of another shape, or the frozen upstream is another one.
+        CheckpointError: weights are missing, left over or of another shape, or the frozen upstream is another one:
+            what is frozen now differs from what was trained then, or what was frozen then from what is there now.
     """
     from safetensors.torch import load_file
 
@@ -107,7 +109,40 @@ def load_weights(folder: Path, model: Any) -> None:
             f"the frozen upstream is not the one that {folder} was trained on: its weights differ;"
             " give build_upstream the weights that it had then"
         )
+    require_frozen(folder, model)
     model.load_state_dict(state, strict=False)
+
+
+def require_frozen(folder: Path, model: Any) -> None:
+    """See that weights which :func:`save_weights` wrote leave alone what of ``model``'s upstream is not trained.
+
+    A checkpoint of ``model`` would hold only a digest of those, and no upstream as it is built has them.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    import torch
+    from safetensors import safe_open
+
+    own, frozen = model.state_dict(), referred(model)
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        both = sorted(frozen.intersection(file.keys()))
+        changed = [name for name in both if not torch.equal(file.get_tensor(name), own[name].cpu())]
+    if changed:
+        raise CheckpointError(
+            f"{folder} holds other weights for {len(changed)} parts of the upstream that are frozen now, such as"
+            f" {changed[0]}: train them (build_model.upstream_trainable), or give build_upstream an upstream that comes"
+            " with them"
+        )
+
+
+def write_layer_weights(folder: Path, model: Any) -> dict[int, float]:
+    """Write what training made of the weights of the upstream's layers, where they are weighed."""
+    weigh = getattr(getattr(model, "featurizer", None), "weight_by_layer", None)
+    weights = weigh() if weigh is not None else {}
+    if len(weights) > 1:
+        write_json(folder / LAYERS, weights)
+    return weights
 
 
 def origin(problem: Any) -> dict[str, str]:

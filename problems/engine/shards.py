@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import resource
 import secrets
 import shutil
 import zlib
@@ -27,15 +28,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from problems.engine.files import fsync_folder
+from problems.engine.making_room import SUFFIX, CannotKeepError, all_shards, make_room, mutex, sweep, unused
 
 log = logging.getLogger(__name__)
 
 States = list[torch.Tensor]
-SUFFIX = ".safetensors"
-
-
-class CannotKeepError(Exception):
-    """Features cannot be kept: the disk or the limit is reached, or the folder cannot be written."""
 
 
 class Shards:
@@ -54,14 +51,15 @@ class Shards:
         self._where: dict[str, _Shard] = {}
         self._checked: set[str] = set()
         self._open: dict[str, _Shard] = {}
+        _allow_open_files()
 
     def find(self, keys: Iterable[str]) -> set[str]:
         """Take up every shard that has one of ``keys``; which of them are there. What killed writers left goes."""
         keys = set(keys)
         wanted = keys - self._where.keys()
         if self.folder.is_dir() and wanted:
-            with contextlib.suppress(PermissionError), _mutex(self.folder.parent):  # a cache may be there to read only
-                _sweep(self.folder)
+            with contextlib.suppress(OSError), mutex(self.folder.parent):  # a cache may be there to read only
+                sweep(self.folder)
             for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):
                 if wanted and path.name not in self._open:
                     wanted -= self._take(path, wanted)
@@ -72,6 +70,9 @@ class Shards:
         try:
             shard = _Shard(path)
         except FileNotFoundError:  # made way just now
+            return set()
+        except (OSError, RuntimeError) as error:  # no locks, or too many open files, which torch says in its own way
+            log.warning("%s is not used: %s", path, error)
             return set()
         except (SafetensorError, ValueError, KeyError) as error:
             _remove_damaged(path, str(error))
@@ -112,8 +113,8 @@ class Shards:
 
     def room(self) -> int:
         """Bytes that could be written: what limit and disk leave, with what can make way."""
-        shards = list(_all_shards(self.folder.parent))
-        evictable = sum(size for path, size, _ in shards if _unused(path))
+        shards = list(all_shards(self.folder.parent))
+        evictable = sum(size for path, size, _ in shards if unused(path))
         free = shutil.disk_usage(next(p for p in (self.folder, *self.folder.parents) if p.exists())).free
         return min(self.limit - sum(size for _, size, _ in shards), free) + evictable
 
@@ -126,17 +127,20 @@ class Shards:
         content = _serialised(entries, self.layers)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with mutex(self.folder.parent):
+                make_room(self.folder.parent, self.limit, len(content), unwritten=len(content))
             with self._temporary() as (temporary, file):
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
                 path = self.folder / f"{_header_digest(content)}{SUFFIX}"
-                with _mutex(self.folder.parent):
-                    _make_room(self.folder.parent, self.limit, len(content))
+                with mutex(self.folder.parent):
+                    make_room(self.folder.parent, self.limit, len(content))  # others may have written since
                     os.replace(temporary, path)
                     fsync_folder(self.folder)
                     fcntl.flock(file, fcntl.LOCK_SH)  # no longer being written
-                    self._take(path, set(entries))
+                    if not self._take(path, set(entries)) and entries:
+                        raise OSError(errno.EMFILE, "it was written and cannot be opened")
         except OSError as error:
             why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
             raise CannotKeepError(f"{self.folder}: {why}") from error
@@ -147,12 +151,19 @@ class Shards:
         path = self.folder / f".{secrets.token_hex(8)}.tmp"
         try:
             with contextlib.ExitStack() as stack:
-                with _mutex(self.folder.parent):
-                    file = stack.enter_context(open(path, "xb"))
+                with mutex(self.folder.parent):
+                    file = stack.enter_context(open(path, "x+b"))
                     fcntl.flock(file, fcntl.LOCK_EX)
                 yield path, file
         finally:
             path.unlink(missing_ok=True)
+
+
+def _allow_open_files() -> None:
+    """Let this process hold as many files as it may ask for: each shard in use is one, and the usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Shard:
@@ -238,55 +249,10 @@ def _header_digest(source: Any) -> str:
     return hashlib.blake2b(head + header, digest_size=16).hexdigest()
 
 
-@contextlib.contextmanager
-def _mutex(root: Path) -> Iterator[None]:
-    """One process at a time decides what comes and goes."""
-    with open(root / ".lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _all_shards(root: Path) -> Iterator[tuple[Path, int, float]]:
-    """Each shard of every folder with its size and the time of its last use."""
-    for path in root.glob(f"*/[!.]*{SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            stat = path.stat()
-            yield path, stat.st_size, stat.st_mtime
-
-
-def _unused(path: Path) -> bool:
-    """Whether no process holds a file, this one included."""
-    try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):
-        return False
-    return True
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed writers left. Under the mutex."""
-    for leftover in folder.glob(".*.tmp"):
-        if _unused(leftover):
-            leftover.unlink(missing_ok=True)
-
-
-def _make_room(root: Path, limit: int, size: int) -> None:
-    """Let the least recently used shards go until ``size`` bytes more stay within the limit. Under the mutex."""
-    shards = sorted(_all_shards(root), key=lambda shard: shard[2])
-    over = sum(taken for _, taken, _ in shards) + size - limit
-    for path, taken, _ in shards:
-        if over > 0 and _unused(path):
-            path.unlink(missing_ok=True)
-            log.info("features: %s made way, not used for longest (%.1f MB)", path, taken / 1e6)
-            over -= taken
-    if over > 0:
-        raise CannotKeepError(
-            f"{root}: {size / 1e6:,.1f} MB more would exceed features.limit_gb ({limit / 1e9:g}), and all that is there"
-            " is in use"
-        )
-
-
 def _remove_damaged(path: Path, damage: str) -> None:
-    log.warning("%s is damaged: %s. It is removed; what it held is computed again", path, damage)
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+        done = "removed"
+    except OSError as error:
+        done = f"left, since it cannot be removed ({error.strerror})"
+    log.warning("%s is damaged: %s. It is %s; what it held is computed again", path, damage, done)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -59,6 +60,21 @@ def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
         inner = getattr(inner, "sampler", None) or getattr(inner, "batch_sampler", None)
     with isolated(drawn):
         return [list(batch) for batch in batch_sampler]
+
+
+def utterances_of(batch_sampler: Any, seed: int, count: int) -> list[int]:
+    """The utterances in the first ``count`` batches of a training, over its epochs.
+
+    The search ends with an epoch that brings no new one: of a sampler that draws, few are then left.
+    """
+    found: set[int] = set()
+    for epoch in itertools.count():
+        batches = epoch_batches(batch_sampler, seed, epoch)[:count]
+        new = set(itertools.chain.from_iterable(batches)) - found
+        if not new:
+            return sorted(found)
+        found |= new
+        count -= len(batches)
 
 
 class _Items(Dataset):
@@ -137,7 +153,8 @@ def _loader(
     )
 
 
-def _checked(batch: Any) -> Any:
+def checked(batch: Any) -> Any:
+    """A batch; the error that is in its place is raised."""
     if isinstance(batch, Unreadable):
         batch.error.add_note(batch.trace) if hasattr(batch.error, "add_note") else None
         raise batch.error
@@ -191,7 +208,7 @@ def train_stream(
     """
     keys = _Keys(batch_sampler, seed, epoch, position, rank, size)
     for batch in _loader(_Items(dataset, collate_fn, seed), keys, num_workers, pin_memory, make_dataloader):
-        yield keys.places.popleft(), batch if keep_errors else _checked(batch)
+        yield keys.places.popleft(), batch if keep_errors else checked(batch)
 
 
 def eval_stream(
@@ -200,9 +217,10 @@ def eval_stream(
     collate_fn: Callable,
     num_workers: int = 0,
     pin_memory: bool = False,
+    keep_errors: bool = False,
     make_dataloader: Callable[..., DataLoader] = DataLoader,
-) -> Iterator[Mapping[str, Any]]:
-    """The given batches of a dataset, once, in order."""
+) -> Iterator[Any]:
+    """The given batches of a dataset, once, in order; ``keep_errors`` as in :func:`train_stream`."""
     keys, items = [[(0, index) for index in batch] for batch in batches], _Items(dataset, collate_fn, 0)
     for batch in _loader(items, keys, min(num_workers, len(keys)), pin_memory, make_dataloader):
-        yield _checked(batch)
+        yield batch if keep_errors else checked(batch)

@@ -26,7 +26,7 @@ from problems.engine.errors import CheckpointError, ConfigError, nearest
 from problems.engine.files import write_json, write_text
 from problems.engine.monitor import shown
 from problems.engine.profiler import Profiler
-from problems.engine.stream import epoch_batches, train_stream
+from problems.engine.stream import epoch_batches, train_stream, utterances_of
 from problems.engine.train import Stream, TrainLoop
 from problems.engine.trial import trial_of
 from problems.engine.updates import OptimScheduler
@@ -114,7 +114,11 @@ class Training:
         self.windows = math.ceil(len(batches) / joined)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
-        ahead = self.with_features(dataset, batches[: self.config["total_steps"] * joined])
+        given = self.config["resume_ckpt_dir"]
+        if given is not None and not checkpoint.steps_in(self.train_dir):  # before anything is computed ahead
+            saving.require_frozen(checkpoint.require(Path(given)) / "model", self.model)
+        needed = utterances_of(batch_sampler, self.config["seed"], self.config["total_steps"] * joined)
+        ahead = self.with_features(dataset, [needed])
         self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
 
     def stream(self, epoch: int, position: int, make_dataloader: Callable) -> Stream:
@@ -191,6 +195,10 @@ class Training:
         loop.fit()
         if self.config["average"]:
             self._average(validate, save)
+        if self.world.main:
+            layers = saving.write_layer_weights(self.train_dir, self.model)
+            if len(layers) > 1:
+                log.info("weights of the layers: %s", ", ".join(f"{n}: {share:.3f}" for n, share in layers.items()))
 
     def _steps_from(self, progress: Mapping[str, Any]) -> int:
         """The steps in all of ``epochs``, after some of another number of processes, which were of another size."""

@@ -71,6 +71,16 @@ def test_a_damaged_memory_is_said_and_made_anew(tmp_path, caplog, reads):
     assert content_digests([path], tmp_path) == first and len(reads) == 1
 
 
+def test_only_what_is_asked_for_is_remembered(tmp_path):
+    paths = [tmp_path / f"ü '{n}\".wav" for n in range(40)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    content_digests(paths, tmp_path / "cache")
+    memory = content._Memory(tmp_path / "cache" / "content.sqlite")
+    assert {key[0] for key in memory.load(map(str, paths[3:5]))} == set(map(str, paths[3:5]))
+    assert memory.load([]) == {}
+
+
 def test_many_at_once(tmp_path):
     paths = [tmp_path / f"{n}.wav" for n in range(30)]
     for path in paths:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,7 @@ class Convolution(torch.nn.Module):
         self.gain = gain
         self.conv = torch.nn.Conv1d(1, 6, SHIFT, SHIFT)
         self.deeper = torch.nn.ModuleList(torch.nn.Linear(6, 6) for _ in range(2))
-        self.calls = deque()  # a list would be a setting, and count as another upstream when it grows
+        self.calls = []
 
     def output_lengths(self, wav_len):
         return [torch.div(wav_len, SHIFT, rounding_mode="floor")] * 3

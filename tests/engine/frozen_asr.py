@@ -1,6 +1,7 @@
 """Speech recognition on a frozen upstream with weights, as a program of its own for the tests of features.
 
-``SLOW`` in the environment makes each group take so many seconds, and each a shard.
+``SLOW`` in the environment makes each group take so many seconds, and each a shard. With ``APART``, each process has a
+cache of its own, as machines have that share the target folder alone.
 """
 
 from __future__ import annotations
@@ -34,9 +35,19 @@ def slow_down(seconds: float) -> None:
     encode.PORTION_BYTES, encode.GROUP_SECONDS = 1, {"cpu": 1.0}
 
 
+def set_apart() -> None:
+    """A cache for each process."""
+    from problems.engine import feature_cache
+
+    plain = feature_cache.cache_folder
+    feature_cache.cache_folder = lambda config: plain(config) / os.environ.get("RANK", "")
+
+
 if __name__ == "__main__":
     from tests.engine.frozen_asr import FrozenASR as problem  # under its own name, not as __main__
 
     if "SLOW" in os.environ:
         slow_down(float(os.environ["SLOW"]))
+    if "APART" in os.environ:
+        set_apart()
     problem().main()

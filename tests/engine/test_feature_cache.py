@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from problems.engine import identity
 from problems.engine.encode import Encoder, groups_of
 from problems.engine.environment import available_memory
 from problems.engine.feature_cache import decide
 from problems.engine.identity import digest_of
+from tests.conftest import ROOT
 from tests.engine.features_parts import Convolution, utterances
 
 GB = 1e9
@@ -68,6 +75,13 @@ def test_there_is_memory():
 class Options:
     width: int = 3
 
+    def scaled(self, x):
+        return self.width * x
+
+
+def times(factor):
+    return lambda x: factor * x
+
 
 class HubSettings:
     """As transformers has them."""
@@ -106,10 +120,60 @@ def test_an_upstream_made_anew_is_the_same_one():
         ("activation", torch.nn.GELU(), torch.nn.GELU(approximate="tanh")),
         ("names", {"a"}, {"b"}),
         ("call", functools.partial(pow, 2), functools.partial(pow, 3)),
+        ("call", lambda x: torch.sin(x), lambda x: torch.cos(x)),
+        ("call", times(2), times(3)),
+        ("call", lambda x, k=2: x * k, lambda x, k=3: x * k),
+        ("call", lambda x: [k * x for k in (1, 2)], lambda x: [k * x for k in (1, 3)]),
+        ("call", Options(2).scaled, Options(3).scaled),
+        ("mean", np.zeros(3), np.ones(3)),
+        ("rate", np.float32(1), np.float32(2)),
+        ("table", Path("a"), Path("b")),
+        ("table", b"a", b"b"),
+        ("table", slice(1), slice(2)),
     ],
 )
 def test_another_setting_is_another_upstream(name, one, other):
     assert made(**{name: one}) != made(**{name: other})
+
+
+def test_what_has_no_value_to_tell_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"_thread\.lock, whose value cannot be told"):
+        made(lock=threading.Lock())
+
+
+HELPER, UPSTREAM = (
+    "LEVEL = {}\n\ndef louder(x):\n    return LEVEL * x\n",
+    """
+import torch
+from {0}_helper import louder
+
+class Own(torch.nn.Linear):
+    def forward(self, wav, wav_len):
+        return louder(wav) if wav_len in {{"a", "b", "c"}} else wav
+""",
+)
+
+
+def test_code_that_a_class_calls_counts_and_is_the_same_in_every_process(tmp_path):
+    """In its module, in one that it imports, and in our own upstreams."""
+    code = "import torch, {0}; from problems.engine.identity import digest_of; torch.manual_seed(0);"
+    code += "print(digest_of({0}.Own(2, 2)))"
+    found = []
+    for number, (name, level) in enumerate((("one", 1), ("one", 1), ("one", 2))):
+        (tmp_path / f"{name}_helper.py").write_text(HELPER.format(level))
+        (tmp_path / f"{name}.py").write_text(UPSTREAM.format(name))
+        environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONHASHSEED": str(number)}
+        given = [sys.executable, "-B", "-c", code.format(name)]
+        found.append(subprocess.run(given, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert found[0] == found[1] != found[2]
+
+
+def test_our_own_code_counts(monkeypatch):
+    before = made()
+    monkeypatch.setattr(identity, "_ours", lambda: ["as after an edit"])
+    assert made() != before
+    monkeypatch.undo()
+    assert len(identity._ours()) == len(list((ROOT / "nn" / "upstream").glob("*.py"))) + 1
 
 
 def test_weights_types_and_code_count():

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
+import threading
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from dataset.audio import AudioError
 from dataset.collate import collate
 from dataset.samplers import FixedBatchSampler
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.upstream.kaldi import Fbank
 from problems.engine import shards
+from problems.engine.encode import Encoder
 from problems.engine.evaluate import EvalLoop
+from problems.engine.feature_cache import FeatureCache
 from problems.engine.features import CachedFeatures, WithFeatures, computed_ahead
 from problems.engine.stream import train_stream
 from tests.engine.features_parts import Convolution, Utterances, settings, task_of, utterances
@@ -180,7 +188,9 @@ class Own(torch.utils.data.Dataset):
         return {}
 
 
-@pytest.mark.parametrize("case", ["augment", "overridden", "own dataset", "trained", "part trained", "training", "off"])
+@pytest.mark.parametrize(
+    "case", ["augment", "overridden", "own dataset", "trained", "part trained", "training", "off", "untold"]
+)
 def test_what_may_differ_from_time_to_time_is_not_cached(data, root, caplog, case):
     task = task_of(FrameLinear(6, 3))
     if case == "augment":
@@ -193,10 +203,12 @@ def test_what_may_differ_from_time_to_time_is_not_cached(data, root, caplog, cas
         task.model.upstream.deeper.requires_grad_(True)
     elif case == "training":
         task.model.upstream.train()
+    elif case == "untold":
+        task.model.upstream.lock = threading.Lock()
     with caplog.at_level(logging.INFO):
         assert computed_ahead(task, data, settings(root, "off" if case == "off" else "disk"), ALL) is data
     said = {"augment": "changes the audio", "overridden": "Noisy does not say sources", "part trained": "not known",
-            "own dataset": "Own does not say sources", "training": "not known"}  # fmt: skip
+            "own dataset": "Own does not say sources", "training": "not known", "untold": "cannot be told"}  # fmt: skip
     assert said.get(case, "") in caplog.text
     assert not root.exists()
 
@@ -221,6 +233,29 @@ def test_an_upstream_that_draws_leaves_the_generators_alone(data, root):
     assert torch.equal(torch.rand(1), before)
 
 
+def test_features_are_computed_in_full_precision_whatever_the_run_asks_for(data, root, monkeypatch):
+    class Telling(Convolution):
+        def forward(self, wav, wav_len):
+            self.calls.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+            return super().forward(wav, wav_len)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    task = task_of(FrameLinear(6, 3), Telling())
+    computed_ahead(task, data, settings(root), ALL)
+    assert {call for call in task.model.upstream.calls if isinstance(call, tuple)} == {(False, False)}
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_cold_start_does_not_count_for_what_computing_takes(data, root):
+    class Starting(Convolution):
+        def forward(self, wav, wav_len):
+            time.sleep(0 if self.calls else 0.5)
+            return super().forward(wav, wav_len)
+
+    cache = FeatureCache(Encoder(Starting(), [0, 1, 2], False, "fp16"), data, root, settings(root))
+    assert cache._trial(np.arange(11)) * min(4.0, data.seconds[5:].sum()) < 0.4
+
+
 # ---- what goes wrong ----
 
 
@@ -238,6 +273,50 @@ def test_a_corrupted_byte_is_named_and_computed_again(data, root, caplog):
     task.model.upstream.calls.clear()
     computed_ahead(task, data, settings(root), ALL)  # whole again
     assert task.model.upstream.calls and len(list(root.glob("*/*.safetensors"))) == 1
+
+
+def test_files_that_cannot_be_read_are_named_and_not_taken_for_each_other(data, root, caplog):
+    for index in (3, 4):
+        os.rename(data.sources[index][0], f"{data.sources[index][0]}.away")
+    assert computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root), ALL) is data
+    assert f"{data.sources[3][0]} cannot be read, and 1 more" in caplog.text
+    assert isinstance(computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root), [[1, 2]]), CachedFeatures)
+
+
+@pytest.mark.parametrize("skip_errors", [False, True])
+def test_a_damaged_file_is_left_out_or_ends_the_run_at_once_as_the_loader_would(data, root, skip_errors):
+    for index, content in ((3, b"no audio"), (4, None)):
+        os.remove(data.sources[index][0])
+        if content:
+            Path(data.sources[index][0]).write_bytes(content)
+    given = dataclasses.replace(settings(root), skip_errors=skip_errors)
+    task, some = task_of(FrameLinear(6, 3)), [i for i in range(11) if i != 4]
+    if not skip_errors:
+        with pytest.raises(AudioError, match="Ä 3"):
+            computed_ahead(task, data, given, [some])
+        return
+    found = computed_ahead(task, data, given, ALL)
+    for index in range(11):
+        if index in (3, 4):
+            with pytest.raises(AudioError, match=f"Ä {index}"):
+                found[index]
+        else:
+            close(found[index]["hidden_states"], alone(task, data, index))
+    assert sorted(len(shards._Shard(path).keys) for path in root.glob("*/*.safetensors")) == [9]
+
+
+def test_a_file_replaced_before_it_is_encoded_is_not_kept_under_its_old_content(data, root, caplog):
+    class Replacing(Convolution):
+        def forward(self, wav, wav_len):
+            if not self.calls:
+                shutil.copy(data.sources[5][0], data.sources[4][0])
+            return super().forward(wav, wav_len)
+
+    task = task_of(FrameLinear(6, 3), Replacing())
+    computed_ahead(task, data, settings(root), ALL)
+    assert f"{data.sources[4][0]} changed while" in caplog.text
+    kept = {key for path in root.glob("*/*.safetensors") for key in shards._Shard(path).keys}
+    assert len(kept) == 10
 
 
 def test_values_beyond_half_precision_are_not_kept_and_the_result_stays_right(data, root, caplog):
@@ -271,6 +350,15 @@ def test_a_full_disk_and_no_ram_turn_to_computing(data, root, caplog, monkeypatc
     assert "limit_gb" in caplog.text and "RAM has no room" in caplog.text
 
 
+def test_what_is_too_much_by_its_lengths_is_left_without_reading_a_file(data, root, caplog, monkeypatch):
+    monkeypatch.setattr("problems.engine.feature_cache.available_memory", lambda: 100)
+    monkeypatch.setattr("problems.engine.feature_cache.content_digests", None)  # would fail
+    task = task_of(FrameLinear(6, 3))
+    with caplog.at_level(logging.INFO):
+        assert computed_ahead(task, data, settings(root, "auto", limit=10), ALL) is data
+    assert "of which auto takes half" in caplog.text and not task.model.upstream.calls
+
+
 def test_memory_that_runs_out_halves_the_batch(data, root):
     class Small(Convolution):
         def forward(self, wav, wav_len):
@@ -282,6 +370,32 @@ def test_memory_that_runs_out_halves_the_batch(data, root):
     found = computed_ahead(task, data, settings(root), ALL)
     for index in range(11):
         close(found[index]["hidden_states"], alone(task, data, index))
+
+
+def test_what_was_not_foreseen_is_kept_too_and_memory_is_bounded(data, root, monkeypatch):
+    monkeypatch.setattr("problems.engine.feature_cache.PORTION_BYTES", 300)
+    task = task_of(FrameLinear(6, 3))
+    found = computed_ahead(task, data, settings(root), [range(4)])
+    for _ in range(2):
+        task.model.upstream.calls.clear()
+        for index in range(11):
+            close(found[index]["hidden_states"], alone(task, data, index))
+    assert len(task.model.upstream.calls) == 11  # of this test alone
+    assert not found.cache.memory and sum(x.nbytes for s in found.cache.late.values() for x in s) < 300
+    kept = [key for path in root.glob("*/*.safetensors") for key in shards._Shard(path).keys]
+    assert len(kept) + len(found.cache.late) == 11
+
+
+def test_portions_grow_with_what_is_to_be_kept(data, root, monkeypatch):
+    monkeypatch.setattr("problems.engine.encode.PORTION_BYTES", 1)
+    monkeypatch.setattr("problems.engine.feature_cache.PORTION_BYTES", 1)
+    monkeypatch.setattr("problems.engine.encode.GROUP_SECONDS", {"cpu": 0.1})
+    counts = []
+    for most, name in ((1000, "a"), (2, "b")):
+        monkeypatch.setattr("problems.engine.feature_cache.MOST_SHARDS", most)
+        computed_ahead(task_of(FrameLinear(6, 3)), data, settings(root / name), ALL)
+        counts.append(len(list(root.glob(f"{name}/*/*.safetensors"))))
+    assert counts[0] > 4 and counts[1] <= 3
 
 
 # ---- the same results ----

@@ -64,6 +64,17 @@ def test_a_second_run_reads_what_the_first_kept_to_the_last_bit(options, tmp_pat
     assert outcome(tmp_path / "one") == outcome(tmp_path / "two")
 
 
+def test_the_weights_of_the_layers_are_told_after_training(options, tmp_path, capfd):
+    assert run(options, tmp_path / "run") == 0
+    weights = json.loads((tmp_path / "run" / "train" / "layer_weights.json").read_text())
+    assert list(weights) == ["0", "1", "2"] and sum(weights.values()) == pytest.approx(1)
+    model = FrozenASR().load_model(str(tmp_path / "run" / "train" / "step_00000016" / "model"))
+    assert {int(layer): weight for layer, weight in weights.items()} == model.featurizer.weight_by_layer()
+    assert f"weights of the layers: 0: {weights['0']:.3f}, 1: " in capfd.readouterr().err
+    assert json.loads((tmp_path / "run" / "report" / "results.json").read_text())["layers"] == weights
+    assert "Weights of the layers" in (tmp_path / "run" / "report" / "report.html").read_text()
+
+
 def test_cache_and_limit_may_change_under_a_training_and_the_type_may_not(options, tmp_path, capfd):
     assert run(options, tmp_path / "run", "--features.cache=disk") == 0
     result = next((tmp_path / "run").glob("evaluate/*/*/result.json"))
@@ -107,6 +118,12 @@ def test_two_processes_share_the_computing_and_learn_the_same(options, tmp_path,
     one, two = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     assert two[0] == pytest.approx(one[0], rel=1e-4) and two[1] == pytest.approx(one[1], rel=1e-4)
     assert sorted(kept(tmp_path / "other")) == sorted(kept(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+def test_machines_with_caches_of_their_own_hand_each_other_nothing_on_the_disk(options, tmp_path):
+    said = finish(launch(tmp_path / "run", options, "--nproc=2", "--features.cache=disk", program=PROGRAM, APART="1"))
+    assert "there are 0.0 GB in disk" in said and not list((tmp_path / "cache").glob("*/features/*/*.safetensors"))
 
 
 def killed(options, tmp_path, trials: int, seed: int, longest: float) -> None:

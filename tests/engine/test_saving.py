@@ -288,6 +288,29 @@ def test_fine_tuning_can_start_from_a_probe(tmp_path):
     assert all(torch.equal(tuned.state_dict()[n], v) for n, v in probe.state_dict().items())
 
 
+@pytest.mark.parametrize("trainable", [False, [3]])
+def test_what_was_trained_and_is_frozen_now_is_refused(tmp_path, trainable):
+    """It would be in no checkpoint of the new training, and no upstream would fit its digest."""
+    tuned = pretrained(True)
+    train_a_step(tuned)
+    saving.save_weights(tmp_path, tuned)
+    probe = pretrained(trainable)
+    before = saving.digest(probe.state_dict())
+    with pytest.raises(CheckpointError, match="frozen now, such as upstream.*upstream_trainable"):
+        saving.load_weights(tmp_path, probe)
+    assert saving.digest(probe.state_dict()) == before
+
+
+def test_a_probe_of_weights_that_no_upstream_has_is_refused_before_features(tiny, tmp_path, upstream, capfd):
+    options = [*without_preset(tiny), upstream, "--train.total_steps=4", "--stop=2"]
+    options += ["--features.cache=disk", "--build_dataset.speeds=[1.0]"]
+    assert execute(ASR(), ["run", *options, "--build_model.upstream_trainable=true"]) == 0
+    given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
+    assert execute(ASR(), ["run", *options, given, f"--target_dir={tmp_path / 'probe'}"]) != 0
+    assert "frozen now, such as upstream.weight" in capfd.readouterr().err
+    assert not list((tmp_path / "cache").glob("features/*"))
+
+
 def test_buffers_go_with_the_module_that_trains(tmp_path):
     class WithNorm(torch.nn.Module):
         upstream_trainable = [1]

@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -114,6 +115,28 @@ def test_a_changed_byte_is_found_named_and_its_shard_removed(tmp_path, caplog, p
         assert got == {"a": None, "b": None}
 
 
+def test_a_cache_to_read_only_is_read(tmp_path, monkeypatch, caplog):
+    one_shard(tmp_path / "f", "a"), one_shard(tmp_path / "f", "b")
+    plain, damaged = open, files(tmp_path / "f")[0]
+    content = bytearray(damaged.read_bytes())
+    content[9] ^= 1
+    damaged.write_bytes(content)
+
+    def read_only(path, mode="r", *more):
+        if set(mode) & set("wax+"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return plain(path, mode, *more)
+
+    monkeypatch.setattr("builtins.open", read_only)
+    monkeypatch.setattr(Path, "unlink", lambda path, **options: read_only(path, "w"))
+    read = Shards(tmp_path / "f", [0, 1], LIMIT)
+    (key,) = read.find(["a", "b"])
+    assert same(read.get(key), states_of(key))
+    assert f"{damaged} is damaged" in caplog.text and "cannot be removed (Read-only file system)" in caplog.text
+    with pytest.raises(CannotKeepError, match="Read-only"):
+        read.write(entries("c"))
+
+
 @pytest.mark.parametrize("name", ["every byte"])
 def test_no_byte_can_change_unseen(tmp_path, name):
     Shards(tmp_path / "f", [0], LIMIT).write(entries("a", layers=1, frames=2, size=4))
@@ -166,6 +189,35 @@ except CannotKeepError as error:
     assert done.stdout.split() == ["refused", "['.safetensors']", "4.0"], done.stderr
 
 
+@pytest.mark.parametrize("most", [200, 40])
+def test_more_shards_than_a_process_may_have_open_files_by_default(tmp_path, most):
+    for number in range(60):
+        one_shard(tmp_path / "f", f"k{number}")
+    code = f"""
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, {most}))
+from problems.engine.shards import CannotKeepError, Shards
+import torch
+kept = Shards(Path(sys.argv[1]), [0, 1], 10**9)
+found = kept.find(f"k{{n}}" for n in range(60))
+try:
+    kept.write({{"more": [torch.ones(2, 8)] * 2}})
+except CannotKeepError as error:
+    print("refused")
+print(len(found), len([key for key in found if kept.get(key) is not None]))
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    *refused, found, read = done.stdout.split()
+    assert found == read
+    there = len(files(tmp_path / "f"))
+    if most == 200:
+        assert (refused, int(found), there) == ([], 60, 61)
+    else:
+        assert refused and 10 < int(found) < 40 and there == 60
+
+
 # ---- the limit ----
 
 
@@ -191,6 +243,55 @@ def test_the_least_recently_used_make_way_in_every_folder(tmp_path):
     kept.write(entries("d"))
     assert [path.exists() for path in made] == [True, False, True]
     assert same(kept.get("d"), states_of("d"))
+
+
+def test_on_a_full_disk_what_nobody_uses_makes_way(tmp_path, monkeypatch):
+    made = [one_shard(tmp_path / "f", key) for key in "ab"]
+    for age, path in zip((200, 100), made):
+        os.utime(path, (time.time() - age,) * 2)
+    disk = sum(path.stat().st_size for path in made) + 50
+
+    def usage(path):
+        free = disk - sum(p.stat().st_size for p in tmp_path.glob("*/*"))
+        return shutil._ntuple_diskusage(disk, disk - free, free)
+
+    monkeypatch.setattr(shards.shutil, "disk_usage", usage)
+    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
+    kept.write(entries("c"))
+    assert [path.exists() for path in made] == [False, True] and same(kept.get("c"), states_of("c"))
+    kept.write(entries("d"))
+    with pytest.raises(CannotKeepError, match="the disk is full"):
+        kept.write(entries("e"))
+    assert kept.get("c") and kept.get("d") and len(list((tmp_path / "f").iterdir())) == 2
+
+
+def test_locks_are_those_that_nfs_can_give(tmp_path, monkeypatch):
+    plain = fcntl.flock
+
+    def nfs(file, operation):
+        mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+        if mode == (os.O_RDONLY if operation & fcntl.LOCK_EX else os.O_WRONLY):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        plain(file, operation)
+
+    monkeypatch.setattr(shards.fcntl, "flock", nfs)
+    path = one_shard(tmp_path / "f", "a")
+    kept = Shards(tmp_path / "f", [0, 1], path.stat().st_size + 10)
+    kept.write(entries("b"))
+    assert not path.exists() and same(kept.get("b"), states_of("b"))
+
+
+def test_a_disk_without_locks_turns_to_ram(tmp_path, monkeypatch):
+    Shards(tmp_path / "f", [0, 1], LIMIT).write(entries("a"))
+
+    def none(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(shards.fcntl, "flock", none)
+    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
+    assert kept.find(["a"]) == set() and kept.room() >= 0
+    with pytest.raises(CannotKeepError, match="not implemented"):
+        kept.write(entries("b"))
 
 
 def test_what_another_process_reads_does_not_make_way(tmp_path):

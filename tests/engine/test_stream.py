@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import BatchSampler, Dataset, RandomSampler
 
 from dataset.samplers import BucketBatchSampler, FixedBatchSampler
-from problems.engine.stream import epoch_batches, eval_stream, train_stream
+from problems.engine.stream import epoch_batches, eval_stream, train_stream, utterances_of
 
 
 class Noisy(Dataset):
@@ -70,6 +70,15 @@ def test_every_utterance_once_an_epoch_and_another_order_the_next():
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(11))
     assert orders[0] != orders[1]
     assert [p.last for p, _ in found] == [False, False, False, True] * 2
+
+
+def test_what_a_training_will_read_is_known_beforehand():
+    drawing = BucketBatchSampler([1.0] * 40, batch_size=5, shuffle=True, balance=["a"] * 37 + ["b"] * 3)
+    epochs = [{i for batch in epoch_batches(drawing, 3, epoch) for i in batch} for epoch in range(3)]
+    assert utterances_of(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
+    assert utterances_of(drawing, 3, 24) == sorted(epochs[0] | epochs[1] | epochs[2])
+    some = FixedBatchSampler(11, 4)
+    assert utterances_of(some, 0, 1) == [0, 1, 2, 3] and utterances_of(some, 0, 10**9) == list(range(11))
 
 
 def test_what_is_random_about_an_utterance_follows_seed_and_epoch_alone():

@@ -131,6 +131,16 @@ def test_layer_drop_leaves_a_layer_out_in_training_only(make):
 
 
 @pytest.mark.parametrize("make", UPSTREAMS)
+def test_layer_drop_leaves_frozen_layers_in(make):
+    model = build([3], make(), layer_drop=0.99)
+    torch.manual_seed(1)
+    for _ in range(5):
+        states, _ = model.train().upstream(WAV, WAV_LEN)
+        expected, _ = model.eval().upstream(WAV, WAV_LEN)
+        assert all(torch.equal(a, b) for a, b in zip(states[:3], expected[:3]))
+
+
+@pytest.mark.parametrize("make", UPSTREAMS)
 def test_checkpointing_gives_the_same_gradients_for_less_memory(make):
     gradients = []
     for checkpointing in (False, True):
@@ -250,6 +260,7 @@ def test_a_copy_of_the_model_is_a_model_of_its_own():
         (lambda: build([1], Fbank()), "Fbank has no numbered layers"),
         (lambda: build(True, Fbank(), layer_drop=0.1), "which these settings of fine-tuning need: layer_drop"),
         (lambda: FineTuning(layer_drop=1.0), "layer_drop is 1.0"),
+        (lambda: build(["model.feature_extractor"]), "names the feature encoder alone"),
         (lambda: FineTuning(time_mask_prob=1.0), "time_prob is 1.0"),
         (lambda: FineTuning(start_step=-1), "start_step is -1"),
     ],

@@ -41,6 +41,7 @@ class Run:
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, Number] = field(default_factory=dict)
     config: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -57,6 +58,8 @@ def read_run(target_dir: Path) -> Run:
         run.stages = [{"number": key, **stage} for key, stage in sorted(known, key=lambda s: natural(s[0]))]
     for key, value in _read_json(run, target_dir, "env.json", quiet=True).items():
         run.environment[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    layers = _read_json(run, target_dir, "train/layer_weights.json", quiet=True)
+    run.layers = {layer: weight for layer, weight in layers.items() if is_number(weight)}
     config = target_dir / "config.yaml"
     if config.is_file():
         run.config = config.read_text(encoding="utf-8", errors="replace")

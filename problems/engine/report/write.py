@@ -55,6 +55,7 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
             checkpoint: {test_set: result.metrics for test_set, result in tests.items()}
             for checkpoint, tests in run.results.items()
         },
+        "layers": run.layers,
         "notes": run.notes,
     }
     context = {
@@ -69,6 +70,7 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
         "plots": curves,
         "worst": worst,
         "stages": [{"seconds": None, "name": "", "status": "", **stage} for stage in run.stages],
+        "layers": run.layers,
         "environment": run.environment,
         "config": run.config,
         "notes": run.notes,
