@@ -35,8 +35,8 @@ def test_several_optimizers_with_schedules_of_their_own(tiny, tmp_path):
     )
     run(tiny, f"--build_optimizer.several={several}")
     low, high = state(tmp_path / "run")["optimizers"]
-    assert low["scheduler"]["last_epoch"] == 7 and high["scheduler"] is None
-    (row,) = [r for r in read_history(tmp_path / "run" / "train") if r["step"] == 8 and r["split"] == "train"]
+    assert low["scheduler"]["last_epoch"] == 8 and high["scheduler"] is None
+    (row,) = [r for r in read_history(tmp_path / "run" / "train") if r["step"] == 6 and r["split"] == "train"]
     assert row["lr_high"] == 0.01 and 0 < row["lr_low"] < 0.01
 
 
