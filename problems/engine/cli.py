@@ -149,7 +149,14 @@ def _said(error: BaseException) -> str:
 
 def main(problem: Any, args: Sequence[str] | None = None) -> None:
     """Run a command line and end the process with its exit code."""
-    sys.exit(execute(problem, sys.argv[1:] if args is None else args))
+    code = execute(problem, sys.argv[1:] if args is None else args)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        # all is written; the threads of gloo and of its store now and then abort a process that tears down around them
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def execute(problem: Any, args: Sequence[str]) -> int:
