@@ -6,7 +6,8 @@ import functools
 import hashlib
 import inspect
 import json
-import pickle
+import os
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ _BASE = vars(torch.nn.Module()).keys()  # hooks, registries of parameters and th
 _STANDARD = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib"))
 _INSTALLED = {"site-packages", "dist-packages"}
 _OURS = ("nn", "tasks", "dataset", "problems")
+_TOLD = (slice, range, complex, re.Pattern, torch.layout, torch.memory_format)  # whose text is their value
 _UPSTREAMS = ("upstream/*.py", "mask.py")  # in nn: all of our code that a state goes through
 
 
@@ -81,18 +83,13 @@ def _plain(value: Any, depth: int = 6) -> Any:
         return [value.__qualname__, _function(value, depth), _sources({value.__module__})]
     if isinstance(getattr(value, "__name__", None), str) and callable(value):  # of a library, in C
         return [_class(value), value.__name__]
+    if isinstance(value, os.PathLike):
+        return [_class(value), os.fspath(value)]
+    if isinstance(value, _TOLD):
+        return [_class(value), repr(value)]
     if hasattr(value, "__dict__"):
         return [_class(value), inner(vars(value))]
-    return [_class(value), *map(inner, _reduced(value))]
-
-
-def _reduced(value: Any) -> Iterator[Any]:
-    """What a value without attributes (a path, a slice) is made from, as copying it would find it."""
-    try:
-        _, *parts = value.__reduce_ex__(2)
-    except (TypeError, pickle.PicklingError, ValueError) as error:
-        raise ValueError(f"the upstream holds a {_class(value)}, whose value cannot be told: {error}") from error
-    yield from (list(part) if hasattr(part, "__next__") else part for part in parts)
+    raise ValueError(f"the upstream holds a {_class(value)}, whose value cannot be told")
 
 
 def _function(function: Any, depth: int = 6) -> list[Any]:

@@ -63,7 +63,7 @@ def _matches(value: Any, node: ast.expr) -> bool:
 def _spoken(node: ast.expr) -> str:
     name = _name(node)
     if isinstance(node, ast.Subscript) and name == "Literal":
-        return " or ".join(repr(ast.literal_eval(n)) for n in _inner(node))
+        return " or ".join(ast.unparse(n) for n in _inner(node))
     if isinstance(node, ast.Subscript) and name in _LISTS:
         one = " or ".join(_spoken(n) for n in _split(_inner(node)[0]))
         return f"a list (each: {one})"
