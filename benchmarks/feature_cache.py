@@ -27,18 +27,18 @@ import torch
 from dataset.audio import durations
 from dataset.collate import collate
 from dataset.corpora import get_corpus
+from dataset.loader import train_stream
 from dataset.metadata import write_csv
-from dataset.samplers import FixedBatchSampler
+from dataset.samplers.buckets import FixedBatchSampler
 from dataset.utterances import Utterances
 from nn.downstream.linear import MeanPoolLinear
 from nn.featurizer import Featurizer
 from nn.model import UpstreamDownstreamModel
-from problems.engine.feature_cache import Settings
-from problems.engine.features import computed_ahead
-from problems.engine.sections import Train
-from problems.engine.stream import train_stream
-from problems.engine.train import TrainLoop
-from problems.engine.updates import OptimScheduler
+from problems.engine.config.sections import Train
+from problems.engine.features.attach import computed_ahead
+from problems.engine.features.cache import Settings
+from problems.engine.loops.train import TrainLoop
+from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from tasks.base import StepOutput, Task
 
 BATCH = 32
@@ -47,7 +47,7 @@ INPUTS = ("wav", "wav_len", "hidden_states", "hidden_lens")
 
 def make_upstream() -> torch.nn.Module:
     """The upstream of the benchmark: wav2vec 2.0 base with random weights."""
-    from nn.upstream.pipelines import Wav2Vec2Base
+    from nn.upstream.pretrained.torchaudio_bundles import Wav2Vec2Base
 
     return Wav2Vec2Base(checkpoint="random")
 
@@ -89,7 +89,7 @@ class Timed(TrainLoop):
 
     def parts(self, count: int, steps: int) -> Iterator[float]:
         """Seconds of each part of so many steps; the loop's own order of things: window, step, log."""
-        from problems.engine.monitor import Monitor
+        from problems.engine.loops.history import Monitor
 
         self.monitor = Monitor(self.train_dir, 0, count * steps)
         self.task.train()

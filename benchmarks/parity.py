@@ -19,9 +19,9 @@ import torch
 import torchaudio.pipelines
 from torch import Tensor
 
-from nn.upstream.wav2vec2 import Wav2Vec2
-from tests.nn.test_wav2vec2 import bundle_model, torchaudio_states
-from tests.nn.upstreams import padded
+from nn.upstream.pretrained.torchaudio_models import Wav2Vec2
+from tests.nn.upstream.pretrained.test_torchaudio_models import bundle_model, torchaudio_states
+from tests.parts.upstreams import padded
 
 LENGTHS = [48000, 30011, 16000, 5003]
 LAYERS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
@@ -72,8 +72,8 @@ def hugging_face_models() -> Iterator[tuple]:
     """The same for the models of transformers."""
     import transformers
 
-    from nn.upstream.huggingface import hugging_face
-    from tests.nn.test_huggingface import library_states, saved, whisper_states
+    from nn.upstream.pretrained.huggingface import hugging_face
+    from tests.nn.upstream.pretrained.test_huggingface import library_states, saved, whisper_states
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

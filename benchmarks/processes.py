@@ -18,8 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from problems.engine.environment import cores
-from problems.engine.monitor import read_history
+from problems.engine.loops.history import read_history
+from problems.engine.runtime.environment import cores
 
 
 def steps_per_second(folder: Path, root: str, steps: int, processes: int, joined: int, threads: int) -> float:

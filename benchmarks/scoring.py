@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.metrics_verification import TrialScores, learn_calibration
-from tasks.scoring import Scorer
-from tasks.trials import Trials
+from tasks.metrics.verification import TrialScores, learn_calibration
+from tasks.verification.scoring import Scorer
+from tasks.verification.trials import Trials
 
 
 def memory_gb() -> float:

@@ -25,19 +25,19 @@ from torch.utils.data import DataLoader
 from dataset.collate import collate
 from dataset.corpora import get_corpus
 from dataset.encoders import build_encoder
+from dataset.loader import train_stream
 from dataset.metadata import write_csv
-from dataset.samplers import BucketBatchSampler, FixedBatchSampler
+from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
 from dataset.utterances import Utterances
 from nn.downstream.linear import MeanPoolLinear
 from nn.downstream.rnn import RNNEncoder
 from nn.featurizer import Featurizer
 from nn.model import UpstreamDownstreamModel
-from nn.upstream.kaldi import Fbank
-from problems.engine.features import WithFeatures
-from problems.engine.sections import Train
-from problems.engine.stream import train_stream
-from problems.engine.train import TrainLoop
-from problems.engine.updates import OptimScheduler
+from nn.upstream.signal.kaldi import Fbank
+from problems.engine.config.sections import Train
+from problems.engine.features.attach import WithFeatures
+from problems.engine.loops.train import TrainLoop
+from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from tasks.base import StepOutput, Task
 from tasks.ctc import CTCTask
 
@@ -112,7 +112,7 @@ class Timed(TrainLoop):
 
     def blocks(self, blocks: int, steps: int):
         """Steps a second of each block; the loop's own order of things: window, step, log."""
-        from problems.engine.monitor import Monitor
+        from problems.engine.loops.history import Monitor
 
         self.monitor = Monitor(self.train_dir, 0, blocks * steps)
         self.task.train()

@@ -20,8 +20,8 @@ import torch
 
 from dataset.audio import read
 from nn.upstream import UPSTREAMS
-from problems.engine.components import build, resolve
-from tasks.metrics_verification import TrialScores
+from problems.engine.config.registry import build, resolve
+from tasks.metrics.verification import TrialScores
 
 
 def embeddings(upstream: torch.nn.Module, paths: list[Path]) -> tuple[np.ndarray, float]:

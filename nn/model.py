@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nn.claims import claim
-from nn.finetune import FineTuning, Trainable, hold_frozen
+from nn.finetune.schedule import FineTuning, Trainable, hold_frozen
+from nn.traits import claim
 
 
 class UpstreamDownstreamModel(nn.Module):

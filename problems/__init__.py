@@ -6,14 +6,16 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from problems.engine import roots
+from problems.engine.runtime import shadowing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from problems.base import Problem
-    from problems.engine.predict import Predictor
+    from problems.engine.loops.predictor import Predictor
 
 try:
-    roots.check()
+    shadowing.check()
 except ImportError as _error:
     if sys.argv[:1] != ["-m"]:  # what Python has there while it looks for the module of ``python -m problems.asr``
         raise
@@ -50,9 +52,29 @@ def load(folder: str, problem: type[Problem] | None = None, device: str = "auto"
     Raises:
         CheckpointError: there is none, it is damaged, or it was saved by a class that is not at hand.
     """
-    from problems.engine.predict import Predictor
+    from pathlib import Path
 
-    return Predictor(folder, problem, device)
+    from problems.engine.checkpoints.find import find
+    from problems.engine.loops.predictor import Predictor
+
+    checkpoint = find(Path(folder))
+    return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device)
+
+
+def _class_of(checkpoint: Path) -> type[Problem]:
+    """The class that saved a checkpoint, found by the name recorded there; code is never imported from a path."""
+    from dataset.files import read_json
+    from problems.base import Problem
+    from problems.engine.runtime.errors import CheckpointError
+
+    saved = read_json(checkpoint / "model" / "problem.json")
+    try:
+        return Problem.get_class_from_name(saved["problem"])
+    except CheckpointError:
+        raise CheckpointError(
+            f"{checkpoint} was trained by your own class {saved['problem']}, from {saved['file']}:"
+            f" run that file, or give problems.load(..., problem={saved['problem']})"
+        ) from None
 
 
 __all__ = ["NAMES", "get", "load"]

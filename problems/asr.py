@@ -34,7 +34,7 @@ class ASR(Problem):
         """A tokenizer of the training transcripts; says which symbols of the other sets it does not know."""
         from dataset.encoders import build_encoder as built
         from dataset.metadata import read_csv
-        from problems.engine.metadata import warn_of_unknown
+        from dataset.prepare import warn_of_unknown
 
         folder = Path(target_dir) / "encoder"
         if not get_path_only:
@@ -72,7 +72,7 @@ class ASR(Problem):
 
     def predict_wav(self, task: Any, wav: Any, device: str) -> str:
         """The text of one waveform, its words apart by one space; a long one is cut at its quietest places."""
-        from dataset.windows import at_pauses
+        from dataset.chunking import at_pauses
 
         texts = (super(ASR, self).predict_wav(task, piece, device) for piece in at_pauses(wav))
         return " ".join(word for text in texts for word in text.split())

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.option import option
+from dataset.setting import option
 from problems import classification
 from problems.base import Section
-from problems.engine import sections
-from problems.engine.components import build, load_class, resolve
-from problems.engine.errors import ConfigError
+from problems.engine.config import sections
+from problems.engine.config.registry import build, load_class, resolve
+from problems.engine.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
@@ -128,13 +128,13 @@ class ASV(classification.Classification):
         if mode == "train":
             given = target_dir, cache_dir, mode, data_csv, encoder_path, frame_shift
             return super().build_dataset(build_dataset, *given)
-        from dataset import trials
+        from dataset import trial_tables
         from dataset.utterances import Utterances
 
-        table = trials.utterance_table(trials.read_trials(data_csv)[1], cache_dir)
+        table = trial_tables.utterance_table(trial_tables.read_trials(data_csv)[1], cache_dir)
         if mode == "valid" and build_dataset["cohort"]:
             train_csv, *_ = self.prepare_data({}, target_dir, cache_dir, get_path_only=True)
-            table = trials.joined(table, trials.cohort_table(train_csv, build_dataset["cohort"]), data_csv)
+            table = trial_tables.joined(table, trial_tables.cohort_table(train_csv, build_dataset["cohort"]), data_csv)
         return Utterances(data_csv, table=table)
 
     def build_batch_sampler(
@@ -154,7 +154,7 @@ class ASV(classification.Classification):
         if per_speaker is None:
             given = {**build_batch_sampler, mode: settings}
             return super().build_batch_sampler(given, target_dir, cache_dir, mode, data_csv, dataset)
-        from dataset.speaker_batches import SpeakerBatchSampler
+        from dataset.samplers.speakers import SpeakerBatchSampler
 
         if settings["batch_size"] is None or settings["max_seconds"] is not None or settings.get("balance"):
             raise ConfigError(
@@ -186,11 +186,11 @@ class ASV(classification.Classification):
 
     def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
         """The trials of ``data_csv``; for validation the cohort too."""
-        from dataset import trials
+        from dataset import trial_tables
 
-        found: dict[str, Any] = {f"{mode}_trials": trials.read_trials(data_csv)[0]}
+        found: dict[str, Any] = {f"{mode}_trials": trial_tables.read_trials(data_csv)[0]}
         if mode == "valid" and build_dataset["cohort"]:
-            found["cohort"] = trials.cohort_table(train_csv, build_dataset["cohort"])[["id", "spk"]]
+            found["cohort"] = trial_tables.cohort_table(train_csv, build_dataset["cohort"])[["id", "spk"]]
         return found
 
     def build_task(
@@ -203,8 +203,8 @@ class ASV(classification.Classification):
         cohort: Any = None,
     ) -> Any:
         """A loss over the speakers of ``encoder``, and scores of trials."""
-        from tasks.scoring import Scorer
-        from tasks.verification import VerificationTask
+        from tasks.verification.scoring import Scorer
+        from tasks.verification.task import VerificationTask
 
         target = resolve(build_task["loss"], load_class("nn.losses:LOSSES"), "build_task.loss")
         sizes = {"input_size": model.embedding_size, "num_classes": len(encoder)}
@@ -220,7 +220,7 @@ class ASV(classification.Classification):
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
         """Write ``predictions.csv`` (a row a trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""
-        from problems.trial_files import save
+        from problems.asv_outputs import save
 
         save(task, mode, records, Path(dump_dir))
 

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from problems.engine import config as configuration
-from problems.engine import sections
-from problems.engine.components import build, load_class, resolve
-from problems.engine.errors import CheckpointError, ConfigError
-from problems.stored import Stored
+from problems.checkpointing import Stored
+from problems.engine.config import merge as configuration
+from problems.engine.config import sections
+from problems.engine.config.registry import build, load_class, resolve
+from problems.engine.runtime.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
@@ -53,12 +53,12 @@ class Problem(Stored):
     }
     columns: tuple[str, ...] = ()
     """Columns of the metadata CSVs that this problem needs beside ``id, wav_path, seconds``."""
-    train_loop: type | str = "problems.engine.train:TrainLoop"
+    train_loop: type | str = "problems.engine.loops.train:TrainLoop"
     """The loop of stage 2; a subclass of it may take its place."""
-    eval_loop: type | str = "problems.engine.evaluate:EvalLoop"
+    eval_loop: type | str = "problems.engine.loops.evaluate:EvalLoop"
     """The loop of validations and of stage 3; a subclass of it may take its place."""
     callbacks: Sequence[Any] = ()
-    """:class:`problems.engine.loop.Callback` objects, called by both loops."""
+    """:class:`problems.engine.loops.base.Callback` objects, called by both loops."""
 
     _store: dict[str, type[Problem]] = {}
 
@@ -97,7 +97,7 @@ class Problem(Stored):
 
     def main(self, args: list[str] | None = None) -> None:
         """The command line of this problem: run, status, config, predict. Ends the process with its exit code."""
-        from problems.engine.cli import main
+        from problems.engine.cli.main import main
 
         main(self, args)
 
@@ -126,7 +126,7 @@ class Problem(Stored):
         Raises:
             ConfigError: a key or a value is wrong. StageError: an earlier stage is missing or stale.
         """
-        from problems.engine.pipeline import Pipeline
+        from problems.engine.stages.pipeline import Pipeline
 
         given = {k: v for k, v in locals().items() if k in configuration.section_defaults(self.run_section)}
         given |= {name: values for name, values in section.items() if values is not None}
@@ -142,13 +142,11 @@ class Problem(Stored):
         Returns:
             Their paths. With ``get_path_only`` nothing is written.
         """
-        from problems.engine import metadata
+        from dataset import prepare
 
         if get_path_only:
-            return metadata.paths(Path(target_dir))
-        return metadata.prepare(
-            self.corpus(prepare_data), prepare_data, self.columns, Path(target_dir), Path(cache_dir)
-        )
+            return prepare.paths(Path(target_dir))
+        return prepare.prepare(self.corpus(prepare_data), prepare_data, self.columns, Path(target_dir), Path(cache_dir))
 
     def corpus(self, prepare_data: Section) -> Any:
         """The corpus that ``prepare_data`` names, with its settings."""
@@ -200,7 +198,7 @@ class Problem(Stored):
         dataset: Any,
     ) -> Any:
         """Batches of utterances of similar length."""
-        from dataset.samplers import BucketBatchSampler
+        from dataset.samplers.buckets import BucketBatchSampler
 
         try:
             return BucketBatchSampler(dataset.seconds, **build_batch_sampler[mode])
@@ -260,7 +258,9 @@ class Problem(Stored):
             downstream=downstream,
             upstream_trainable=build_model["upstream_trainable"],
             augment=None if specaug is None else build("nn.specaug:SpecAugment", specaug, "build_model.specaug"),
-            finetune=None if finetune is None else build("nn.finetune:FineTuning", finetune, "build_model.finetune"),
+            finetune=None
+            if finetune is None
+            else build("nn.finetune.schedule:FineTuning", finetune, "build_model.finetune"),
         )
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
@@ -279,13 +279,13 @@ class Problem(Stored):
 
     def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
         """The optimizer over ``parameters``: those that train, of the modules that it is to move."""
-        from problems.engine.optim import build_optimizer as made
+        from problems.engine.optim.optimizers import build_optimizer as made
 
         return made(build_optimizer, parameters)
 
     def build_scheduler(self, build_scheduler: Section, optimizer: Any) -> Any:
         """The schedule of the learning rate."""
-        from problems.engine.schedules import build_scheduler as made
+        from problems.engine.optim.lr_schedules import build_scheduler as made
 
         return made(build_scheduler, optimizer)
 
@@ -316,11 +316,13 @@ class Problem(Stored):
         global_config: Section | None = None,
     ) -> None:
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
-        from problems.engine import distributed, randomness, saving
-        from problems.engine.checkpoint import steps_in
-        from problems.engine.evaluate import first_batches
-        from problems.engine.precision import numerics
-        from problems.engine.training import Training
+        from dataset import seeding
+        from problems.engine.checkpoints import saving
+        from problems.engine.checkpoints.store import steps_in
+        from problems.engine.loops.evaluate import first_batches
+        from problems.engine.loops.setup import Training
+        from problems.engine.runtime import distributed
+        from problems.engine.runtime.numerics import numerics
 
         for arguments in (build_model_all_args, build_task_all_args_except_model):
             saving.check_arguments(arguments)
@@ -336,7 +338,7 @@ class Problem(Stored):
 
             if distributed.on_main(lambda: not steps_in(Path(train_dir))):
                 learnt = copy.deepcopy(training.task.get_state())
-                with randomness.isolated():
+                with seeding.isolated():
                     training.require_metric(validate(batches=1, workers=0))
                 training.task.set_state(learnt)  # from weights that nothing has trained
             training.fit(validate, save_model, save_task)
@@ -364,7 +366,7 @@ class Problem(Stored):
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
         """Write ``predictions.csv`` in ``dump_dir``: here the records of all utterances, a row each."""
-        from problems.engine.evaluate import write_predictions
+        from problems.engine.loops.evaluate import write_predictions
 
         write_predictions(records, dump_dir)
 

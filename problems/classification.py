@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.option import option
+from dataset.setting import option
 from problems.base import Problem, Section
-from problems.engine import sections
-from problems.engine.errors import ConfigError
-from problems.engine.schema import follow_choices
+from problems.engine.config import sections
+from problems.engine.config.schema import follow_choices
+from problems.engine.runtime.errors import ConfigError
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Classification(Problem):
         from dataset.encoders import EncoderError
         from dataset.encoders import build_encoder as built
         from dataset.metadata import read_csv
-        from problems.engine.metadata import require_known
+        from dataset.prepare import require_known
 
         folder, column = Path(target_dir) / "encoder", self.columns[0]
         if not get_path_only:

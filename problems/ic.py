@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dataset.option import option
+from dataset.setting import option
 from problems.classification import Classification
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class Stage(str, enum.Enum):
-    """What a step is for. Each equals its name as text: ``Stage.TRAIN == "train"``."""
+class Mode(str, enum.Enum):
+    """What a step is for. Each equals its name as text: ``Mode.TRAIN == "train"``."""
 
     TRAIN = "train"
     VALID = "valid"
@@ -20,8 +20,7 @@ class Stage(str, enum.Enum):
     __str__ = str.__str__
 
 
-Mode = Stage | str
-MODES: tuple[str, ...] = tuple(stage.value for stage in Stage)
+MODES: tuple[str, ...] = tuple(mode.value for mode in Mode)
 INPUTS = ("wav", "wav_len", "hidden_states", "hidden_lens")
 
 
@@ -57,11 +56,11 @@ class Task(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, mode: Mode, **batch: Any) -> StepOutput:
+    def forward(self, mode: str, **batch: Any) -> StepOutput:
         """One step on a collated batch. ``train`` must not wait for the device: no ``.item()``."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward(mode, **batch)")
 
-    def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
+    def reduction(self, mode: str, records: Mapping[str, list[Any]]) -> dict[str, float]:
         """The metrics over all utterances at once.
 
         ``records`` joins those of every batch and rank, in any order; the result must not depend on that

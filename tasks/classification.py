@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks import metrics_classification as scores
-from tasks.base import Mode, StepOutput, Task
+from tasks.base import StepOutput, Task
+from tasks.metrics import classification as scores
 
 SEPARATOR = " ; "  # between the labels of one utterance, as in the column ``labels``
 
@@ -38,7 +38,7 @@ class ClassificationTask(Task):
         encoder: turns class indices into labels; where it has ``encoders``, one for each of K labels
             called ``slots``, the scores are theirs, one after the other.
         class_weights: what an utterance of each label counts in training, as {label: weight}, a label that is not
-            named 1; of K labels a list of K of them. :func:`tasks.metrics_classification.balanced_weights` makes them.
+            named 1; of K labels a list of K of them. :func:`tasks.metrics.classification.balanced_weights` makes them.
         label_smoothing: part of the target that is spread over all classes, in training.
         top_k: for one label: also the fraction of utterances whose label is among the k highest scores.
     """
@@ -68,7 +68,7 @@ class ClassificationTask(Task):
             # from the arguments, not from the checkpoint: a buffer that is not saved, and follows the device
             self.register_buffer(f"class_weights_{k}", _weights(one, weights), persistent=False)
 
-    def forward(self, mode: Mode, *, id: list[str], label: Tensor, **batch: Any) -> StepOutput:
+    def forward(self, mode: str, *, id: list[str], label: Tensor, **batch: Any) -> StepOutput:
         """One step; the loss is the mean over utterances of the summed cross-entropy of their labels.
 
         Class weights and label smoothing act in training only, so that validation losses can be compared.
@@ -88,7 +88,7 @@ class ClassificationTask(Task):
             records["rank"] = (1 + (~(logits[0] <= own)).sum(dim=1)).tolist()
         return StepOutput(losses.mean(), float(len(id)), records)
 
-    def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
+    def reduction(self, mode: str, records: Mapping[str, list[Any]]) -> dict[str, float]:
         """``accuracy`` (of all labels of an utterance together), ``macro_f1``, ``uar`` (unweighted average recall),
         ``top<k>_accuracy``, ``ece`` (expected calibration error), ``loss``, ``utterances``; of several labels
         ``accuracy_<slot>``, ``macro_f1_<slot>`` and ``uar_<slot>`` of each instead of the plain two.

@@ -1,7 +1,7 @@
 """Connectionist temporal classification: sequence labels without an alignment.
 
 Graves et al., "Connectionist Temporal Classification", ICML 2006. Loss by torch, greedy decoding by
-``nn.decode.greedy``, errors by ``tasks.metrics``.
+``nn.decode.greedy``, errors by ``tasks.metrics.text``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nn.decode.greedy import ctc_greedy
-from tasks.base import Mode, StepOutput, Task
-from tasks.metrics import ErrorCounts, char_errors, corpus_rate, word_errors
+from tasks.base import StepOutput, Task
+from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class CTCTask(Task):
         self.log_predictions = log_predictions
 
     def forward(
-        self, mode: Mode, *, id: list[str], text: list[str], tokens: Tensor, tokens_len: Tensor, **batch: Any
+        self, mode: str, *, id: list[str], text: list[str], tokens: Tensor, tokens_len: Tensor, **batch: Any
     ) -> StepOutput:
         """One step; the loss is the mean over utterances of nll / target length, as torch's ``mean``.
 
@@ -79,7 +79,7 @@ class CTCTask(Task):
                 records.update(_columns(unit, counts))
         return StepOutput(losses.mean(), float(len(id)), records)
 
-    def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
+    def reduction(self, mode: str, records: Mapping[str, list[Any]]) -> dict[str, float]:
         """Corpus-level ``wer`` and ``cer`` (fractions), ``loss`` (mean over utterances); and, as
         ints, word ``substitutions``, ``deletions``, ``insertions``, ``words``, ``utterances``, ``too_short``.
 

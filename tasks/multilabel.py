@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.base import Mode, StepOutput, Task
+from tasks.base import StepOutput, Task
 from tasks.classification import SEPARATOR, LabelEncoder
-from tasks.metrics_classification import accuracy, mean_average_precision, require_finite
+from tasks.metrics.classification import accuracy, mean_average_precision, require_finite
 
 
 class MultiLabelTask(Task):
@@ -35,7 +35,7 @@ class MultiLabelTask(Task):
         self.encoder = encoder
         self.threshold = 0.5
 
-    def forward(self, mode: Mode, *, id: list[str], label: Tensor, **batch: Any) -> StepOutput:
+    def forward(self, mode: str, *, id: list[str], label: Tensor, **batch: Any) -> StepOutput:
         """One step; the loss is the mean over utterances of the mean over classes.
 
         label: (B, C), 1 where an utterance has the class; other keys: the model's inputs, the rest is not used.
@@ -51,7 +51,7 @@ class MultiLabelTask(Task):
             records["loss"] = losses.tolist()
         return StepOutput(losses.mean(), float(len(id)), records)
 
-    def reduction(self, mode: Mode, records: Mapping[str, list[Any]]) -> dict[str, float]:
+    def reduction(self, mode: str, records: Mapping[str, list[Any]]) -> dict[str, float]:
         """``map`` (mean average precision), ``micro_f1`` and ``accuracy`` (exact sets) at ``threshold``, ``loss``,
         ``utterances``. In mode valid the threshold is first set to the one with the highest ``micro_f1``.
         A ValueError names an utterance whose scores are not finite."""

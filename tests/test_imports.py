@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import problems
 from tests.conftest import ROOT
 
 ALLOWED = {
@@ -47,19 +46,41 @@ def test_imports_point_one_way(path):
             assert top in ALLOWED[package], f"{path}:{line} imports {name}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "problems/engine").rglob("*.py")), ids=lambda p: p.name)
-def test_the_engine_knows_no_problem(path):
-    modules = {target.partition(":")[0] for target in problems.NAMES.values()}
+ENGINE = ROOT / "problems/engine"
+STAIR = ({"cli"}, {"stages"}, {"loops"}, {"optim"}, {"features", "checkpoints", "config", "report"}, {"runtime"})
+"""Packages of the engine, each step importing from those below it alone."""
+TORCH_FREE = sorted([*(ENGINE / "cli").glob("*.py"), *(ENGINE / "config").glob("*.py"), ENGINE / "runtime/errors.py"])
+
+
+def step_of(package: str) -> int:
+    """The number of a package's step, from the top."""
+    return next(number for number, step in enumerate(STAIR) if package in step)
+
+
+@pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=lambda p: str(p.relative_to(ENGINE)))
+def test_the_engine_knows_no_problem_and_its_arrows_go_down_the_stair(path):
+    package = path.relative_to(ENGINE).parts[0]
     for line, name in imported(path):
-        assert not any(f"{name}.".startswith(f"{m}.") for m in modules), f"{path}:{line} imports {name}"
-        # the base class is looked up where a checkpoint's class is found by its name, inside a function
-        if name.startswith("problems.base"):
-            assert path.name == "predict.py", f"{path}:{line} imports {name}"
+        top, _, rest = name.partition(".")
+        if top != "problems":
+            continue
+        assert rest.startswith("engine."), f"{path}:{line} imports {name}"
+        target = rest.split(".")[1]
+        assert target == package or step_of(package) < step_of(target), f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("path", TORCH_FREE, ids=lambda p: str(p.relative_to(ENGINE)))
+def test_the_command_line_and_the_config_import_no_torch(path):
+    """At the top: what a verb needs, it imports when it runs."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    code = f"import sys, {module}; assert not {{'torch', 'torchaudio'}} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
-    "module", ["problems", "problems.asr", "problems.asv", "problems.base", "problems.engine.cli",
-               "problems.engine.config", "tasks", "nn", "nn.upstream", "nn.downstream", "nn.losses", "dataset",
+    "module", ["problems", "problems.asr", "problems.asv", "problems.base", "problems.engine.cli.main",
+               "problems.engine.config.merge", "tasks", "nn", "nn.upstream", "nn.downstream", "nn.losses", "dataset",
                "dataset.corpora", "dataset.encoders", "configs"]
 )  # fmt: skip
 def test_importing_loads_nothing_heavy_and_touches_nothing(module):

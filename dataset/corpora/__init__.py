@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 
 CORPORA = {
     "toy": "dataset.corpora.toy:Toy",

@@ -6,9 +6,9 @@ import dataclasses
 import re
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.tree import absolute, audio_files, require_folder
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.folders import absolute, audio_files, require_folder
+from dataset.setting import REQUIRED, option
 
 
 @dataclasses.dataclass

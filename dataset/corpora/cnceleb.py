@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.holdout import hashed
-from dataset.corpora.tree import absolute, audio_files, existing, lines, require_file, require_folder
-from dataset.corpora.trials import draw_trials, trial
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.draw_trials import draw_trials, trial
+from dataset.corpora.common.folders import absolute, audio_files, existing, lines, require_file, require_folder
+from dataset.corpora.common.holdout import hashed
+from dataset.setting import REQUIRED, option
 
 
 @dataclasses.dataclass

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.holdout import folds_of, hold_out
-from dataset.corpora.table import nearest, read_table, select
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.holdout import folds_of, hold_out
+from dataset.corpora.common.tables import nearest, read_table, select
+from dataset.setting import REQUIRED, option
 
 
 @dataclasses.dataclass

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dataset.corpora.base import CorpusError, Row, Splits
+from dataset.corpora.common.base import CorpusError, Row, Splits
+from dataset.corpora.common.draw_trials import draw_trials
+from dataset.corpora.common.tables import nearest, select
 from dataset.corpora.csv import Csv, Utterance
-from dataset.corpora.table import nearest, select
-from dataset.corpora.trials import draw_trials
-from dataset.option import option
+from dataset.setting import option
 
 
 @dataclasses.dataclass
@@ -77,7 +77,7 @@ class CsvTrials(Csv):
 
 def _given(line: Row, file: Path, number: int) -> Row:
     """A line of a list of trials with absolute paths."""
-    from dataset.trials import COLUMNS, SEPARATOR, parts
+    from dataset.trial_tables import COLUMNS, SEPARATOR, parts
 
     for column in COLUMNS:
         if not line.get(column):
@@ -96,6 +96,6 @@ def _given(line: Row, file: Path, number: int) -> Row:
 
 def _files(row: Row) -> list[str]:
     """The files of a trial."""
-    from dataset.trials import parts
+    from dataset.trial_tables import parts
 
     return [path for side in (1, 2) for _, path in parts(row[f"id{side}"], row[f"wav_path{side}"])]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.holdout import hold_out
-from dataset.corpora.tree import absolute, audio_files, folders, require_folder
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.folders import absolute, audio_files, folders, require_folder
+from dataset.corpora.common.holdout import hold_out
+from dataset.setting import REQUIRED, option
 
 SPLITS = {
     "train": ("train", "training"),

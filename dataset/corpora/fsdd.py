@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.setting import REQUIRED, option
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUM_TEST_INDICES = 5  # the corpus's own rule: recordings 0-4 of each speaker and digit are its test set

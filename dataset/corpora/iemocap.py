@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.holdout import divide
-from dataset.corpora.tree import absolute, require_folder
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.folders import absolute, require_folder
+from dataset.corpora.common.holdout import divide
+from dataset.setting import REQUIRED, option
 
 SESSIONS = 5
 LABELS = {"neu": "neu", "hap": "hap", "exc": "hap", "ang": "ang", "sad": "sad"}  # excited counts as happy

@@ -6,11 +6,11 @@ import dataclasses
 import re
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.holdout import divide
-from dataset.corpora.table import read_table
-from dataset.corpora.tree import absolute, audio_files, folders, require_file, require_folder
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.folders import absolute, audio_files, folders, require_file, require_folder
+from dataset.corpora.common.holdout import divide
+from dataset.corpora.common.tables import read_table
+from dataset.setting import REQUIRED, option
 
 
 @dataclasses.dataclass

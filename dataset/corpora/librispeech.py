@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.setting import REQUIRED, option
 
 
 @dataclasses.dataclass

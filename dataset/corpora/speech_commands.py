@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.download import fetch
-from dataset.corpora.tree import absolute, audio_files, folders, lines, require_folder
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.download import fetch
+from dataset.corpora.common.folders import absolute, audio_files, folders, lines, require_folder
+from dataset.setting import REQUIRED, option
 
 KEYWORDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
 UNKNOWN, SILENCE = "_unknown_", "_silence_"

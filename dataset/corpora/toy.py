@@ -7,9 +7,9 @@ import json
 import random
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.option import option
-from dataset.toy import Spoken, Utterance, grammar, synthesise, voices
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.espeak import Spoken, Utterance, grammar, synthesise, voices
+from dataset.setting import option
 
 # words a minute, and eSpeak NG's scale of pitch, where 50 is the voice's own; training varies more, since its
 # few voices must stand for many
@@ -43,7 +43,7 @@ class Toy(Corpus):
     seed: int = option(0, "another seed gives other sentences", min=0)
 
     def load(self, cache_dir: Path) -> Splits:
-        """Make the audio, or find it made; see ``dataset.toy.synthesise`` for what can go wrong.
+        """Make the audio, or find it made; see ``dataset.espeak.synthesise`` for what can go wrong.
 
         Rows have ``id, wav_path, seconds, transcription, speaker, gender, intent, slots, template``; slots
         are a JSON list of [name, value] in the order spoken.

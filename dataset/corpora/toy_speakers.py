@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from dataset.corpora.base import Splits
-from dataset.corpora.toy_base import Cast, Planned, ToyUtterances
-from dataset.corpora.trials import draw_trials
-from dataset.option import option
-from dataset.toy import grammar, voices
+from dataset.corpora.common.base import Splits
+from dataset.corpora.common.draw_trials import draw_trials
+from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
+from dataset.espeak import grammar, voices
+from dataset.setting import option
 
 
 @dataclasses.dataclass

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from dataset.corpora.toy_base import Cast, Planned, ToyUtterances
+from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.corpora.toy_words import VOICES
-from dataset.option import option
-from dataset.toy import grammar, languages
+from dataset.espeak import grammar, languages
+from dataset.setting import option
 
 
 @dataclasses.dataclass

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from dataset.corpora.toy_base import Cast, Planned, ToyUtterances
-from dataset.option import option
-from dataset.toy import grammar, voices
-from dataset.toy.commands import command
+from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
+from dataset.espeak import grammar, voices
+from dataset.espeak.commands import command
+from dataset.setting import option
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 OTHERS = (

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.corpora.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.download import fetch
-from dataset.corpora.holdout import hashed
-from dataset.corpora.tree import absolute, audio_files, existing, folders, lines, require_file, require_folder
-from dataset.corpora.trials import draw_trials, trial
-from dataset.option import REQUIRED, option
+from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.download import fetch
+from dataset.corpora.common.draw_trials import draw_trials, trial
+from dataset.corpora.common.folders import absolute, audio_files, existing, folders, lines, require_file, require_folder
+from dataset.corpora.common.holdout import hashed
+from dataset.setting import REQUIRED, option
 
 SPLIT_FILE = "iden_split.txt"
 SPLITS = {"1": "train", "2": "valid", "3": "test"}

@@ -12,9 +12,9 @@ from typing import Any
 from dataset.encoders.base import BLANK, UNKNOWN, UNKNOWN_TEXT, Encoder, EncoderError, LabelEncoder, read_record
 
 ENCODERS = {
-    "character": "dataset.encoders.symbols:CharacterEncoder",
-    "word": "dataset.encoders.symbols:WordEncoder",
-    "phoneme": "dataset.encoders.symbols:PhonemeEncoder",
+    "character": "dataset.encoders.text:CharacterEncoder",
+    "word": "dataset.encoders.text:WordEncoder",
+    "phoneme": "dataset.encoders.text:PhonemeEncoder",
     "sentencepiece": "dataset.encoders.subword:SentencePieceEncoder",
 }
 """Encoders of texts."""

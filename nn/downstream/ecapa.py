@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nn.mask import zero_padding
-from nn.norm import FrameNorm, VectorNorm
+from nn.masked_batch_norm import FrameNorm, VectorNorm
 from nn.pooling import MeanPooling, build_pooling
 
 

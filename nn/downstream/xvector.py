@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nn.mask import zero_padding
-from nn.norm import FrameNorm
+from nn.masked_batch_norm import FrameNorm
 from nn.pooling import build_pooling
 
 LAYERS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))  # (frames seen, frames between them) of each layer

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nn.mask import frame_mask, zero_padding
-from nn.upstream.signal import SAMPLE_RATE
+from nn.upstream.signal.base import SAMPLE_RATE
 
 N_FFT, HOP, MELS = 400, 160, 40
 WINDOW = 160  # mel frames of one embedding: 1.6 s

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from dataset.audio import AudioError
 from dataset.collate import collate
 from dataset.metadata import MetadataError, write_csv
-from dataset.samplers import BucketBatchSampler
+from dataset.samplers.buckets import BucketBatchSampler
 from dataset.utterances import Utterances
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 40 * 16000).astype(np.float32)

@@ -12,7 +12,7 @@ from nn.downstream.rnn import RNNEncoder
 from nn.featurizer import Featurizer
 from nn.model import UpstreamDownstreamModel
 from nn.specaug import SpecAugment
-from nn.upstream.kaldi import Fbank
+from nn.upstream.signal.kaldi import Fbank
 
 
 class Noisy(nn.Module):

@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from problems.asr import ASR
-from problems.engine.cli import execute
+from problems.engine.cli.main import execute
 from tests.conftest import WORDS
 
 

@@ -12,8 +12,8 @@ import pytest
 import problems
 from dataset.metadata import read_csv
 from problems.asv import ASV
-from problems.engine.cli import execute, resolved
-from tasks.metrics_verification import TrialScores
+from problems.engine.cli.main import execute, resolved
+from tasks.metrics.verification import TrialScores
 
 
 def command(folder: Path, *options: str) -> list[str]:
@@ -23,7 +23,7 @@ def command(folder: Path, *options: str) -> list[str]:
         f"--target_dir={folder / 'run'}",
         f"--cache_dir={folder / 'cache'}",
         "--num_workers=0",
-        "--prepare_data.corpus=tests.problems.voices:Voices",
+        "--prepare_data.corpus=tests.parts.voices:Voices",
         "--build_dataset.max_seconds=0.4",
         "--build_upstream.conf={num_mel_bins: 20, cmvn: none}",  # a pitch is what stays the same
         "--build_downstream={name: xvector, conf: {hidden_size: 16, tdnn_size: 16, aggregation_size: 16}}",

@@ -14,7 +14,7 @@ import soundfile
 import problems
 from dataset.corpora import get_corpus
 from problems.classification import Classification, MultiLabel
-from problems.engine.cli import execute, resolved
+from problems.engine.cli.main import execute, resolved
 from tests.conftest import ROOT, write_table
 
 PITCHES = {"low": 400, "mid 中": 800, "null": 1600}
@@ -161,7 +161,7 @@ def test_an_utterance_may_have_any_number_of_labels(run, tables, tmp_path):
 
 
 def test_what_a_problem_does_without_a_preset_can_run():
-    from problems.engine.config import resolve
+    from problems.engine.config.merge import resolve
 
     for name in ("sid", "ks", "ic", "er", "lid", "asv"):
         config = resolve(problems.get(name)(), [])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tasks.classification import ClassificationTask
-from tasks.metrics_classification import balanced_weights
+from tasks.metrics.classification import balanced_weights
 from tasks.multilabel import MultiLabelTask, best_threshold, micro_f1
 
 COLOURS = ["blue", "green", "red", "yellow"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from problems.engine.report.write import Report, write_report
+from problems.engine.report.report import Report, write_report
 
 __all__ = ["Report", "write_report"]

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from problems.engine.report.text import is_rate
+from problems.engine.runtime.formatting import is_rate
 
 # Drawn in these colours; the page's style sheet gives each a light and a dark value under the name beside it.
 COLOURS = {

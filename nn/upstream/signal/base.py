@@ -1,0 +1,87 @@
+"""What the parameter-free upstreams share: cutting frames, lengths, deltas, normalisation.
+
+Written here and not taken from torchaudio because ``torchaudio.compliance.kaldi`` takes one utterance at a
+time and rebuilds its windows and filters at each call, and ``torchaudio.transforms`` knows no lengths.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nn.mask import zero_padding
+from nn.upstream.signal.deltas_cmvn import CMVN, add_deltas, normalise
+
+SAMPLE_RATE = 16000
+
+
+class SignalUpstream(nn.Module):
+    """One layer of features computed from frames that lie wholly inside the utterance.
+
+    The number of frames of n samples is ``max(0, 1 + (n - window) // shift)`` (Kaldi's snip_edges). An
+    utterance gives the same features in a padded batch as alone; frames past its length are zero. There are
+    no parameters and the state dict is empty. Features are differentiable with respect to the waveform. Under
+    autocast they are still computed in float32.
+
+    Subclasses give ``features(frames (B, T', window)) -> (B, T', size)``.
+    """
+
+    def __init__(self, size: int, frame_length: float, frame_shift: float, deltas: int, cmvn: str) -> None:
+        super().__init__()
+        self.window_size = int(SAMPLE_RATE * frame_length * 0.001)
+        self.shift = int(SAMPLE_RATE * frame_shift * 0.001)
+        if self.window_size < 2 or self.shift < 1:
+            raise ValueError(
+                f"frame_length is {frame_length} ms and frame_shift {frame_shift} ms, expected at least "
+                f"2 samples and 1 sample at {SAMPLE_RATE} Hz"
+            )
+        if deltas not in (0, 1, 2):
+            raise ValueError(f"deltas is {deltas!r}, expected 0, 1 or 2 (orders of time derivatives)")
+        if cmvn not in CMVN:
+            raise ValueError(f"cmvn is {cmvn!r}, expected one of {', '.join(CMVN)}")
+        self.deltas = deltas
+        self.cmvn = cmvn
+        self.num_layers = 1
+        self.hidden_sizes: list[int] = [size * (1 + deltas)]
+        self.downsample_rates: list[int] = [self.shift]
+
+    def features(self, frames: Tensor) -> Tensor:
+        """(B, T', window) -> (B, T', size), frame by frame."""
+        raise NotImplementedError
+
+    def output_lengths(self, wav_len: Tensor) -> list[Tensor]:
+        """Frames of utterances of ``wav_len`` (B,) samples: one int64 tensor (B,)."""
+        frames = torch.div(wav_len - self.window_size, self.shift, rounding_mode="floor") + 1
+        return [frames.clamp_min(0)]
+
+    def forward(self, wav: Tensor, wav_len: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Features of a padded batch.
+
+        Args:
+            wav: (B, T) float, 16 kHz, amplitude in [-1, 1].
+            wav_len: (B,) int64, samples of each utterance, at most T.
+
+        Returns:
+            one tensor (B, T', H), T' the frames of T samples and at least 1; one int64 tensor (B,).
+        """
+        if wav.dim() != 2 or wav_len.shape != wav.shape[:1]:
+            raise ValueError(
+                f"wav must be (batch, samples) and wav_len (batch,), got {tuple(wav.shape)} and {tuple(wav_len.shape)}"
+            )
+        (lengths,) = self.output_lengths(wav_len)
+        with torch.autocast(wav.device.type, enabled=False):
+            if wav.dtype != torch.float64:
+                wav = wav.float()
+            if wav.shape[1] < self.window_size:
+                wav = nn.functional.pad(wav, (0, self.window_size - wav.shape[1]))
+            frames = wav.unfold(1, self.window_size, self.shift)
+            x = add_deltas(self.features(frames), lengths, self.deltas)
+            x = normalise(zero_padding(x, lengths), lengths, self.cmvn)
+        return [x], [lengths]
+
+
+def power_spectrum(frames: Tensor, n_fft: int) -> Tensor:
+    """Squared magnitude of the FFT of frames (..., window): (..., n_fft // 2 + 1)."""
+    spectrum = torch.view_as_real(torch.fft.rfft(frames, n=n_fft))
+    # not abs().square(): the root would cost time and has no gradient at zero
+    return spectrum[..., 0].square() + spectrum[..., 1].square()

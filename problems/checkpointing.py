@@ -1,0 +1,77 @@
+"""The part of a problem that writes and reads checkpoints: model and task, each in a folder that suffices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset.files import read_json, write_json
+from problems.engine.runtime.errors import CheckpointError
+
+Section = Mapping[str, Any]
+
+
+class Stored:
+    """Saves and loads what ``build_model`` and ``build_task`` build; all of it may be overridden."""
+
+    def save_model(self, save_model: Section, model_ckpt_dir: str, build_model_all_args: Section, model: Any) -> None:
+        """Write a model so that :meth:`load_model` finds all it needs."""
+        from problems.engine.checkpoints import saving
+
+        folder = Path(model_ckpt_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "problem.json", saving.origin(self))
+        saving.save_arguments(folder, build_model_all_args)
+        saving.save_weights(folder, model)
+        if save_model["extra_conf"] is not None:
+            write_json(folder / "extra_conf.json", save_model["extra_conf"])
+
+    def load_model(self, model_ckpt_dir: str) -> Any:
+        """The model of a checkpoint, in eval mode."""
+        from problems.engine.checkpoints import saving
+
+        folder = Path(model_ckpt_dir)
+        self._require_own(folder)
+        model = self.build_model(**saving.load_arguments(folder, self.load_encoder))
+        saving.load_weights(folder, model)
+        return model.eval()
+
+    def save_task(
+        self, save_task: Section, task_ckpt_dir: str, build_task_all_args_except_model: Section, task: Any
+    ) -> None:
+        """Write a task: its arguments (JSON, encoders, DataFrames), its state and its own weights."""
+        from problems.engine.checkpoints import saving
+
+        folder = Path(task_ckpt_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "problem.json", saving.origin(self))
+        saving.save_arguments(folder, build_task_all_args_except_model)
+        saving.save_task(folder, task)
+
+    def load_task(self, task_ckpt_dir: str, model: Any, task_overrides: Section | None = None) -> Any:
+        """The task of a checkpoint around ``model``; ``task_overrides`` replaces saved arguments by name."""
+        from problems.engine.checkpoints import saving
+
+        folder = Path(task_ckpt_dir)
+        self._require_own(folder)
+        arguments = saving.load_arguments(folder, self.load_encoder) | dict(task_overrides or {})
+        task = self.build_task(model=model, **arguments)
+        saving.load_task(folder, task)
+        return task.eval()
+
+    def load_model_and_task(self, ckpts_dir: str, task_overrides: Section | None = None) -> tuple[Any, Any]:
+        """The model and the task of a checkpoint folder."""
+        model = self.load_model(str(Path(ckpts_dir) / "model"))
+        return model, self.load_task(str(Path(ckpts_dir) / "task"), model, task_overrides)
+
+    def _require_own(self, folder: Path) -> None:
+        try:
+            saved = read_json(folder / "problem.json")
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            raise CheckpointError(f"{folder} is not part of a checkpoint: it has no problem.json") from error
+        if saved["problem"] not in {c.__name__ for c in type(self).__mro__}:
+            raise CheckpointError(
+                f"{folder} was saved by the problem {saved['problem']} (in {saved['file']}), not by"
+                f" {type(self).__name__}: use that file's command line, or problems.load(..., problem=...)"
+            )

@@ -1,0 +1,54 @@
+"""The mean of the weights of several checkpoints, as a checkpoint of its own: ``train/average``.
+
+Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dataset.files import read_json
+from problems.engine.checkpoints import store
+
+NAME = "average"
+NEWEST = "newest"
+MEMBERS = "average.json"
+
+
+def members(train_dir: Path, of: str, newest: int | None = None) -> list[Path]:
+    """The checkpoints to average.
+
+    Args:
+        of: ``best``: those of the primary rule, the best first; ``newest``: the ``newest`` last ones, the last first.
+        newest: None takes all that are there.
+
+    Raises:
+        CheckpointError: one of them is damaged.
+    """
+    if of == NEWEST:
+        folders = store.steps_in(train_dir)[::-1][:newest]
+    else:
+        ranked: dict[str, list[str]] = read_json(Path(train_dir) / "best.json")
+        folders = [Path(train_dir) / name for name in next(iter(ranked.values()))]
+    return [store.require(folder) for folder in folders]
+
+
+def is_of(folder: Path, names: Sequence[str]) -> bool:
+    """Whether ``folder`` is there whole and holds the average of the checkpoints with these names."""
+    return store.damage(folder) is None and read_json(Path(folder) / MEMBERS)["of"] == list(names)
+
+
+def mean_of(paths: Sequence[Path]) -> dict[str, Any]:
+    """The mean of equally named tensors of several files; what is not floating-point comes from the first."""
+    from safetensors.torch import load_file
+
+    first = load_file(paths[0])
+    floating = [name for name, value in first.items() if value.is_floating_point()]
+    mean = {name: first[name].double() for name in floating}
+    for path in paths[1:]:
+        other = load_file(path)
+        for name in floating:
+            mean[name] += other[name].double()
+    return first | {name: (mean[name] / len(paths)).to(first[name].dtype) for name in floating}

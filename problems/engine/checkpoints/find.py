@@ -1,0 +1,23 @@
+"""Find the checkpoint that a path means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from problems.engine.checkpoints import store
+from problems.engine.runtime.errors import CheckpointError
+
+
+def find(folder: Path) -> Path:
+    """The checkpoint that ``folder`` is, or the best one of the training or target folder that it is.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    folder = Path(folder)
+    if (folder / "model").is_dir():
+        return store.require(folder)
+    for train_dir in (folder, folder / "train"):
+        if store.steps_in(train_dir):
+            return store.best(train_dir)
+    raise CheckpointError(f"{folder} is no checkpoint, and holds none: expected a folder like .../train/step_00001000")

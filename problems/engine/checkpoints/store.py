@@ -1,0 +1,229 @@
+"""Checkpoints: folders that are whole or not there, verified by content, chosen and pruned.
+
+``train/step_00001000/`` is filled under another name, made durable and renamed; its ``manifest.json`` has the size and
+the SHA-256 of each file. Only then does ``best.json`` change, and only then are older ones removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dataset.files import (
+    free_name,
+    read_json,
+    remove_folder,
+    restore_replaced,
+    sha256,
+    sweep,
+    write_folder,
+    write_json,
+)
+from problems.engine.runtime.errors import CheckpointError
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+
+def name_of(step: int) -> str:
+    """The folder of the checkpoint after ``step`` optimizer steps."""
+    return f"step_{step:08d}"
+
+
+def step_of(folder: Path) -> int:
+    """The step in a checkpoint folder's name."""
+    return int(folder.name.removeprefix("step_"))
+
+
+def steps_in(train_dir: Path) -> list[Path]:
+    """The checkpoint folders in ``train_dir``, oldest first."""
+    folders = (p for p in Path(train_dir).glob("step_*") if p.is_dir() and p.name.removeprefix("step_").isdigit())
+    return sorted(folders, key=step_of)
+
+
+def write(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Write a checkpoint atomically; ``fill`` puts its files into the folder that it is given.
+
+    Raises:
+        CheckpointError: the disk is full or refuses; the older checkpoints are untouched.
+    """
+
+    def fill_and_list(temporary: Path) -> None:
+        try:
+            fill(temporary)
+        except RuntimeError as error:
+            # torch and safetensors report a full disk as errors of their own, without an errno
+            if shutil.disk_usage(temporary).free < 1 << 17:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
+        files = sorted(p for p in temporary.rglob("*") if p.is_file())
+        sizes = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
+        write_json(temporary / MANIFEST, {"files": sizes})
+
+    try:
+        write_folder(folder, fill_and_list)
+    except OSError as error:
+        raise CheckpointError(
+            f"could not write the checkpoint {folder}: {error.strerror or error}; what was written before is whole:"
+            " make room, or see to the folder, and run the same command again"
+        ) from error
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a checkpoint, in words; None when every file is there with its size and content."""
+    try:
+        files = read_json(Path(folder) / MANIFEST)["files"]
+    except FileNotFoundError:
+        return f"it has no {MANIFEST}"
+    except (ValueError, KeyError, TypeError, NotADirectoryError):
+        return f"its {MANIFEST} cannot be read"
+    for name, expected in files.items():
+        path = Path(folder) / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes, expected {expected['bytes']}"
+        if sha256(path) != expected["sha256"]:
+            return f"{name} differs from what was written"
+    return None
+
+
+def require(folder: Path) -> Path:
+    """``folder`` when it is a whole checkpoint.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    if not Path(folder).is_dir():
+        raise CheckpointError(f"there is no checkpoint {folder}")
+    wrong = damage(folder)
+    if wrong:
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {wrong}")
+    return Path(folder)
+
+
+def newest(train_dir: Path) -> Path | None:
+    """The newest checkpoint that verifies; falling back past a damaged one is said loudly.
+
+    Raises:
+        CheckpointError: there are checkpoints and none verifies; starting from nothing would lose them silently.
+    """
+    folders = steps_in(train_dir)
+    for folder in reversed(folders):
+        wrong = damage(folder)
+        if wrong is None:
+            return folder
+        log.warning("THE CHECKPOINT %s IS DAMAGED: %s; falling back to the one before", folder, wrong)
+    if folders:
+        raise CheckpointError(
+            f"none of the {len(folders)} checkpoints in {train_dir} is whole; --fresh moves them aside and starts anew"
+        )
+    return None
+
+
+def tidy(train_dir: Path) -> None:
+    """Finish what a kill cut, and set damaged checkpoints aside (``step_X.damaged``) where a whole one is left.
+
+    Only for the process that holds the folder's lock.
+    """
+    if not Path(train_dir).is_dir():
+        return
+    restore_replaced(Path(train_dir))
+    sweep(Path(train_dir))
+    wrong = {folder: damage(folder) for folder in steps_in(train_dir)}
+    if all(wrong.values()):
+        return  # for newest() to refuse
+    for folder, what in wrong.items():
+        if what:
+            aside = free_name(folder.with_name(f"{folder.name}.damaged"))
+            log.warning("THE CHECKPOINT %s IS DAMAGED: %s; it is now %s", folder, what, aside.name)
+            os.rename(folder, aside)
+
+
+class Checkpoints:
+    """The checkpoints of one training: written, ranked and pruned.
+
+    Args:
+        train_dir: the folder of the training.
+        rules: the best-model rules, ``{"wer min": ("wer", False, 1)}``: metric, whether higher is better, how many.
+        keep_newest: how many of the newest to keep; None keeps all.
+    """
+
+    def __init__(self, train_dir: Path, rules: dict[str, tuple[str, bool, int]], keep_newest: int | None):
+        self.train_dir = Path(train_dir)
+        self.rules = rules
+        self.keep_newest = keep_newest
+        self.ranking: dict[str, list[tuple[float, int]]] = {rule: [] for rule in rules}
+
+    def state(self) -> dict[str, list[list[float]]]:
+        """The ranking, to be saved in each checkpoint."""
+        return {rule: [[value, step] for value, step in ranked] for rule, ranked in self.ranking.items()}
+
+    def restore(self, state: dict[str, list[list[float]]], writes: bool = True) -> None:
+        """Take the ranking from a checkpoint, of those that are here; where it ``writes``, finish what a kill cut."""
+        here = {step_of(folder) for folder in steps_in(self.train_dir)}
+        for rule in self.rules:
+            self.ranking[rule] = [(value, int(step)) for value, step in state.get(rule, []) if step in here]
+        if writes:
+            self._publish()
+
+    def rank(self, step: int, metrics: dict[str, float]) -> bool:
+        """Place the checkpoint of ``step`` by each rule; whether it is among the best of any.
+
+        Raises:
+            CheckpointError: a rule names a metric that the task does not give.
+        """
+        placed = False
+        for rule, (metric, higher, count) in self.rules.items():
+            if metric not in metrics:
+                known = ", ".join(metrics)
+                raise CheckpointError(f"valid_metric is {metric!r}, but validation gives {known}")
+            value = metrics[metric]
+            if value is None or value != value:  # NaN is never better than anything
+                continue
+            order = sorted([*self.ranking[rule], (value, step)], key=lambda p: (-p[0] if higher else p[0], p[1]))
+            self.ranking[rule] = order[:count]
+            placed |= (value, step) in self.ranking[rule]
+        return placed
+
+    def save(self, step: int, fill: Callable[[Path], None]) -> Path:
+        """Write the checkpoint of ``step``, then ``best.json``, then remove what no rule keeps."""
+        folder = self.train_dir / name_of(step)
+        write(folder, fill)
+        self._prune(self._publish())
+        return folder
+
+    def _publish(self) -> dict[str, list[str]]:
+        best = {rule: [name_of(s) for _, s in ranked] for rule, ranked in self.ranking.items()}
+        write_json(self.train_dir / "best.json", best)
+        return best
+
+    def _prune(self, best: dict[str, list[str]]) -> None:
+        if self.keep_newest is None:
+            return
+        folders = steps_in(self.train_dir)
+        kept = {p.name for p in folders[-self.keep_newest :]} | {name for names in best.values() for name in names}
+        for folder in folders:
+            if folder.name not in kept:
+                remove_folder(folder)
+
+
+def best(train_dir: Path) -> Path:
+    """The best checkpoint by the primary rule; the newest where validation has not ranked any yet."""
+    try:
+        ranked: dict[str, Any] = read_json(Path(train_dir) / "best.json")
+        names = next((names for names in ranked.values() if names), None)
+    except (FileNotFoundError, ValueError):
+        names = None
+    if names:
+        return require(Path(train_dir) / names[0])
+    found = newest(train_dir)
+    if found is None:
+        raise CheckpointError(f"there is no checkpoint in {train_dir}: run stage 2 first")
+    return found

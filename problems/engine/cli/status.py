@@ -1,0 +1,54 @@
+"""``status``: what stands in a target folder, and what a run would do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dataset.files import read_json
+from problems.engine.checkpoints.store import steps_in
+from problems.engine.loops.history import TIMES, duration, read_history, shown
+from problems.engine.stages.pipeline import Pipeline
+from problems.engine.stages.stage import STAGES
+
+
+def show(problem: Any, config: dict[str, Any]) -> str:
+    """A table of the stages and the best result, as text."""
+    pipeline = Pipeline(problem, config)
+    if not pipeline.root.is_dir():
+        return f"{pipeline.root}: nothing has run here yet"
+    entries = pipeline.manifest.load()
+    lines = [f"{type(problem).__name__} in {pipeline.root}"]
+    for stage in STAGES:
+        entry = entries.get(str(stage.number), {})
+        reasons = pipeline.stale(stage)
+        state = (
+            "done"
+            if not reasons
+            else "missing"
+            if not entry
+            else "stale"
+            if entry.get("status") == "done"
+            else entry["status"]
+        )
+        took = f"{duration(entry['seconds'])}, {entry['time']}" if entry.get("status") == "done" else ""
+        lines.append(f"  {stage.number} {stage.name:21} {state:12} {took}".rstrip())
+        lines += [f"      {reason}" for reason in reasons if entry]
+        if stage.number == 2 and steps_in(pipeline.train_dir):
+            lines.append(f"      {_training(pipeline.train_dir)}")
+    lines += _results(pipeline.root)
+    return "\n".join(lines)
+
+
+def _training(train_dir: Path) -> str:
+    newest = steps_in(train_dir)[-1].name
+    valid = [row for row in read_history(train_dir) if row["split"] == "valid"]
+    values = {k: v for k, v in valid[-1].items() if k not in ("step", "epoch", *TIMES)} if valid else {}
+    return f"newest checkpoint {newest}; last validation: {shown(values) or 'none yet'}"
+
+
+def _results(root: Path) -> list[str]:
+    lines = []
+    for path in sorted((root / "evaluate").glob("*/*/result.json")):
+        lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {shown(read_json(path)['metrics'])}")
+    return ["results:", *lines] if lines else []

@@ -1,0 +1,38 @@
+"""A checkpoint on new audio: its folder holds all that is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from problems.engine.loops.setup import pick_device
+
+
+class Predictor:
+    """A trained model, ready for new audio.
+
+    Args:
+        folder: a checkpoint.
+        problem: the problem that trained it.
+        device: auto, cpu, cuda, ...
+    """
+
+    def __init__(self, folder: str | Path, problem: Any, device: str = "auto"):
+        self.folder, self.problem, self.device = Path(folder), problem, pick_device(device)
+        self.model, self.task = problem.load_model_and_task(str(self.folder))
+        self.task.to(self.device).eval()
+
+    def predict(self, audio: Any) -> str:
+        """The prediction for a file of any rate and channel count, or for a waveform (T,) at 16 kHz.
+
+        Raises:
+            AudioError: the file cannot be read.
+        """
+        import torch
+
+        from dataset.audio import read
+        from problems.engine.runtime.numerics import numerics
+
+        wav = audio if isinstance(audio, torch.Tensor) else read(audio)
+        with numerics(deterministic=False, tf32=False):
+            return self.problem.predict_wav(self.task, wav, str(self.device))

@@ -1,0 +1,220 @@
+"""Learning rates over time: a factor on each group's own rate as a function of time, or a reaction to a metric.
+
+``s`` is how often the schedule has been stepped, ``T`` is ``total_steps``: steps, epochs or validations, as
+``build_scheduler.every`` says. A schedule by formula is torch's ``LambdaLR``, so that its state is one number; any
+class of ``torch.optim.lr_scheduler`` serves as well.
+"""
+
+from __future__ import annotations
+
+import bisect
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from problems.engine.config.signatures import check_conf, find_class
+from problems.engine.runtime.errors import ConfigError
+
+STEP, EPOCH, VALIDATION = EVERY = ("step", "epoch", "validation")
+
+
+def _warm(s: int, warmup: int) -> float | None:
+    """The straight way up: (s + 1) / (w + 1) before w = ``warmup``."""
+    return (s + 1) / (warmup + 1) if s < warmup else None
+
+
+def _done(s: int, warmup: int, total_steps: int) -> float:
+    """How much of the time after the warm-up is behind, from 0 to 1."""
+    return min(1.0, (s - warmup) / max(1, total_steps - warmup))
+
+
+def warmup_linear(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.0) -> float:
+    """Up to w = warmup, then a straight line from 1 to ``final``: 1 - (1 - final)(s - w)/(T - w)."""
+    up = _warm(step, warmup)
+    return 1 - (1 - final) * _done(step, warmup, total_steps) if up is None else up
+
+
+def warmup_cosine(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.0) -> float:
+    """Up to w = warmup, then half a cosine to ``final``: final + (1 - final)(1 + cos(pi (s - w)/(T - w)))/2."""
+    up = _warm(step, warmup)
+    return final + (1 - final) * (1 + math.cos(math.pi * _done(step, warmup, total_steps))) / 2 if up is None else up
+
+
+def warmup_exponential(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.1) -> float:
+    """Up to w = warmup, then an exponential from 1 to ``final``: final^((s - w)/(T - w))."""
+    up = _warm(step, warmup)
+    return final ** _done(step, warmup, total_steps) if up is None else up
+
+
+def warmup_constant(step: int, warmup: int = 100) -> float:
+    """Up to w = warmup, then 1."""
+    return min(1.0, (step + 1) / (warmup + 1))
+
+
+def noam(step: int, warmup: int = 4000, model_size: int | None = None) -> float:
+    """Inverse square root: c min(n^-0.5, n w^-1.5) with n = s + 1; c = w^0.5, so that it peaks at 1 for n = w.
+
+    With ``model_size`` c is model_size^-0.5, as in Vaswani et al., "Attention is all you need", 2017.
+    """
+    n, w = step + 1, max(1, warmup)
+    return (model_size**-0.5 if model_size else w**0.5) * min(n**-0.5, n * w**-1.5)
+
+
+def tri_stage(
+    step: int, total_steps: int = 0, parts: Sequence[float] = (0.1, 0.4, 0.5), start: float = 0.01, final: float = 0.05
+) -> float:
+    """Up, hold, decay, in the given ``parts`` of T: start + (1 - start) s/a, then 1, then final^((s - a - b)/c).
+
+    As wav2vec 2.0 was fine-tuned: Baevski et al., 2020.
+    """
+    up, hold, down = (part * total_steps for part in parts)
+    if step < up:
+        return start + (1 - start) * step / up
+    if step < up + hold:
+        return 1.0
+    return final ** min(1.0, (step - up - hold) / max(down, 1e-9))
+
+
+def cyclic(step: int, period: int = 2000, low: float = 0.1, shrink: float = 1.0) -> float:
+    """Triangles between ``low`` and 1, up for half a ``period`` p and down for half, each ``shrink`` times as high.
+
+    low + (1 - low) shrink^k (1 - |2(s/p - k) - 1|) with k = floor(s/p). Smith, "Cyclical learning rates", 2017;
+    shrink = 0.5 is its triangular2.
+    """
+    cycle, place = divmod(step / period, 1)
+    return low + (1 - low) * shrink**cycle * (1 - abs(2 * place - 1))
+
+
+def interval(step: int, at: Sequence[int] = (), factors: Sequence[float] = ()) -> float:
+    """1 before the first time in ``at``, then the factor that goes with the last one passed."""
+    if len(at) != len(factors) or list(at) != sorted(at):
+        raise ValueError(f"at {list(at)} and factors {list(factors)}: expected as many of each, at in rising order")
+    passed = bisect.bisect_right(at, step)
+    return factors[passed - 1] if passed else 1.0
+
+
+class NewBob:
+    """Lower the rate when the metric hardly gains: by ``factor`` after more than ``patience`` steps in a row whose
+    relative gain (previous - new)/|previous| is under ``threshold``.
+
+    The rule of ICSI's QuickNet ("newbob"), with the patience and the thresholds that SpeechBrain gave it.
+
+    Args:
+        mode: ``min`` where less of the metric is better, ``max`` where more is.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 0.5,
+        threshold: float = 0.0025,
+        patience: int = 0,
+        mode: str = "min",
+        min_lr: float = 0.0,
+    ):
+        self.optimizer, self.factor, self.threshold, self.patience = optimizer, factor, threshold, patience
+        self.sign, self.min_lr = -1 if mode == "max" else 1, min_lr
+        self.previous: float | None = None
+        self.waited = 0
+
+    def step(self, metrics: float) -> None:
+        """Take the next value of the metric."""
+        previous, self.previous = self.previous, metrics
+        if previous is None:
+            return
+        gain = self.sign * (previous - metrics) / max(abs(previous), 1e-12)
+        if gain >= self.threshold:
+            self.waited = 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.waited = 0
+            for group in self.optimizer.param_groups:
+                group["lr"] = max(self.min_lr, group["lr"] * self.factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next step depends on; the rates stand in the optimizer's state."""
+        return {"previous": self.previous, "waited": self.waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.previous, self.waited = state["previous"], state["waited"]
+
+
+FORMULAS: dict[str, Callable[..., float]] = {
+    f.__name__: f
+    for f in (
+        warmup_linear, warmup_cosine, warmup_exponential, warmup_constant, noam, tri_stage, cyclic, interval,
+    )
+}  # fmt: skip
+NEWBOB, PLATEAU = "newbob", "ReduceLROnPlateau"
+OWN = (*FORMULAS, NEWBOB)
+
+
+def check_scheduler(section: Mapping[str, Any]) -> Callable:
+    """The formula or class that ``build_scheduler`` names.
+
+    Raises:
+        ConfigError: it, or one of its settings, does not exist.
+    """
+    import torch
+
+    name, own = section["name"], {**FORMULAS, NEWBOB: NewBob}
+    found = own.get(name) or find_class(torch.optim.lr_scheduler, LRScheduler, name, "build_scheduler", own)
+    check_conf(found, section["conf"], "build_scheduler.conf", ("step", "optimizer"), ("total_steps",))
+    by_metric, every = name in (NEWBOB, PLATEAU), section.get("every")
+    if every and by_metric != (every == VALIDATION):
+        allowed = VALIDATION if by_metric else f"{STEP} or {EPOCH}"
+        raise ConfigError(f"build_scheduler.every: {name} cannot go by {every!r}: expected {allowed}, or null")
+    return found
+
+
+def build_scheduler(section: Mapping[str, Any], optimizer: Optimizer) -> Any:
+    """The schedule of ``optimizer`` that the section names."""
+    made, conf = check_scheduler(section), dict(section["conf"])
+    try:
+        if section["name"] in FORMULAS:
+            made(0, **conf)  # what it refuses is said in this section's name
+            return LambdaLR(optimizer, lambda step: made(step, **conf))
+        return made(optimizer, **conf)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ConfigError(f"build_scheduler: {section['name']} refuses its settings: {error}") from error
+
+
+def every(section: Mapping[str, Any]) -> str:
+    """When the schedule is stepped: as the section says, or else as its kind goes."""
+    return section.get("every") or (VALIDATION if section["name"] in (NEWBOB, PLATEAU) else STEP)
+
+
+def planned(section: Mapping[str, Any], steps: int, epochs: int, higher_better: bool = False) -> dict[str, Any]:
+    """The section with what the training knows filled in where the schedule takes it and the config leaves it open.
+
+    That is ``total_steps`` (the training's steps or epochs), and the ``mode`` of one that goes by a metric.
+    """
+    takes, conf = inspect.signature(check_scheduler(section)).parameters, dict(section["conf"])
+    when = every(section)
+    if "total_steps" in takes and not conf.get("total_steps"):
+        conf["total_steps"] = epochs if when == EPOCH else steps
+    if when == VALIDATION and "mode" in takes:
+        conf.setdefault("mode", "max" if higher_better else "min")
+    return {**section, "conf": conf}
+
+
+def load_schedule(scheduler: Any, state: Mapping[str, Any]) -> None:
+    """Take up a schedule's place; what was planned over a total follows the total of this run, from this step on."""
+    kept = {k: v for k in ("total_steps", "_schedule_phases") if (v := getattr(scheduler, k, None)) is not None}
+    scheduler.load_state_dict(state)
+    vars(scheduler).update(kept)
+    if isinstance(scheduler, LambdaLR):
+        for group, base, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas):
+            group["lr"] = base * factor(scheduler.last_epoch)
+        scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+
+
+def goes_by_metric(scheduler: Any) -> bool:
+    """Whether ``scheduler.step`` must be given the metric."""
+    return isinstance(scheduler, (NewBob, ReduceLROnPlateau))

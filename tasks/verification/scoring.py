@@ -1,0 +1,204 @@
+"""From embeddings to scores of trials: cosine or PLDA, with what is learnt from training speakers before and after.
+
+Notation: U utterances, D dimensions, N trials, M enrolments, S training speakers (the cohort).
+
+Every back end turns an embedding into two vectors, and a score is the dot product of an enrolment's first with a
+test's second. So trials are scored in blocks of gathered rows, at the speed of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tasks.verification.plda import PLDA
+from tasks.verification.trials import Trials
+
+BACKENDS = ("cosine", "plda")
+ENROLMENTS = ("embedding", "score")
+BLOCK = 4096  # trials at a time: what they gather stays in a core's cache
+CELLS = 2**24  # scores against the cohort at a time
+
+
+class Scorer:
+    """Scores trials.
+
+    In order: the cohort's mean is subtracted (``centre``); linear discriminant analysis (``lda``); length one; the
+    back end; adaptive score normalisation (``as_norm``).
+
+    Args:
+        centre: subtract the mean embedding of the training speakers.
+        lda: dimensions that linear discriminant analysis (scikit-learn's) of the training speakers keeps; None: none.
+        backend: cosine, or plda (:mod:`tasks.verification.plda`).
+        as_norm: how many of the training speakers that are nearest to a side normalise a trial's score; None: none.
+        enrolment: an enrolment of several utterances averages their embedding, or its trials' score.
+    """
+
+    def __init__(
+        self,
+        centre: bool = False,
+        lda: int | None = None,
+        backend: str = "cosine",
+        as_norm: int | None = None,
+        enrolment: str = "embedding",
+    ):
+        if backend not in BACKENDS or enrolment not in ENROLMENTS:
+            raise ValueError(
+                f"backend is {backend!r}, enrolment {enrolment!r}: expected one of {', '.join(BACKENDS)}, and one of "
+                f"{', '.join(ENROLMENTS)}"
+            )
+        if (lda is not None and lda < 1) or (as_norm is not None and as_norm < 2):
+            raise ValueError(f"lda is {lda}, as_norm {as_norm}: expected at least 1 dimension and 2 speakers, or none")
+        self.centre, self.lda, self.backend, self.as_norm, self.enrolment = centre, lda, backend, as_norm, enrolment
+        self.learnt: dict[str, np.ndarray] = {}
+
+    @property
+    def needs_cohort(self) -> bool:
+        """Whether something is to be learnt from embeddings of training speakers."""
+        return self.centre or self.lda is not None or self.backend == "plda" or self.as_norm is not None
+
+    # ---- what is learnt ----
+
+    def check_cohort(self, speakers: int) -> None:
+        """Raise ValueError where the cohort has fewer speakers than are to normalise a score."""
+        if self.as_norm is not None and self.as_norm > speakers:
+            raise ValueError(
+                f"as_norm is {self.as_norm}: there are {speakers} training speakers in the cohort; set as_norm to "
+                "at most that"
+            )
+
+    def learn(self, x: np.ndarray, speakers: Sequence[str]) -> None:
+        """Learn from embeddings (U, D) of training speakers, their names (U,).
+
+        Raises:
+            ValueError: there are too few for what is wanted of them.
+        """
+        names, numbers = np.unique(np.asarray(speakers), return_inverse=True)
+        self.check_cohort(len(names))
+        self.learnt = {}
+        x = np.asarray(x, dtype=np.float64)
+        if self.centre:
+            self.learnt["mean"] = x.mean(axis=0)
+        if self.lda is not None:
+            self.learnt |= self._learn_lda(x, numbers)
+        x = self.prepared(x)
+        if self.backend == "plda":
+            self.learnt |= {f"plda_{k}": v for k, v in vars(PLDA.fit(x, numbers)).items()}
+        if self.as_norm is not None:
+            self.learnt["cohort"] = _unit(np.stack([x[numbers == n].mean(axis=0) for n in range(len(names))]))
+
+    def _learn_lda(self, x: np.ndarray, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+        most = min(x.shape[1], numbers.max())
+        if self.lda > most:
+            raise ValueError(
+                f"lda is {self.lda}: {numbers.max() + 1} training speakers and {x.shape[1]} dimensions leave at most "
+                f"{most}"
+            )
+        found = LinearDiscriminantAnalysis(n_components=self.lda).fit(x, numbers)
+        return {"mean": found.xbar_, "lda": found.scalings_[:, : self.lda]}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What was learnt, by name."""
+        return dict(self.learnt)
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back what :meth:`state` gave."""
+        self.learnt = {name: np.asarray(value, dtype=np.float64) for name, value in state.items()}
+
+    # ---- scores ----
+
+    def prepared(self, x: np.ndarray) -> np.ndarray:
+        """Embeddings (U, D) centred, projected, and of length one: (U, D')."""
+        x = np.asarray(x, dtype=np.float64)
+        if "mean" in self.learnt:
+            x = x - self.learnt["mean"]
+        if "lda" in self.learnt:
+            x = x @ self.learnt["lda"]
+        return _unit(x)
+
+    def sides(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors, float32, by which prepared embeddings (U, D') score as enrolment and as test."""
+        if self.backend == "cosine":
+            x = x.astype(np.float32)
+            return x, x
+        plda = PLDA(*(self.learnt[f"plda_{name}"] for name in ("mean", "projection", "between")))
+        left, right = plda.sides(x)
+        return left.astype(np.float32), right.astype(np.float32)
+
+    def score(self, ids: Sequence[str], x: np.ndarray, trials: Trials) -> np.ndarray:
+        """The score of each trial, float32 (N,).
+
+        Args:
+            ids: of U utterances, all those of ``trials`` among them.
+            x: their embeddings, float (U, D).
+        """
+        if not len(trials):
+            return np.empty(0, dtype=np.float32)
+        if self.needs_cohort and not self.learnt:
+            raise ValueError("nothing was learnt from training speakers yet: validate before scoring")
+        place = {id: number for number, id in enumerate(ids)}
+        prepared = self.prepared(x)
+        members = [[place[id] for id in one] for one in trials.members()]
+        tests = prepared[[place[id] for id in trials.tests]]
+        if self.enrolment == "embedding" or all(len(one) == 1 for one in members):
+            means = np.stack([prepared[one].mean(axis=0) for one in members])
+            return self._scores(_unit(means), tests, trials.enrol, trials.test)
+        return self._mean_scores(prepared, tests, members, trials)
+
+    def _mean_scores(
+        self, prepared: np.ndarray, tests: np.ndarray, members: list[list[int]], trials: Trials
+    ) -> np.ndarray:
+        """Each utterance of an enrolment against the test, and the mean of these scores."""
+        total = np.zeros(len(trials), dtype=np.float32)
+        sizes = np.array([len(one) for one in members])[trials.enrol]
+        for turn in range(sizes.max()):
+            chosen = np.flatnonzero(sizes > turn)
+            own = prepared[[one[min(turn, len(one) - 1)] for one in members]]
+            total[chosen] += self._scores(own, tests, trials.enrol[chosen], trials.test[chosen])
+        return total / sizes
+
+    def _scores(self, enrolled: np.ndarray, tests: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
+        left, right = self.sides(enrolled)[0], self.sides(tests)[1]
+        found = paired_products(left, right, enrol, test)
+        if self.as_norm is None:
+            return found
+        first, second = self.sides(self.learnt["cohort"])
+        normalised = np.zeros_like(found)
+        # each side's own scores against the cohort, as enrolment and as test
+        for vectors, cohort, index in ((left, second, enrol), (right, first, test)):
+            mean, deviation = nearest_statistics(vectors, cohort, self.as_norm)
+            normalised += (found - mean[index]) / deviation[index]
+        return normalised / 2
+
+
+def paired_products(left: np.ndarray, right: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """left[enrol] . right[test] of each trial: (M, D), (U, D), int (N,) twice -> float32 (N,)."""
+    found = np.empty(len(enrol), dtype=np.float32)
+    for start in range(0, len(enrol), BLOCK):
+        part = slice(start, start + BLOCK)
+        np.einsum("nd,nd->n", left[enrol[part]], right[test[part]], out=found[part])
+    return found
+
+
+def nearest_statistics(vectors: np.ndarray, cohort: np.ndarray, nearest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (U,) of the highest ``nearest`` scores of vectors (U, D) against a cohort (S, D).
+
+    Matejka et al., "Analysis of score normalization in multilingual speaker recognition", Interspeech 2017 (AS-norm1).
+
+    nearest: at most S.
+    """
+    mean, deviation = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
+    block = max(1, CELLS // len(cohort))
+    for start in range(0, len(vectors), block):
+        part = slice(start, start + block)
+        scores = np.partition(vectors[part] @ cohort.T, len(cohort) - nearest, axis=1)[:, -nearest:]
+        mean[part], deviation[part] = scores.mean(axis=1), scores.std(axis=1)
+    return mean, np.maximum(deviation, 1e-6)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    """Rows of length one; a row of zeros stays."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

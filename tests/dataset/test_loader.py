@@ -1,0 +1,141 @@
+"""The stream of batches: a pure function of seed and place, whatever the workers, resumable anywhere."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import BatchSampler, Dataset, RandomSampler
+
+from dataset.loader import epoch_batches, eval_stream, train_stream, utterances_of
+from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
+
+
+class Noisy(Dataset):
+    """Items that are random in every way an augmentation may be, and tell their thread count."""
+
+    ids = [f"u{i}" for i in range(11)]
+
+    def __len__(self):
+        return 11
+
+    def __getitem__(self, index):
+        drawn = (random.random(), float(np.random.rand()), float(torch.rand(())))
+        return {"index": index, "drawn": drawn, "threads": torch.get_num_threads()}
+
+
+class Broken(Noisy):
+    def __getitem__(self, index):
+        if index == 7:
+            raise FileNotFoundError(2, "No such file or directory", "u7.wav")
+        return super().__getitem__(index)
+
+
+class Unportable(Exception):
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+def take(count, **options):
+    options = {"seed": 1, "batch_sampler": FixedBatchSampler(11, 3, shuffle=True, seed=1), **options}
+    stream = train_stream(dataset=Noisy(), collate_fn=list, **options)
+    found = [(place, batch) for place, batch in itertools.islice(stream, count)]
+    stream.close()
+    return found
+
+
+def flat(found):
+    return [(p.epoch, p.behind, [(i["index"], i["drawn"]) for i in batch]) for p, batch in found]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_first_k_and_the_rest_are_all(workers):
+    whole = flat(take(10, num_workers=workers))
+    for epoch, position in ((0, 1), (0, 3), (1, 0), (1, 2), (2, 1)):
+        behind = epoch * 4 + position
+        rest = flat(take(10 - behind, epoch=epoch, position=position, num_workers=workers))
+        assert rest == whole[behind:]
+
+
+def test_any_number_of_workers_gives_the_same():
+    assert flat(take(9, num_workers=0)) == flat(take(9, num_workers=1)) == flat(take(9, num_workers=2))
+
+
+def test_every_utterance_once_an_epoch_and_another_order_the_next():
+    found = take(8)
+    orders = [[i["index"] for p, b in found if p.epoch == e for i in b] for e in (0, 1)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(11))
+    assert orders[0] != orders[1]
+    assert [p.last for p, _ in found] == [False, False, False, True] * 2
+
+
+def test_what_a_training_will_read_is_known_beforehand():
+    drawing = BucketBatchSampler([1.0] * 40, batch_size=5, shuffle=True, balance=["a"] * 37 + ["b"] * 3)
+    epochs = [{i for batch in epoch_batches(drawing, 3, epoch) for i in batch} for epoch in range(3)]
+    assert utterances_of(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
+    assert utterances_of(drawing, 3, 24) == sorted(epochs[0] | epochs[1] | epochs[2])
+    some = FixedBatchSampler(11, 4)
+    assert utterances_of(some, 0, 1) == [0, 1, 2, 3] and utterances_of(some, 0, 10**9) == list(range(11))
+
+
+def test_what_is_random_about_an_utterance_follows_seed_and_epoch_alone():
+    draws = {(p.epoch, i["index"]): i["drawn"] for p, b in take(12) for i in b}
+    assert len(set(draws.values())) == len(draws)  # another draw for each utterance and epoch
+    regrouped = take(22, batch_sampler=FixedBatchSampler(11, 1, shuffle=True, seed=9))
+    for p, b in regrouped:
+        assert draws[p.epoch, b[0]["index"]] == b[0]["drawn"]
+    other = {(p.epoch, i["index"]): i["drawn"] for p, b in take(4, seed=2) for i in b}
+    assert all(draws[key] != value for key, value in other.items())
+
+
+def test_reading_in_the_main_process_leaves_its_generators_and_threads_alone():
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    before, threads = (torch.rand(1), np.random.rand(), random.random()), torch.get_num_threads()
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    found = take(3, num_workers=0)
+    assert (torch.rand(1), np.random.rand(), random.random()) == before
+    assert torch.get_num_threads() == threads
+    assert {i["threads"] for _, b in found for i in b} == {1}
+
+
+def test_a_plain_sampler_of_torch_resumes_too():
+    def sampler():
+        return BatchSampler(RandomSampler(range(11)), 3, drop_last=False)
+
+    whole = flat(take(8, batch_sampler=sampler()))
+    assert flat(take(3, batch_sampler=sampler(), epoch=1, position=1)) == whole[5:]
+    assert [b for _, _, b in whole[:4]] != [b for _, _, b in whole[4:]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_an_item_comes_as_itself(workers):
+    stream = train_stream(Broken(), FixedBatchSampler(11, 4), list, seed=0, num_workers=workers)
+    next(stream)
+    with pytest.raises(FileNotFoundError, match="u7.wav"):
+        next(stream)
+    stream.close()
+
+
+def test_an_error_that_cannot_cross_processes_still_says_what_it_was():
+    class Odd(Noisy):
+        def __getitem__(self, index):
+            raise Unportable(1, 2)
+
+    with pytest.raises(RuntimeError, match="Unportable: 1 and 2"):
+        next(train_stream(Odd(), FixedBatchSampler(11, 4), list, seed=0, num_workers=1))
+
+
+def test_nothing_to_train_on_is_said():
+    with pytest.raises(ValueError, match="no batch"):
+        next(train_stream(Noisy(), [], list, seed=0))
+
+
+def test_evaluation_sees_each_utterance_once_in_the_order_asked():
+    sampler = BucketBatchSampler(np.linspace(1, 2, 11), batch_size=4)
+    batches = epoch_batches(sampler, 0, 0)
+    found = [i["index"] for b in eval_stream(Noisy(), batches, list, num_workers=2) for i in b]
+    assert found == [index for batch in batches for index in batch]
+    assert sorted(found) == list(range(11))

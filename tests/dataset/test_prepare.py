@@ -1,0 +1,184 @@
+"""Stage 0: a corpus's rows become checked CSVs, and audio that cannot be used is named, all of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from dataset import prepare
+from dataset.audio import AudioError
+from dataset.corpora import CorpusError, Splits
+from dataset.metadata import read_csv
+from problems.asr import ASR
+from problems.engine.cli.main import execute
+
+SETTINGS = {"min_seconds": 0.05, "skip_bad": False}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Make rows with audio of the lengths given."""
+
+    def make(*seconds: float, name: str = "u") -> list[dict[str, str]]:
+        made = []
+        for number, length in enumerate(seconds):
+            path = tmp_path / f"{name}{number}.wav"
+            soundfile.write(path, np.zeros(round(length * 16000)), 16000)
+            made.append({"id": path.stem, "wav_path": str(path), "transcription": "a"})
+        return made
+
+    return make
+
+
+def write(tmp_path, train, valid, test, settings=SETTINGS):
+    splits = Splits(train, valid, test if isinstance(test, dict) else {"test": test})
+    return prepare.write(splits, settings, ("transcription",), tmp_path / "run", tmp_path / "cache")
+
+
+def test_durations_are_those_of_the_audio_and_of_segments(tmp_path, rows):
+    train = rows(1.5, 2.0, 3.0)
+    train[1] |= {"start_sec": "0.5", "end_sec": "1.25"}
+    train[2] |= {"start_sec": "1", "end_sec": ""}
+    csv, *_ = write(tmp_path, train, rows(1, name="v"), rows(1, name="t"))
+    assert read_csv(csv, ("id",))["seconds"].tolist() == ["1.5", "0.75", "2"]
+
+
+def test_paths_are_made_absolute_and_other_columns_are_kept(tmp_path, rows, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train = [row | {"wav_path": os.path.basename(row["wav_path"]), "speaker": "s, 1"} for row in rows(1, 1)]
+    csv, *_ = write(tmp_path, train, rows(1, name="v"), rows(1, name="t"))
+    table = read_csv(csv, ("id",))
+    assert table["wav_path"].tolist() == [str(tmp_path / "u0.wav"), str(tmp_path / "u1.wav")]
+    assert table["speaker"].tolist() == ["s, 1"] * 2
+
+
+def test_csvs_of_an_earlier_corpus_go(tmp_path, rows):
+    train, valid, test = rows(1, 1), rows(1, name="v"), rows(1, name="t")
+    write(tmp_path, train, valid, {"clean": test, "other": test})
+    *_, tests = write(tmp_path, train, valid, {"mine": test})
+    assert [os.path.basename(path) for path in tests] == ["mine.csv"]
+    assert sorted(p.name for p in (tmp_path / "run" / "data").iterdir()) == ["mine.csv", "train.csv", "valid.csv"]
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "a/b", "", "..\\x", "a\nb"])
+def test_a_test_set_cannot_have_a_name_that_is_taken_or_no_files(tmp_path, rows, name):
+    with pytest.raises(CorpusError, match="cannot name a test set"):
+        write(tmp_path, rows(1), rows(1, name="v"), {name: rows(1, name="t")})
+
+
+def test_what_rows_lack_is_said(tmp_path, rows):
+    train, valid, test = rows(1, 1), rows(1, name="v"), rows(1, name="t")
+    with pytest.raises(CorpusError, match="train set, u1: no column 'transcription'"):
+        write(tmp_path, [train[0], {k: v for k, v in train[1].items() if k != "transcription"}], valid, test)
+    with pytest.raises(CorpusError, match="'u0' more than once"):
+        write(tmp_path, [train[0], train[0]], valid, test)
+    with pytest.raises(CorpusError, match="valid set has no utterance"):
+        write(tmp_path, train, [], test)
+    with pytest.raises(CorpusError, match="no test set"):
+        write(tmp_path, train, valid, {})
+    assert not (tmp_path / "run" / "data").exists()
+
+
+def test_all_bad_audio_is_named_at_once(tmp_path, rows):
+    train = rows(1, 1, 10 / 16000, 1, 1, 1)
+    open(train[0]["wav_path"], "w").close()
+    os.remove(train[1]["wav_path"])
+    train[3] |= {"start_sec": "0.5", "end_sec": "7"}
+    train[4] |= {"start_sec": "soon"}
+    train[5] |= {"start_sec": "0.6", "end_sec": "0.6"}
+    with pytest.raises(AudioError) as caught:
+        write(tmp_path, train, rows(1, name="v"), rows(1, name="t"))
+    said = str(caught.value)
+    assert "6 utterances" in said and "skip_bad" in said
+    for number, words in enumerate(("empty", "no such file", "10 samples", "7 s in 1.000 s", "soon", "0.6 s")):
+        line = next(line for line in said.splitlines() if f"train u{number}:" in line)
+        assert words in line and train[number]["wav_path"] in line
+
+
+def test_a_long_list_of_bad_audio_is_whole_in_a_file_until_it_is_mended(tmp_path, rows):
+    train = rows(*[0.01] * 30)
+    with pytest.raises(AudioError, match=r"and 10 more, all of them in .*unusable.txt"):
+        write(tmp_path, train, rows(1, name="v"), rows(1, name="t"))
+    listing = tmp_path / "run" / "data" / "unusable.txt"
+    assert len(listing.read_text().splitlines()) == 30
+    write(tmp_path, rows(1, 1), rows(1, name="v"), rows(1, name="t"))
+    assert not listing.exists()
+
+
+def test_skip_bad_leaves_out_what_is_bad_and_says_so(tmp_path, rows, caplog):
+    train = rows(1, 0.01, 1)
+    with caplog.at_level(logging.WARNING):
+        csv, *_ = write(tmp_path, train, rows(1, name="v"), rows(1, name="t"), SETTINGS | {"skip_bad": True})
+    assert read_csv(csv, ("id",))["id"].tolist() == ["u0", "u2"]
+    assert "1 UTTERANCE LEFT OUT" in caplog.text and "u1" in caplog.text
+    with pytest.raises(CorpusError, match="train set has no utterance left"):
+        write(tmp_path, rows(0.01), rows(1, name="v"), rows(1, name="t"), SETTINGS | {"skip_bad": True})
+
+
+def test_a_split_depends_on_ids_alone_and_stays_when_rows_are_added():
+    some = [{"id": f"u{n}"} for n in range(100)]
+    one, two = prepare.split(some, valid=0.1, test=0.2), prepare.split(some[::-1], valid=0.1, test=0.2)
+    assert one == two and (len(one.train), len(one.valid), len(one.test["test"])) == (70, 10, 20)
+    parts = [{row["id"] for row in part} for part in (one.train, one.valid, one.test["test"])]
+    assert len(set.union(*parts)) == 100
+    more = prepare.split([*some, {"id": "new"}], valid=0.1, test=0.2)
+    assert sum(row["id"] in parts[0] for row in more.train) >= 69
+    assert all(len(part) == 1 for part in (lambda s: (s.valid, s.test["test"]))(prepare.split(some[:3])))
+
+
+def test_symbols_that_training_never_shows_are_said_with_the_first_utterance(tiny, tones, tmp_path, capfd):
+    other = tmp_path / "other.csv"
+    text = (tones / "test.csv").read_text()
+    other.write_text(text.replace("test-000", "first", 1).replace("go", "gö"))
+    options = [o for o in tiny if not o.startswith("--prepare_data.test")]
+    assert execute(ASR(), ["run", *options, f"--prepare_data.test={other}", "--stop=1"]) == 0
+    assert "'ö'" in capfd.readouterr().err
+
+
+def test_an_amount_of_speech_is_written_for_people():
+    assert [prepare.length(s) for s in (0, 31.24, 90, 7200)] == ["0.0 s", "31.2 s", "1.5 min", "2.0 h"]
+
+
+# ---- trials ----
+
+
+SIDES = (("id", "id"), ("wav_path", "wav_path"))
+
+
+def trial(first: dict[str, str], second: dict[str, str], label: str = "1") -> dict[str, str]:
+    sides = {f"{key}{n}": row[name] for n, row in ((1, first), (2, second)) for key, name in SIDES}
+    return sides | {"label": label}
+
+
+def test_a_set_may_be_trials_whose_utterances_are_checked_once(tmp_path, rows, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    a, b, c = (row | {"wav_path": os.path.basename(row["wav_path"])} for row in rows(1, 2, 3, name="v"))
+    both = {"id": f"{a['id']} ; {b['id']}", "wav_path": f"{a['wav_path']} ; {b['wav_path']}"}
+    with caplog.at_level(logging.INFO):
+        _, csv, _ = write(tmp_path, rows(1), [trial(a, b), trial(both, c, "0")], rows(1, name="t"))
+    table = read_csv(csv, ())
+    assert set(table.columns) == {"id1", "id2", "wav_path1", "wav_path2", "label"}
+    assert table["wav_path1"].tolist() == [str(tmp_path / "v0.wav"), f"{tmp_path / 'v0.wav'} ; {tmp_path / 'v1.wav'}"]
+    assert "valid             3 utterances      6.0 s" in caplog.text
+
+
+def test_trials_of_bad_audio_go_with_it(tmp_path, rows):
+    a, b, c = rows(1, 1, 0.01, name="v")
+    sets = rows(1), [trial(a, b), trial(a, c, "0"), trial(c, b, "0")], rows(1, name="t")
+    with pytest.raises(AudioError, match="1 utterance cannot be used"):
+        write(tmp_path, *sets)
+    _, csv, _ = write(tmp_path, *sets, settings=SETTINGS | {"skip_bad": True})
+    assert read_csv(csv, ())[["id1", "id2"]].to_numpy().tolist() == [["v0", "v1"]]
+
+
+def test_trials_that_are_not_whole_are_refused(tmp_path, rows):
+    a, b = rows(1, 1, name="v")
+    half = {key: value for key, value in trial(a, b).items() if key != "wav_path2"}
+    with pytest.raises(CorpusError, match="the valid set: a trial has no column 'wav_path2'"):
+        write(tmp_path, rows(1), [half], rows(1, name="t"))
+    with pytest.raises(CorpusError, match="the valid set: the id 'v0' stands for"):
+        write(tmp_path, rows(1), [trial(a, b), trial(a, {**b, "id": "v0"})], rows(1, name="t"))

@@ -1,0 +1,299 @@
+"""Two processes do what one does: the same losses, the same metrics, and they end together."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from problems.engine.checkpoints.store import steps_in
+from problems.engine.loops.history import TIMES, read_history
+from tests.conftest import ROOT
+
+PLAIN = [  # nothing random, so that a process more changes nothing but the order of sums
+    "--build_downstream.conf.dropout=0", "--build_model.specaug=null", "--train.total_steps=50", "--train.log_step=1",
+    "--train.eval_step=25", "--train.save_step=25", "--build_batch_sampler.train.batch_size=3",
+    "--build_batch_sampler.valid.batch_size=2", "--build_batch_sampler.test.batch_size=1",
+]  # fmt: skip
+
+
+def launch(folder, options, *more, program=("-m", "problems.asr"), processes=0, restarts=0, **env):
+    """Start a run: by torchrun where ``processes`` are given."""
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={processes}",
+        f"--max_restarts={restarts}",
+    ]
+    command = [
+        sys.executable,
+        *(torchrun if processes else []),
+        *program,
+        "run",
+        *options,
+        f"--target_dir={folder}",
+        *more,
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | env
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process, code=0, seconds=120):
+    out = process.communicate(timeout=seconds)[0]
+    assert process.returncode == code, out[-4000:]
+    return out
+
+
+def options_of(tiny, *more):
+    return [o for o in tiny if not o.startswith("--target_dir")] + [*PLAIN, *more]
+
+
+def rows(folder, split):
+    return [
+        {k: v for k, v in r.items() if k not in TIMES} for r in read_history(folder / "train") if r["split"] == split
+    ]
+
+
+def result(folder):
+    (path,) = (folder / "evaluate").glob("*/*/result.json")
+    return json.loads(path.read_text())["metrics"], (path.parent / "predictions.csv").read_text()
+
+
+@pytest.mark.parametrize("how", ["torchrun", "nproc"])
+def test_two_processes_learn_what_one_learns_from_the_same_batches(tiny, tmp_path, how):
+    """22 utterances in batches of 3: 8 batches, the last of 1. Two processes, or one that accumulates two batches."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    options = options_of(tiny)
+    finish(launch(one, options, "--train.gradient_accumulate=2"))
+    if how == "torchrun":
+        finish(launch(two, options, processes=2))
+    else:
+        finish(launch(two, options, "--nproc=2"))
+    losses = [[r["loss"] for r in rows(folder, "train")] for folder in (one, two)]
+    assert len(losses[0]) == 50
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert result(two)[0] == pytest.approx(result(one)[0], rel=1e-5)
+
+
+def test_evaluation_in_shares_is_that_of_one_process_to_the_last_bit(tiny, tmp_path):
+    folder = tmp_path / "run"
+    finish(launch(folder, options_of(tiny)))
+    alone = result(folder)
+    os.rename(folder / "evaluate", folder / "alone")
+    finish(launch(folder, options_of(tiny), "start=3", processes=2))
+    assert result(folder) == alone
+
+
+def test_a_killed_worker_restarts_and_ends_as_if_nothing_had_been(tiny, tmp_path):
+    options = options_of(tiny, "--build_downstream.conf.dropout=0.2", "--train.save_step=5", "--stop=2")
+    finish(launch(tmp_path / "whole", options, processes=2))
+    cut = tmp_path / "cut"
+    process = launch(cut, options, processes=2, restarts=1)
+    while len(steps_in(cut / "train")) < 2:
+        assert process.poll() is None
+        time.sleep(0.005)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    out = finish(process)
+    assert "training goes on from step" in out
+    for name in ("model/weights.safetensors",):
+        pair = [(steps_in(f / "train")[-1] / name).read_bytes() for f in (tmp_path / "whole", cut)]
+        assert pair[0] == pair[1]
+    assert rows(tmp_path / "whole", "train") == rows(cut, "train")
+
+
+FAILING = '''
+import os, time
+from problems.asr import ASR
+
+class FailingASR(ASR):
+    """Fails on one process, at one place."""
+
+    def fail(self, where):
+        if os.environ["WHERE"] == where and os.environ.get("RANK", "0") == os.environ["ON"]:
+            with open(os.environ["WHEN"], "w") as file:
+                file.write(str(time.time()))
+            raise RuntimeError(f"broken on purpose in {where}")
+
+    def prepare_data(self, prepare_data, target_dir, cache_dir, get_path_only=False):
+        if not get_path_only:
+            self.fail("stage 0")
+        return super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
+
+    def build_task(self, build_task, model, encoder):
+        task, problem = super().build_task(build_task, model, encoder), self
+        forward, seen = task.forward, []
+
+        def failing(mode, **batch):
+            seen.append(mode)
+            if seen.count(mode) == 2:
+                problem.fail(mode)
+            return forward(mode, **batch)
+
+        task.forward = failing
+        return task
+
+if __name__ == "__main__":
+    FailingASR().main()
+'''
+
+
+@pytest.mark.parametrize(
+    ("where", "on"), [("stage 0", "0"), ("train", "1"), ("valid", "1"), ("test", "1"), ("test", "0")]
+)
+def test_an_error_on_one_process_ends_all_within_seconds_with_that_error(tiny, tmp_path, where, on):
+    file = tmp_path / "failing_asr.py"
+    file.write_text(FAILING)
+    process = launch(
+        tmp_path / "run", options_of(tiny), "--train.total_steps=8", "--train.eval_step=4",
+        program=(str(file),), processes=2, WHERE=where, ON=on, WHEN=str(tmp_path / "when"),
+    )  # fmt: skip
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    print(f"gone after {time.time() - float((tmp_path / 'when').read_text()):.1f} s")
+    assert time.time() - float((tmp_path / "when").read_text()) < 15
+    assert f"broken on purpose in {where}" in out, out[-4000:]
+
+
+def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny, tmp_path):
+    folder = tmp_path / "run"
+    options = options_of(tiny, "--train.total_steps=30", "--train.save_step=5", "--stop=2")
+    process = launch(folder, options, processes=2)
+    while len(steps_in(folder / "train")) < 1:
+        time.sleep(0.005)
+    process.terminate()  # the agent hands it on: both processes stop at the same step
+    assert "the training is saved at step" in process.communicate(timeout=60)[0]
+    out = finish(launch(folder, options))
+    assert "saved by 2 processes and goes on with 1" in out
+    last = torch.load(steps_in(folder / "train")[-1] / "training.pt", weights_only=True)["progress"]
+    assert last["step"] == 30
+
+
+def on_two_machines(tmp_path, options, program=("-m", "problems.asr")):
+    """Two machines without a common folder, as two folders: ``target_dir`` is relative to where each runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for node in (0, 1):
+        (tmp_path / f"machine{node}").mkdir(exist_ok=True)
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node_rank={node}", "--nproc_per_node=1",
+            "--master_addr=127.0.0.1", f"--master_port={port}", *program, "run", "target_dir=run", *options,
+        ]  # fmt: skip
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        started.append(
+            subprocess.Popen(
+                command,
+                cwd=tmp_path / f"machine{node}",
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        )
+    return started
+
+
+LEARNING = '''
+from problems.asr import ASR
+from tasks.ctc import CTCTask
+
+class Learning(CTCTask):
+    """Learns from each validation how many there were."""
+
+    seen = 0
+
+    def reduction(self, mode, records):
+        self.seen += mode == "valid"
+        return super().reduction(mode, records)
+
+    def get_state(self):
+        return {"seen": self.seen}
+
+    def set_state(self, state):
+        self.seen = state["seen"]
+
+class LearningASR(ASR):
+    def build_task(self, build_task, model, encoder):
+        return Learning(model, encoder)
+
+if __name__ == "__main__":
+    LearningASR().main()
+'''
+
+
+def test_what_a_task_learns_in_validation_is_in_the_checkpoint_of_every_machine(tiny, tmp_path):
+    (tmp_path / "learning.py").write_text(LEARNING)
+    options = options_of(tiny, "--train.total_steps=4", "--train.eval_step=2", "--train.save_step=2", "stop=2")
+    for process in on_two_machines(tmp_path, options, (str(tmp_path / "learning.py"),)):
+        finish(process)
+    for node in (0, 1):
+        state = tmp_path / f"machine{node}" / "run" / "train" / "step_00000004" / "task" / "state.json"
+        assert json.loads(state.read_text()) == {"seen": 2}  # and nothing of the look before the first step
+
+
+def test_machines_without_common_files_each_have_data_and_checkpoints(tiny, tmp_path):
+    options = options_of(tiny, "--train.total_steps=8", "--train.eval_step=4", "--train.save_step=4")
+    for process in on_two_machines(tmp_path, options):
+        finish(process)
+    one, two = (tmp_path / f"machine{node}" / "run" for node in (0, 1))
+    for name in ("data/train.csv", "encoder/encoder.json", "train/step_00000008/model/weights.safetensors"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    assert result(one)[0]["utterances"] == 7
+    assert not (two / "report").exists()
+    shutil.rmtree(two / "train" / "step_00000008")  # as if a kill had come between the two
+    for process in on_two_machines(tmp_path, [*options, "train.total_steps=12", "start=2", "stop=2"]):
+        finish(process)
+    assert (two / "train" / "step_00000012").exists()
+    assert [r["step"] for r in read_history(one / "train") if r["split"] == "valid"] == [4, 8, 12]
+    shutil.rmtree(two / "data")
+    (tmp_path / "other.csv").write_text((one / "data" / "train.csv").read_text().replace(" ba", " de"))
+    other = [o for o in options if "prepare_data.train" not in o]
+    processes = on_two_machines(tmp_path, [*other, "fresh=true", f"prepare_data.train={tmp_path / 'other.csv'}"])
+    for process in processes:
+        finish(process)
+    assert (two / "train.1").exists()
+
+
+def test_sharing_an_epoch_sees_each_utterance_once():
+    from dataset.loader import train_stream
+    from dataset.samplers.buckets import FixedBatchSampler
+
+    for count, batch, size in ((22, 3, 2), (7, 2, 3), (5, 2, 4), (9, 3, 3)):
+        seen, lengths = [], []
+        for rank in range(size):
+            stream = train_stream(
+                list(range(count)), FixedBatchSampler(count, batch, True), list, 0, rank=rank, size=size
+            )
+            rounds = []
+            for place, items in stream:
+                rounds.append(place.real)
+                seen += items if place.real else []
+                if place.last:
+                    break
+            lengths.append(len(rounds))
+        assert sorted(seen) == list(range(count)) and len(set(lengths)) == 1
+
+
+def test_a_schedule_over_epochs_goes_on_on_another_number_of_processes(tiny, tmp_path):
+    """8 batches an epoch: 8 steps of one process, 4 of two. The rate falls to nothing at the end, not before."""
+    folder = tmp_path / "run"
+    schedule = "--build_scheduler={name: warmup_linear, conf: {warmup: 0}}"
+    options = options_of(tiny, "--train.total_steps=null", schedule, "--train.use_scheduler=true", "--stop=2")
+    finish(launch(folder, options, "--train.epochs=2"))
+    finish(launch(folder, options, "--train.epochs=4", processes=2))
+    found = {r["step"]: r["lr"] for r in rows(folder, "train")}
+    assert max(found) == 16 + 2 * 4  # two epochs of one process, two of two
+    assert all(found[step] > found[step + 1] > 0 for step in range(17, 23))

@@ -1,0 +1,278 @@
+"""Fine-tuning: what trains is what was chosen, when it was chosen; noise acts in training only."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from importlib.util import find_spec
+
+import pytest
+import torch
+from torch import nn
+
+from nn.downstream.linear import MeanPoolLinear
+from nn.featurizer import Featurizer
+from nn.finetune.schedule import FineTuning, trained_names
+from nn.finetune.span_mask import SpanMask, spans
+from nn.model import UpstreamDownstreamModel
+from nn.upstream.pretrained.torchaudio_models import Wav2Vec2
+from nn.upstream.signal.kaldi import Fbank
+from tests.nn.upstream.pretrained.test_torchaudio_models import small_model
+
+WAV, WAV_LEN = torch.randn(3, 3000, generator=torch.Generator().manual_seed(0)), torch.tensor([3000, 2000, 900])
+STILL = {n: 0.0 for n in ("encoder_projection_dropout", "encoder_attention_dropout", "encoder_ff_interm_dropout",
+                          "encoder_dropout")}  # fmt: skip
+
+
+def build(trainable=True, upstream: nn.Module | None = None, **settings) -> UpstreamDownstreamModel:
+    upstream = upstream or Wav2Vec2(small_model(**STILL))
+    torch.manual_seed(0)
+    head = MeanPoolLinear(upstream.hidden_sizes[0], 3)
+    finetune = FineTuning(**settings) if settings else None
+    return UpstreamDownstreamModel(upstream, Featurizer(upstream), head, trainable, None, finetune)
+
+
+def hugging_face_model(kind: str = "Wav2Vec2") -> nn.Module:
+    transformers = pytest.importorskip("transformers")
+    from nn.upstream.pretrained.huggingface_families import Convolutional
+
+    conf = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+    conf |= {"conv_dim": [16] * 3, "conv_kernel": [10, 3, 2], "conv_stride": [5, 2, 2], "num_feat_extract_layers": 3}
+    still = ("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "layerdrop")
+    conf |= {"num_conv_pos_embedding_groups": 4, "apply_spec_augment": False} | dict.fromkeys(still, 0.0)
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**conf)
+    return Convolutional(getattr(transformers, f"{kind}Model")(config), True)
+
+
+UPSTREAMS = [lambda: Wav2Vec2(small_model(**STILL)), hugging_face_model, lambda: hugging_face_model("WavLM")]
+
+
+def trained(model: nn.Module) -> set[str]:
+    return {n for n, p in model.upstream.named_parameters() if p.requires_grad}
+
+
+def step(model: nn.Module) -> None:
+    """One step of gradient descent, as a loop would take it."""
+    optimizer = torch.optim.SGD([p for p in model.parameters()], 0.1, weight_decay=0.5)
+    model(WAV, WAV_LEN)[0].square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def changed(model: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
+    return {n for n, p in model.upstream.named_parameters() if not torch.equal(p, before[n])}
+
+
+@pytest.mark.parametrize("make", UPSTREAMS)
+@pytest.mark.parametrize("trainable", [True, [3], [-1, 1], [0], ["model.encoder.*layer_norm.weight", 2]])
+def test_only_what_was_chosen_changes(make, trainable):
+    model = build(trainable, make()).train()
+    before = copy.deepcopy(dict(model.upstream.named_parameters()))
+    step(model)
+    names, convolutions = trained(model), f"{model.upstream.feature_encoder_path}."
+    assert names and not [n for n in names if n.startswith(convolutions)]
+    assert changed(model, before) == names - {"model.masked_spec_embed"}
+    if trainable is not True and all(isinstance(entry, int) for entry in trainable):
+        depths = {model.upstream.layer_of(n) for n in names}
+        assert depths == {entry % 4 for entry in trainable}
+
+
+def test_the_feature_encoder_trains_where_it_is_asked_for():
+    model = build(True, freeze_feature_encoder=False).train()
+    step(model)
+    assert trained(model) == {n for n, _ in model.upstream.named_parameters()}
+
+
+def test_what_is_frozen_stays_in_evaluation_mode():
+    model = build([3], Wav2Vec2(small_model())).train()
+    layers = model.upstream.layers
+    assert layers[2].training and layers[2].attention.training
+    assert not layers[0].training and not layers[1].feed_forward.intermediate_dropout.training
+    assert not model.upstream.model.feature_extractor.training
+    first = model.upstream(WAV, WAV_LEN)[0]
+    assert torch.equal(first[2], model.upstream(WAV, WAV_LEN)[0][2])  # no dropout below layer 3
+    assert not torch.equal(first[3], model.upstream(WAV, WAV_LEN)[0][3])
+    assert not any(m.training for m in model.eval().upstream.modules())
+    assert model.train().upstream.layers[2].training
+
+
+def test_a_schedule_frees_layers_from_the_top():
+    model = build(True, start_step=2, steps_per_layer=2).train()
+    with pytest.raises(RuntimeError, match=r"set_step\(step\)"):
+        model(WAV, WAV_LEN)
+    whole = trained(model)  # what an optimizer is built for
+    seen = []
+    for number in range(9):
+        model.set_step(number)
+        before = copy.deepcopy(dict(model.upstream.named_parameters()))
+        step(model)
+        assert changed(model, before) == trained(model)  # no weight decay on what is not trained yet
+        seen.append(min((model.upstream.layer_of(n) for n in trained(model)), default=None))
+        assert model.upstream.layers[2].training == (number >= 2)
+    assert seen == [None, None, 3, 3, 2, 2, 1, 1, 0] and trained(model) == whole
+    model.set_step(3)  # as after a resume
+    assert {model.upstream.layer_of(n) for n in trained(model)} == {3}
+
+
+@pytest.mark.parametrize("make", UPSTREAMS)
+def test_layer_drop_leaves_a_layer_out_in_training_only(make):
+    model = build(True, make(), layer_drop=0.5)
+    plain = build(True, make())
+    expected = plain.eval().upstream(WAV, WAV_LEN)[0]
+    assert all(torch.equal(a, b) for a, b in zip(model.eval().upstream(WAV, WAV_LEN)[0], expected))
+    model.train()
+    dropped = torch.zeros(3)
+    for _ in range(40):
+        states = model.upstream(WAV, WAV_LEN)[0]
+        assert len(states) == 4
+        dropped += torch.tensor([float(torch.equal(a, b)) for a, b in zip(states, states[1:])])
+    assert ((dropped > 8) & (dropped < 32)).all()
+
+
+@pytest.mark.parametrize("make", UPSTREAMS)
+def test_layer_drop_leaves_frozen_layers_in(make):
+    model = build([3], make(), layer_drop=0.99)
+    torch.manual_seed(1)
+    for _ in range(5):
+        states, _ = model.train().upstream(WAV, WAV_LEN)
+        expected, _ = model.eval().upstream(WAV, WAV_LEN)
+        assert all(torch.equal(a, b) for a, b in zip(states[:3], expected[:3]))
+
+
+@pytest.mark.parametrize("make", UPSTREAMS)
+def test_checkpointing_gives_the_same_gradients_for_less_memory(make):
+    gradients = []
+    for checkpointing in (False, True):
+        model = build(True, make(), checkpointing=checkpointing, layer_drop=0.3).train()
+        torch.manual_seed(3)
+        held = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, held=held: held.append(t.numel()) or t, lambda t: t):
+            y = model(WAV, WAV_LEN)[0]
+        y.square().sum().backward()
+        gradients.append((sum(held), {n: p.grad for n, p in model.named_parameters()}))
+    (much, plain), (little, same) = gradients
+    assert little < 0.8 * much
+    for name, gradient in plain.items():
+        assert (gradient is None) == (same[name] is None)
+        assert gradient is None or torch.allclose(gradient, same[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("make", UPSTREAMS)
+def test_masks_act_on_the_transformer_s_input_in_training_only(make):
+    model = build(True, make(), time_mask_prob=0.6, time_mask_length=5)
+    clean = model.eval().upstream(WAV, WAV_LEN)[0]
+    assert torch.equal(model.upstream(WAV, WAV_LEN)[0][1], clean[1])
+    vector = getattr(model.upstream.model, "masked_spec_embed", None)
+    seen = []
+    model.upstream.get_submodule(model.upstream.projection_path).register_forward_hook(
+        lambda m, a, out: seen.append(out[0] if isinstance(out, tuple) else out)
+    )
+    states, _ = model.train().upstream(WAV, WAV_LEN)
+    assert all(s.isfinite().all() for s in states) and not torch.equal(states[1], clean[1])
+    masked = (seen[0] == (0.0 if vector is None else vector)).all(-1)
+    assert 0.2 < masked[0].float().mean() < 0.7
+    if vector is not None:
+        states[3].square().sum().backward()
+        assert vector.grad.any()
+
+
+def test_spans_are_as_many_as_asked_distinct_and_inside():
+    torch.manual_seed(0)
+    sizes = torch.tensor([200, 57, 10, 9, 0])
+    total = torch.zeros(5)
+    for _ in range(300):
+        mask = spans(torch.rand(5, 201), sizes, prob=0.5, length=10)
+        assert not (mask & (torch.arange(200) >= sizes.unsqueeze(1))).any()
+        total += mask.sum(1)
+        for row in mask[:3].int():
+            edges = torch.diff(row, prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
+            lengths = (edges == -1).nonzero() - (edges == 1).nonzero()
+            assert (lengths >= 10).all()
+    share = total / 300 / sizes.clamp_min(1)
+    # overlap leaves about 1 - exp(-0.5) of a long utterance covered; one that a span fills is covered half the time
+    assert 0.37 < share[0] < 0.45 and 0.35 < share[1] < 0.5 and 0.4 < share[2] < 0.6
+    assert not share[3:].any()
+
+
+def test_feature_spans_are_zero_over_all_time():
+    torch.manual_seed(0)
+    x = torch.ones(2, 7, 64)
+    y = SpanMask(feature_prob=0.5, feature_length=8)(x, torch.tensor([7, 3]))
+    assert ((y == 0).all(1) == (y == 0).any(1)).all() and (y == 0).any()
+    assert torch.equal(SpanMask(0.5, feature_prob=0.5).eval()(x, torch.tensor([7, 3])), x)
+
+
+needs_peft = pytest.mark.skipif(find_spec("peft") is None, reason="pip install 'soundstage[peft]'")
+
+
+@needs_peft
+@pytest.mark.parametrize("make", UPSTREAMS)
+def test_adapters_begin_as_nothing_and_all_of_them_train(make):
+    expected = build(False, make()).eval().upstream(WAV, WAV_LEN)[0]
+    model = build([2, 3], make(), lora_rank=2)
+    got = model.eval().upstream(WAV, WAV_LEN)[0]
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, expected))
+    names = trained(model)
+    assert names and all(".lora_" in n for n in names) and {model.upstream.layer_of(n) for n in names} == {2, 3}
+    before = copy.deepcopy(dict(model.upstream.named_parameters()))
+    model.train()
+    step(model)
+    step(model)  # the first step moves only the second factor, which starts at zero
+    assert changed(model, before) == names
+
+
+@needs_peft
+def test_adapters_on_chosen_maps_and_where_none_can_act():
+    model = build(True, lora_rank=2, lora_targets=["q_proj", "v_proj"])
+    assert {n.split(".lora_")[0].rpartition(".")[2] for n in trained(model)} == {"q_proj", "v_proj"}
+    with pytest.raises(ValueError, match="no adapter can be put on query.*q_proj"):
+        build(True, lora_rank=2, lora_targets=["query"])
+    # transformers' WavLM takes the weights of its projections past the modules: an adapter there would never act
+    with pytest.raises(ValueError, match="no adapter can be put on q_proj"):
+        build(True, hugging_face_model("WavLM"), lora_rank=2, lora_targets=["q_proj"])
+
+
+def test_without_the_extra_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ValueError, match=r"pip install 'soundstage\[peft\]'"):
+        build(True, lora_rank=2)
+
+
+def test_a_copy_of_the_model_is_a_model_of_its_own():
+    model = build(True, layer_drop=0.5, time_mask_prob=0.5, start_step=1).train()
+    twin = copy.deepcopy(model)
+    model.set_step(0), twin.set_step(1)
+    assert not trained(model) and trained(twin)
+    model.eval()
+    torch.manual_seed(0)
+    one, two = twin.upstream(WAV, WAV_LEN)[0], twin.upstream(WAV, WAV_LEN)[0]
+    assert not torch.equal(one[3], two[3])
+    assert torch.equal(model.upstream(WAV, WAV_LEN)[0][3], model.upstream(WAV, WAV_LEN)[0][3])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: build([4]), r"there is no layer 4: expected 1 to 3, -3 to -1"),
+        (lambda: build(["decoder.*"]), r"'decoder.\*' names no parameter"),
+        (lambda: build(False, layer_drop=0.1), "upstream_trainable is false: nothing is fine-tuned"),
+        (lambda: build([1], Fbank()), "Fbank has no numbered layers"),
+        (lambda: build(True, Fbank(), layer_drop=0.1), "which these settings of fine-tuning need: layer_drop"),
+        (lambda: FineTuning(layer_drop=1.0), "layer_drop is 1.0"),
+        (lambda: build(["model.feature_extractor"]), "names the feature encoder alone"),
+        (lambda: FineTuning(time_mask_prob=1.0), "time_prob is 1.0"),
+        (lambda: FineTuning(start_step=-1), "start_step is -1"),
+    ],
+)
+def test_mistakes_are_said_in_words(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_names_and_patterns_choose_parameters():
+    upstream = nn.ModuleDict({"a": nn.Linear(2, 2), "ab": nn.Linear(2, 2)})
+    assert trained_names(upstream, ["a"]) == ["a.weight", "a.bias"]
+    assert trained_names(upstream, ["*.bias"]) == ["a.bias", "ab.bias"]
+    assert trained_names(upstream, True) == ["a.weight", "a.bias", "ab.weight", "ab.bias"]
+    assert trained_names(upstream, []) == trained_names(upstream, False) == []

@@ -1,0 +1,60 @@
+"""Trials of stage 2: what they say, and that they leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+
+from problems.asr import ASR
+from problems.engine.cli.main import execute
+
+
+def run(options, *more):
+    assert execute(ASR(), ["run", *options, *more]) in (0, None)
+
+
+def trees(folder):
+    return {p.relative_to(folder): p.stat().st_mtime_ns for p in (folder / "train").rglob("*")}
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.INFO)
+    return lambda: "\n".join(r.getMessage() for r in caplog.records)
+
+
+def test_a_dry_run_reads_an_epoch_and_says_how_fast(tiny, tmp_path, said):
+    run(tiny, "--train.dry_run=true")
+    found = re.search(r"dry run: an epoch has 6 batches, 22 utterances; a second brought (\S+) batches", said())
+    assert found and float(found[1]) > 0
+    assert not (tmp_path / "run" / "train").exists() and not (tmp_path / "run" / "report").exists()
+
+
+def test_steps_without_an_optimizer_say_where_the_time_goes(tiny, tmp_path, said):
+    run(tiny, "--train.no_optim=true")
+    assert re.search(r"no_optim: a step took \S+ s: \d+ % waiting for data", said())
+    assert not (tmp_path / "run" / "train").exists()
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [("0.02", "it can learn it"), ("0.0", "IT HAS NOT LEARNT IT")])
+def test_one_batch_is_learnt_or_not(tiny, tmp_path, said, rate, verdict):
+    plain = ["--build_downstream.conf.dropout=0", "--build_model.specaug=null", "--train.total_steps=80"]
+    run(tiny, *plain, "--train.overfit_one_batch=true", f"--build_optimizer.conf.lr={rate}")
+    assert re.search(rf"the loss went from \S+ to \S+ in 80 steps: {verdict}", said())
+    assert not (tmp_path / "run" / "train").exists()
+
+
+def test_a_trial_beside_a_training_touches_nothing_of_it(tiny, tmp_path, said):
+    run(tiny)
+    before, stages = trees(tmp_path / "run"), (tmp_path / "run" / "stages.json").read_text()
+    run(tiny, "--train.no_optim=true", "--build_optimizer.conf.lr=0.5")
+    assert trees(tmp_path / "run") == before
+    assert json.loads((tmp_path / "run" / "stages.json").read_text()) == json.loads(stages)
+
+
+def test_one_trial_at_a_time(tiny, capsys):
+    assert execute(ASR(), ["run", *tiny, "--train.dry_run=true", "--train.no_optim=true"]) == 2
+    assert "dry_run and no_optim are on: expected one trial at a time" in capsys.readouterr().err

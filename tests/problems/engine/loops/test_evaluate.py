@@ -1,0 +1,111 @@
+"""Evaluation: every utterance once, in the order of the CSV, and going on where it was cut."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dataset.samplers.buckets import BucketBatchSampler
+from problems.engine.loops.evaluate import PART, EvalLoop
+from tasks.base import StepOutput, Task
+
+
+class Numbers(torch.utils.data.Dataset):
+    ids = [f"u{i}" for i in range(13)]
+
+    def __len__(self):
+        return 13
+
+    def __getitem__(self, index):
+        return index
+
+
+class Count(Task):
+    """Gives each utterance its own number as a score; may fail after some batches."""
+
+    def __init__(self, fail_after=10**9):
+        super().__init__(torch.nn.Linear(1, 1))
+        self.left, self.batches = fail_after, 0
+
+    def forward(self, mode, indices):
+        assert mode == "test" and not self.training and not torch.is_grad_enabled()
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        self.batches += 1
+        records = {"id": [f"u{i}" for i in indices], "score": [i / 3 for i in indices], "note": ["a, b"] * len(indices)}
+        return StepOutput(torch.zeros(()), float(len(indices)), records)
+
+    def reduction(self, mode, records):
+        return {"mean": math.fsum(records["score"]) / len(records["score"])}
+
+
+def sampler():
+    return BucketBatchSampler(np.linspace(1, 5, 13), batch_size=4)
+
+
+def run(task, folder=None, eval_batch=-1, workers=0):
+    loop = EvalLoop(task, torch.device("cpu"))
+    return loop.evaluate("test", Numbers(), sampler(), lambda i: {"indices": i}, eval_batch, folder, workers)
+
+
+def rows(folder):
+    with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_metrics_and_predictions_cover_every_utterance_in_order(tmp_path):
+    metrics = run(Count(), tmp_path)
+    assert metrics == {"mean": math.fsum(i / 3 for i in range(13)) / 13}
+    assert [r["id"] for r in rows(tmp_path)] == Numbers.ids
+    assert [float(r["score"]) for r in rows(tmp_path)] == [i / 3 for i in range(13)]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["metrics"] == metrics and result["utterances"] == 13 and "only_batches" not in result
+    assert not list(tmp_path.glob("part-*"))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, cut):
+    with pytest.raises(KeyboardInterrupt):
+        run(Count(fail_after=cut), tmp_path / "cut")
+    assert not (tmp_path / "cut" / "result.json").exists()
+    second = Count()
+    assert run(second, tmp_path / "cut") == run(Count(), tmp_path / "whole")
+    assert second.batches == 4 - cut
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def test_a_line_that_a_kill_tore_is_computed_again(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(Count(fail_after=3), tmp_path)
+    part = tmp_path / PART.format(0)
+    part.write_bytes(part.read_bytes()[:-7])
+    second = Count()
+    assert run(second, tmp_path)["mean"] == pytest.approx(2.0)
+    assert second.batches == 2 and [r["id"] for r in rows(tmp_path)] == Numbers.ids
+
+
+def test_a_quick_look_says_that_it_is_one(tmp_path):
+    run(Count(), tmp_path, eval_batch=2)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["only_batches"] == 2 and result["utterances"] == 8
+
+
+def test_workers_change_nothing_and_the_task_is_left_as_it_was():
+    task = Count().train()
+    assert run(task, workers=2) == run(Count())
+    assert task.training
+
+
+def test_numbers_that_are_not_finite_are_written_as_nothing(tmp_path):
+    class Odd(Count):
+        def reduction(self, mode, records):
+            return {"mean": math.nan, "worst": math.inf}
+
+    run(Odd(), tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["metrics"] == {"mean": None, "worst": None}

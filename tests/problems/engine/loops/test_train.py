@@ -1,0 +1,263 @@
+"""The train loop: windows, units, patience, cadence. Its resumption is tested by kills, in test_resume.py."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dataset.loader import epoch_batches, train_stream
+from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
+from problems.engine.checkpoints.store import steps_in
+from problems.engine.config.sections import Train
+from problems.engine.loops.history import read_history
+from problems.engine.loops.progress import Progress
+from problems.engine.loops.train import TrainLoop
+from problems.engine.optim.scheduled_optimizer import OptimScheduler
+from problems.engine.runtime.errors import TrainingError
+from problems.engine.runtime.memory import is_out_of_memory
+from tasks.base import StepOutput, Task
+
+DEFAULTS = vars(Train()) | {
+    "total_steps": 6, "log_step": 2, "eval_step": 3, "save_step": 3, "gradient_clipping": None,
+    "keep_num_ckpts": None, "nonfinite_patience": 2,
+}  # fmt: skip
+
+
+class Points(torch.utils.data.Dataset):
+    """y = x . w, some of them twice as heavy."""
+
+    def __init__(self, count=37):
+        generator = torch.Generator().manual_seed(3)
+        self.x = torch.randn(count, 4, generator=generator)
+        self.y = self.x @ torch.tensor([1.0, -2.0, 0.5, 3.0])
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return index
+
+
+class Fit(Task):
+    """Least squares; ``spoil`` maps an utterance's index to what goes wrong with its batch."""
+
+    def __init__(self, data, spoil=None):
+        super().__init__(torch.nn.Linear(4, 1, bias=False))
+        torch.nn.init.zeros_(self.model.weight)
+        self.data, self.spoil, self.seen = data, spoil or {}, []
+
+    def forward(self, mode, index):
+        self.seen.append(index.tolist())
+        for i in index.tolist():
+            if self.spoil.get(i) == "oom":
+                self.spoil.pop(i)
+                raise RuntimeError(
+                    "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+                )
+        error = self.model(self.data.x[index])[:, 0] - self.data.y[index]
+        loss = error.square().mean()
+        if any(self.spoil.get(i) == "nan" for i in index.tolist()):
+            loss = loss * math.nan
+        return StepOutput(loss, float(len(index)), {"id": index.tolist()})
+
+
+def loop_of(
+    tmp_path, task=None, batch=8, shuffle=True, optimizer=None, validate=None, count=37, kind=TrainLoop, callbacks=(),
+    optimizers=None, **train,
+):  # fmt: skip
+    data = Points(count)
+    task = task or Fit(data)
+    task.data = data
+    sampler = FixedBatchSampler(count, batch, shuffle=shuffle, seed=1)
+
+    settings = DEFAULTS | train
+
+    def stream(epoch, position, make_dataloader):
+        return train_stream(
+            data, sampler, lambda i: {"index": torch.tensor(i)}, 0, epoch, position,
+            keep_errors=settings["skip_errors"], make_dataloader=make_dataloader,
+        )  # fmt: skip
+
+    def one(task):
+        made = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
+        return [OptimScheduler(made, max_norm=settings["gradient_clipping"])]
+
+    validate = validate or (lambda: {"loss": 1.0})
+    return kind(
+        task, optimizers or one, settings, tmp_path, stream, validate, lambda folder: None, torch.device("cpu"),
+        callbacks,
+    )  # fmt: skip
+
+
+def weights(loop):
+    return loop.task.model.weight.detach().clone()
+
+
+@pytest.mark.parametrize("count", [64, 37])
+def test_accumulating_four_batches_of_eight_equals_one_of_32(tmp_path, count):
+    """The ragged last window included: 37 utterances make windows of 32 and 5."""
+    small = loop_of(tmp_path / "a", batch=8, shuffle=False, gradient_accumulate=4, count=count, gradient_clipping=1.0)
+    large = loop_of(tmp_path / "b", batch=32, shuffle=False, count=count, gradient_clipping=1.0)
+    small.fit(), large.fit()
+    assert small.progress.step == large.progress.step == 6
+    torch.testing.assert_close(weights(small), weights(large), rtol=0, atol=1e-6)
+
+
+def test_the_remainder_of_an_epoch_is_a_step_of_its_own(tmp_path):
+    loop = loop_of(tmp_path, gradient_accumulate=3, total_steps=4, epochs=2)
+    loop.fit()
+    assert loop.progress.step == 4  # 5 batches an epoch: windows of 3 and 2
+    assert sorted(i for batch in loop.task.seen for i in batch) == sorted([*range(37), *range(37)])
+
+
+def test_it_learns_what_a_plain_loop_learns(tmp_path):
+    loop = loop_of(tmp_path, total_steps=10, gradient_clipping=0.5)
+    loop.fit()
+    data, task = Points(), Fit(Points())
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.05)
+    for batch in loop.task.seen:
+        optimizer.zero_grad()
+        task("train", index=torch.tensor(batch)).loss.backward()
+        torch.nn.utils.clip_grad_norm_(task.parameters(), 0.5)
+        optimizer.step()
+    assert torch.equal(weights(loop), task.model.weight)
+    assert len(data) == 37
+
+
+def test_clipping_spans_all_groups(tmp_path):
+    task = Fit(Points())
+    task.extra = torch.nn.Parameter(torch.tensor([5.0]))
+    plain = task.forward
+    task.forward = lambda mode, index: StepOutput((o := plain(mode, index)).loss + 100 * task.extra.sum(), o.weight)
+    optimizer = torch.optim.SGD([{"params": [task.model.weight]}, {"params": [task.extra]}], lr=1.0)
+    loop = loop_of(tmp_path, task, optimizer=optimizer, total_steps=1, gradient_clipping=0.1)
+    before = [p.detach().clone() for p in (task.model.weight, task.extra)]
+    loop.fit()
+    moved = torch.cat([(a - b.detach()).flatten() for a, b in zip(before, (task.model.weight, task.extra))])
+    assert float(moved.norm()) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_gradients_that_are_not_finite_are_skipped_and_counted(tmp_path):
+    loop = loop_of(tmp_path, Fit(Points(), {3: "nan"}), total_steps=10, log_step=10)
+    loop.fit()
+    assert torch.isfinite(weights(loop)).all()
+    assert loop.progress.nonfinite == 2  # once in each of two epochs
+    row = next(r for r in read_history(tmp_path) if r["split"] == "train")
+    assert row["nonfinite"] == 2 and math.isfinite(row["loss"])
+
+
+def test_patience_with_them_ends_before_weights_are_harmed(tmp_path):
+    loop = loop_of(tmp_path, Fit(Points(), {i: "nan" for i in range(37)}), nonfinite_patience=2)
+    with pytest.raises(TrainingError, match="3 steps in a row.*nonfinite_patience 2"):
+        loop.fit()
+    assert torch.equal(weights(loop), torch.zeros(1, 4))
+    assert loop.progress.nonfinite == 3
+
+
+def test_running_out_of_memory_on_one_batch_is_survived_and_said(tmp_path, caplog):
+    loop = loop_of(tmp_path, Fit(Points(), {3: "oom"}), total_steps=5)
+    loop.fit()
+    assert loop.progress.step == 5 and loop.progress.out_of_memory == 1
+    assert "out of memory" in caplog.text and "(1 so far)" in caplog.text
+
+
+def test_a_batch_lost_in_a_window_leaves_the_mean_of_the_others(tmp_path):
+    spoiled = loop_of(
+        tmp_path / "a", Fit(Points(16), {0: "oom"}), shuffle=False, gradient_accumulate=2, count=16, total_steps=1
+    )
+    spoiled.fit()
+    alone = loop_of(tmp_path / "b", Fit(Points(16)), shuffle=False, count=16, total_steps=1)
+    alone.fit_window([({"index": torch.arange(8, 16)}, True)])
+    torch.testing.assert_close(weights(spoiled), weights(alone))
+
+
+def test_which_errors_mean_out_of_memory():
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20 MiB (GPU 0; 3 GiB total)"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_history_holds_the_mean_over_units_between_lines(tmp_path):
+    task = Fit(Points())
+    loop = loop_of(tmp_path, task, optimizer=torch.optim.SGD(task.parameters(), lr=0.0), total_steps=5, log_step=5)
+    loop.fit()
+    data = Points()
+    expected = float(data.y.square().mean())  # weights stay zero: one epoch of 37 in batches of 8, the last of 5
+    assert next(r for r in read_history(tmp_path) if r["split"] == "train")["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_there_is_always_a_validation_and_a_checkpoint_at_the_end(tmp_path):
+    loop = loop_of(tmp_path, total_steps=4, eval_step=1000, save_step=1000)
+    loop.fit()
+    assert [p.name for p in steps_in(tmp_path)] == ["step_00000004"]
+    assert [r["step"] for r in read_history(tmp_path) if r["split"] == "valid"] == [4]
+
+
+def test_early_stopping_counts_validations_without_a_better_value(tmp_path):
+    values = iter([0.9, 0.5, 0.49, 0.48, 0.47, 0.1])
+    loop = loop_of(
+        tmp_path, validate=lambda: {"loss": next(values)}, total_steps=60, eval_step=2, patience=2, threshold=0.05
+    )
+    loop.fit()
+    assert loop.progress.step == 8  # 0.49 and 0.48 are not better than 0.5 by more than 0.05
+    assert steps_in(tmp_path)[-1].name == "step_00000008"
+
+
+def test_validation_leaves_no_trace_in_what_training_draws(tmp_path):
+    def draw():
+        torch.rand(100)
+        return {"loss": 1.0}
+
+    torch.manual_seed(0)
+    loop_of(tmp_path / "a", validate=draw, eval_step=1).fit()
+    often = torch.rand(1)
+    torch.manual_seed(0)
+    loop_of(tmp_path / "b", validate=draw, eval_step=6).fit()
+    assert torch.equal(often, torch.rand(1))
+
+
+def test_epochs_are_counted_with_their_parts():
+    assert Progress(epoch=2, position=1, batches=4).epochs == 2.25
+
+
+def test_memory_that_runs_out_again_and_again_ends_the_training(tmp_path):
+    class Hungry(Fit):
+        def forward(self, mode, index):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    loop = loop_of(tmp_path, Hungry(Points()), nonfinite_patience=2)
+    with pytest.raises(TrainingError, match="memory ran out for 3 steps in a row"):
+        loop.fit()
+    assert not steps_in(tmp_path)
+
+
+def test_early_stopping_leaves_a_checkpoint_and_a_longer_patience_goes_on(tmp_path):
+    first = loop_of(tmp_path, total_steps=40, eval_step=2, save_step=1000, patience=2, log_step=1000)
+    first.fit()
+    assert first.progress.step == 6 and steps_in(tmp_path)[-1].name == "step_00000006"
+    assert [r["step"] for r in read_history(tmp_path) if r["split"] == "train"] == [6]
+    state = torch.load(steps_in(tmp_path)[-1] / "training.pt", weights_only=True)
+    same = loop_of(tmp_path, total_steps=40, eval_step=2, patience=2)
+    same.load_state_dict(state)
+    assert same.finished
+    longer = loop_of(tmp_path, total_steps=40, eval_step=2, save_step=1000, patience=4)
+    longer.load_state_dict(state)
+    longer.fit()
+    assert longer.progress.step == 10
+
+
+def test_the_seed_decides_the_order_of_the_data():
+    sampler = FixedBatchSampler(37, 8, shuffle=True)
+    orders = [epoch_batches(sampler, seed, 1) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    bucketed = BucketBatchSampler([1.0 + i / 37 for i in range(37)], batch_size=4, shuffle=True)
+    orders = [epoch_batches(bucketed, seed, 1) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    drawing = torch.utils.data.BatchSampler(
+        torch.utils.data.RandomSampler(range(37), generator=torch.Generator()), 8, drop_last=False
+    )
+    assert epoch_batches(drawing, 0, 3) == epoch_batches(drawing, 0, 3) != epoch_batches(drawing, 0, 4)

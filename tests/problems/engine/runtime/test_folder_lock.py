@@ -1,0 +1,173 @@
+"""One run a folder; a lock ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from problems.asr import ASR
+from problems.engine.cli.main import execute
+from problems.engine.runtime.errors import StageError
+from problems.engine.runtime.folder_lock import FolderLock
+from tests.conftest import ROOT
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from problems.engine.runtime.folder_lock import FolderLock
+{before}
+with FolderLock(Path(sys.argv[1]), shared={shared}):
+    {inside}
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(folder: Path, shared: bool = False, before: str = "", inside: str = "pass"):
+    """Another process that holds the lock."""
+    code = HOLD.format(shared=shared, before=before, inside=inside)
+    process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        yield process, process.stdout.readline().split()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_the_second_is_refused_at_once_and_told_who_holds_it(tmp_path):
+    with holder(tmp_path) as (process, _):
+        began = time.monotonic()
+        with pytest.raises(StageError) as caught, FolderLock(tmp_path):
+            pass
+        assert time.monotonic() - began < 1
+        message = str(caught.value)
+        assert f"process {process.pid} on {socket.gethostname()}" in message and str(tmp_path) in message
+        assert "--target_dir" in message
+    with FolderLock(tmp_path):
+        pass
+
+
+def test_two_runs_in_one_folder(tiny, tmp_path, capsys):
+    with holder(tmp_path / "run") as (process, _):
+        assert execute(ASR(), ["run", *tiny]) == 2
+        err = capsys.readouterr().err
+        assert f"process {process.pid} on" in err and "Traceback" not in err
+        assert not (tmp_path / "run/data").exists()  # it did no work
+
+
+def test_kill_9_frees_it_while_workers_of_the_holder_live(tmp_path):
+    before = "import os"
+    inside = (
+        "child = os.fork()\n    if child == 0:\n        time.sleep(60)\n        os._exit(0)\n    print(child, end=' ')"
+    )
+    with holder(tmp_path, before=before, inside=inside) as (process, words):
+        child = int(words[0])
+        try:
+            with pytest.raises(StageError), FolderLock(tmp_path):
+                pass
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            os.kill(child, 0)  # it lives
+            with FolderLock(tmp_path):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_kill_9_frees_it_while_a_loaders_workers_live(tmp_path):
+    before = "import torch\nclass Slow(torch.utils.data.Dataset):\n    def __len__(self): return 8\n" + (
+        "    def __getitem__(self, i):\n        time.sleep(3 if i > 1 else 0); return i\n"
+    )
+    inside = (
+        "loader = iter(torch.utils.data.DataLoader(Slow(), batch_size=1, num_workers=2)); next(loader)\n"
+        "    print(*(w.pid for w in loader._workers), end=' ')"
+    )
+    with holder(tmp_path, before=before, inside=inside) as (process, words):
+        workers = [int(w) for w in words[:-1]]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        try:
+            assert len(workers) == 2
+            with FolderLock(tmp_path):
+                pass
+        finally:
+            for worker in workers:
+                try:
+                    os.kill(worker, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+
+def test_twice_in_one_process(tmp_path):
+    with FolderLock(tmp_path):
+        with pytest.raises(StageError, match="this process"), FolderLock(tmp_path):
+            pass
+        with holder(tmp_path) as (process, words):  # the refused one did not let go of the first one's lock
+            assert words == [] and process.wait(5) == 1
+    with FolderLock(tmp_path):
+        pass
+
+
+def test_another_spelling_of_the_folder_is_the_same_folder(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with FolderLock(tmp_path / "a"), pytest.raises(StageError), FolderLock(tmp_path / "b"):
+        pass
+
+
+def test_it_is_free_after_an_error(tmp_path):
+    with pytest.raises(KeyError), FolderLock(tmp_path):
+        raise KeyError
+    with FolderLock(tmp_path):
+        pass
+
+
+def test_shared_locks_stand_together_and_keep_writers_out(tmp_path):
+    with FolderLock(tmp_path):
+        pass  # leaves its name behind, which is not to be blamed later
+    with holder(tmp_path, shared=True):
+        with FolderLock(tmp_path, shared=True):
+            pass
+        with pytest.raises(StageError) as caught, FolderLock(tmp_path):
+            pass
+        assert str(os.getpid()) not in str(caught.value)
+    with FolderLock(tmp_path):
+        pass
+    with holder(tmp_path) as (process, _), pytest.raises(StageError), FolderLock(tmp_path, shared=True):
+        pass
+
+
+def cache_entries(tmp_path: Path) -> list[Path]:
+    """Entries of this problem and corpus first, then one of somebody else's."""
+    entries = [tmp_path / "cache" / name / "file" for name in ("asr", "csv", "other")]
+    for entry in entries:
+        entry.parent.mkdir(parents=True)
+        entry.write_text("x")
+    return entries
+
+
+def test_removing_the_cache_takes_only_what_is_named_and_says_so(tiny, tmp_path, capsys):
+    own, corpus, other = cache_entries(tmp_path)
+    assert execute(ASR(), ["run", *tiny, "--remove_all_cache", "--stop=0"]) == 0
+    assert not own.exists() and not corpus.exists() and other.exists()
+    err = capsys.readouterr().err
+    assert str(own.parent) in err and str(corpus.parent) in err
+
+
+def test_removing_the_cache_is_refused_while_another_run_uses_it(tiny, tmp_path, capsys):
+    entries = cache_entries(tmp_path)
+    with holder(tmp_path / "cache", shared=True):
+        assert execute(ASR(), ["run", *tiny, "--remove_all_cache", "--stop=0"]) == 2
+        assert all(entry.exists() for entry in entries)
+        assert f"{tmp_path / 'cache'} is in use" in capsys.readouterr().err
+        assert execute(ASR(), ["run", *tiny, "--stop=0"]) == 0  # using it is fine

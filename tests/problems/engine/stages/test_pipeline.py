@@ -1,0 +1,244 @@
+"""Which stages run, which are refused and why, and what happens to an earlier training."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from problems.asr import ASR
+from problems.engine.cli.main import execute
+
+STAGES = {0: "prepare data", 1: "build encoder", 2: "train", 3: "evaluate checkpoints", 4: "report"}
+
+
+class Run:
+    """A tiny run of a copy of the tones, once done."""
+
+    def __init__(self, options: list[str], root: Path, capsys: pytest.CaptureFixture):
+        self.options, self.root, self.capsys = options, root, capsys
+
+    def __call__(self, *words: str, code: int = 0, problem: ASR | None = None) -> str:
+        """Run, check the exit code, and give what was said."""
+        self.capsys.readouterr()
+        assert execute(problem or ASR(), ["run", *self.options, *words]) == code
+        captured = self.capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return captured.out + captured.err
+
+    def ran(self, *words: str, problem: ASR | None = None) -> list[int]:
+        """The numbers of the stages that ran."""
+        text = self(*words, problem=problem)
+        return [n for n, name in STAGES.items() if f"== stage {n}: {name}" in text]
+
+    def status(self, *words: str) -> str:
+        assert execute(ASR(), ["status", *words]) == 0
+        return self.capsys.readouterr().out
+
+    def steps(self) -> list[str]:
+        return sorted(p.name for p in (self.root / "train").glob("step_*"))
+
+
+@pytest.fixture
+def empty(tiny, tones, tmp_path, capsys):
+    """Nothing has run; the CSVs are this test's own."""
+    for name in ("train", "valid", "test"):
+        shutil.copy(tones / f"{name}.csv", tmp_path / f"{name}.csv")
+    return Run([word.replace(f"{tones}/", f"{tmp_path}/") for word in tiny], tmp_path / "run", capsys)
+
+
+@pytest.fixture
+def run(empty):
+    """All five stages are done."""
+    assert empty.ran() == [0, 1, 2, 3, 4]
+    return empty
+
+
+def test_all_done_says_so(run):
+    assert "every stage is done and fresh" in run()
+    for path in run.root.parent.glob("*.csv"):
+        os.utime(path, (1, 1))
+    assert run.ran() == []
+
+
+def test_stop_is_inclusive_and_the_next_run_goes_on(empty):
+    assert empty.ran("--stop=1") == [0, 1]
+    assert empty.ran("--stop=1") == []
+    assert empty.ran() == [2, 3, 4]
+
+
+def test_start_in_an_empty_folder(empty):
+    text = empty("--start=2", code=2)
+    assert "stage 2 stands on stage 0 (prepare data)" in text and "has not run" in text
+    assert "--start 0 --stop 4" in text and not (empty.root / "data").exists()
+
+
+def test_start_after_stop(empty):
+    assert "start 3 is after stop 2" in empty("--start=3", "--stop=2", code=2)
+
+
+def test_start_runs_from_there(run):
+    assert run.ran("--start=3") == [3, 4]
+    assert run.ran("--start=3", "--stop=3") == [3]
+    assert run.ran("--start=1", "--stop=1") == [1]
+
+
+def test_a_changed_csv(run):
+    table = run.root.parent / "test.csv"
+    table.write_text(table.read_text("utf-8").replace("ba", "de"), "utf-8")
+    assert "stale" in run.status(f"--target_dir={run.root}")
+    text = run("--start=3", code=2)
+    assert "stage 3 stands on stage 0" in text and "test.csv changed" in text and "--start 0" in text
+    assert run.ran() == [0, 1, 3, 4]  # the encoder comes out the same, and training reads no test set
+
+
+def test_a_changed_training_csv_is_refused_under_a_training(run):
+    table = run.root.parent / "train.csv"
+    table.write_text(table.read_text("utf-8").replace("ba", "de"), "utf-8")
+    before = run.steps()
+    text = run(code=2)
+    assert "train.csv changed" in text and "--fresh" in text and "--target_dir" in text
+    assert run.steps() == before and "every stage" not in text
+    assert json.loads((run.root / "stages.json").read_text())["stages"]["0"]["status"] == "done"
+
+
+def test_a_deleted_output(run):
+    (run.root / "data/valid.csv").unlink()
+    assert "its output data/valid.csv is missing" in run.status(f"--target_dir={run.root}")
+    assert run.ran()[:1] == [0]
+    assert run.steps() == ["step_00000004", "step_00000008"]
+
+
+def test_a_changed_encoder_file(run):
+    file = next(p for p in (run.root / "encoder").iterdir() if p.suffix == ".json")
+    file.write_text(file.read_text() + " ")
+    text = run("--start=2", code=2)
+    assert f"encoder/{file.name} was changed" in text and "--start 1" in text
+    assert 1 in run.ran()
+    assert run.ran() == []
+
+
+@pytest.mark.parametrize(
+    "word, line",
+    [
+        ("build_optimizer.conf.lr=0.5", "build_optimizer.conf.lr: 0.01 -> 0.5"),
+        ("train.seed=1", "train.seed: 0 -> 1"),
+        ("build_downstream.conf.dropout=0", "build_downstream.conf.dropout: 0.2 -> 0.0"),
+        ("build_encoder.name=word", 'build_encoder.name: "character" -> "word"'),
+        ("build_batch_sampler.train.batch_size=2", "build_batch_sampler.train.batch_size: 4 -> 2"),
+        ("prepare_data.where.train.id=train-000", "prepare_data.where"),
+    ],
+)
+def test_other_settings_under_a_training_are_refused_before_any_work(run, word, line):
+    before = {p: p.read_bytes() for p in run.root.rglob("*") if p.is_file() and p.name not in ("run.log", ".lock")}
+    text = run(word, code=2)
+    assert line in text and "--fresh" in text and "--target_dir" in text
+    assert {
+        p: p.read_bytes() for p in run.root.rglob("*") if p.is_file() and p.name not in ("run.log", ".lock")
+    } == before
+
+
+def test_free_settings_do_not_restart_a_training(run):
+    words = ["train.log_step=1", "train.save_step=3", "train.keep_num_ckpts=5", "train.keep_best_ckpts=2"]
+    assert run.ran(*words, "--num_workers=1", "--device=cpu") == []
+
+
+def test_more_steps_extend_a_training(run):
+    text = run("train.total_steps=12")
+    assert "goes on from step 8" in text and run.steps()[-1] == "step_00000012"
+    assert "== stage 0" not in text and "== stage 4" in text
+
+
+def test_fresh_moves_the_earlier_training_aside_and_keeps_it(run):
+    old = {p.relative_to(run.root): p.read_bytes() for p in (run.root / "train").rglob("*") if p.is_file()}
+    assert run.ran("--fresh", "--start=2", "train.seed=1") == [2, 3, 4]
+    assert {p: (run.root / str(p).replace("train", "train.1", 1)).read_bytes() for p in old} == old
+    assert (run.root / "evaluate.1").is_dir() and (run.root / "report.1/report.html").is_file()
+    run("--fresh", "--start=2", "train.seed=2")
+    assert (run.root / "train.1").is_dir() and (run.root / "train.2").is_dir()
+    assert run.ran("train.seed=2") == []
+
+
+def test_fresh_without_start_gets_past_other_settings(run):
+    assert 2 in run.ran("--fresh", "train.seed=1")
+    assert (run.root / "train.1").is_dir()
+
+
+def test_auto_resume_off_is_fresh(run):
+    assert 2 in run.ran("--start=2", "train.auto_resume=false")
+    assert (run.root / "train.1").is_dir()
+
+
+def test_status_uses_the_recorded_config(run):
+    folder = f"--target_dir={run.root}"
+    assert run.status(folder).count(" done") == 5
+    assert "train.seed: 0 -> 1" in run.status(*run.options, "train.seed=1")
+
+
+def test_chosen_checkpoints(run):
+    text = run("--start=3", "--test_ckpt_steps=[4, 8]")
+    assert (run.root / "evaluate/step_00000004/test/result.json").exists(), text
+    assert (run.root / "evaluate/step_00000008/test/predictions.csv").exists()
+    text = run("--start=3", "--test_ckpt_steps=[5]", code=1)
+    assert "step_00000005" in text and "4, 8" in text
+
+
+def test_a_checkpoint_of_another_folder(run, empty, tmp_path):
+    elsewhere = tmp_path / "copied" / "my step"
+    shutil.copytree(run.root / "train/step_00000004", elsewhere)
+    run("--start=3", f"--test_ckpt_dir={elsewhere}")
+    assert [p for p in (run.root / "evaluate").glob("my step@*/test/result.json")]
+
+
+def test_run_is_the_same_from_code(empty, tmp_path):
+    from problems.engine.cli.main import _flags, parse
+    from problems.engine.config.merge import override_layer
+
+    tree = override_layer(parse(empty.options, _flags(ASR()))[1]).tree
+    ASR().run(**tree, stop=1)
+    assert (empty.root / "encoder").is_dir() and not (empty.root / "train").exists()
+    assert empty.ran("--stop=1") == []
+
+
+FETCHING = '''
+import csv
+import dataclasses
+from pathlib import Path
+
+from dataset.corpora import Corpus, Splits
+from dataset.setting import option
+
+
+@dataclasses.dataclass
+class Fetching(Corpus):
+    """Copies its lists to where it reads them, as a download does."""
+
+    origin: str = option("", "where they come from")
+    folder: str = option("", "where they go")
+
+    def sources(self):
+        return [Path(self.folder) / f"{name}.csv" for name in ("train", "valid", "test")]
+
+    def load(self, cache_dir):
+        sets = []
+        for path in self.sources():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes((Path(self.origin) / path.name).read_bytes())
+            sets.append(list(csv.DictReader(path.open())))
+        return Splits(sets[0], sets[1], {"test": sets[2]})
+'''
+
+
+def test_what_stage_0_fetched_itself_does_not_make_it_stale(empty, tones, tmp_path, monkeypatch):
+    (tmp_path / "fetching.py").write_text(FETCHING)
+    monkeypatch.syspath_prepend(tmp_path)
+    empty.options = [o for o in empty.options if "prepare_data" not in o]
+    empty.options += ["--prepare_data.corpus=fetching:Fetching", f"--prepare_data.origin={tones}"]
+    empty.options += [f"--prepare_data.folder={tmp_path / 'fetched'}"]
+    assert empty.ran("--stop=1") == [0, 1]
+    assert empty.ran("--stop=1") == []
+    (tmp_path / "fetched" / "valid.csv").write_text("id,wav_path,transcription\n")
+    assert "valid.csv changed" in empty("--start=1", "--stop=1", code=2)

@@ -1,0 +1,66 @@
+"""The screen before the first stage says what will be read, trained and written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from problems.asr import ASR
+from problems.engine.cli.main import execute
+
+
+@pytest.fixture
+def screen(tiny, capfd):
+    """Run with further options; gives the lines of the plan by their first word."""
+
+    def run(*options: str, problem=None) -> dict[str, str]:
+        capfd.readouterr()
+        assert execute(problem or ASR(), ["run", *tiny, *options]) == 0
+        text = capfd.readouterr().err.partition("== stage")[0]
+        return {k: v for k, v in re.findall(r"^  (\w+) +(.*)$", text, re.M)}
+
+    return run
+
+
+def test_before_the_data_is_there_it_says_where_it_comes_from_and_guesses_labels(screen):
+    plan = screen("--stop=2")
+    assert plan["stages"] == "0 prepare data, 1 build encoder, 2 train"
+    assert plan["data"] == "to be prepared by the corpus csv"
+    assert "32 labels" in plan["model"] and plan["training"] == "8 steps of 4 utterances"
+    assert plan["device"].startswith("c") and "main process" in plan["device"]
+
+
+def test_with_data_it_counts_utterances_lengths_epochs_and_parameters(screen, tmp_path):
+    screen("--stop=1")
+    plan = screen("--stop=2")
+    assert re.match(r"train 22 utterances, [\d.]+ s; valid 5 utterances, [\d.]+ s; test 7 ", plan["data"])
+    assert plan["training"] == "8 steps of 4 utterances, about 1.3 epochs"  # 6 batches each
+    model = ASR().load_model(str(tmp_path / "run" / "train" / "step_00000008" / "model"))
+    assert plan["model"] == f"{sum(p.numel() for p in model.parameters()):,} parameters trained, 0 frozen"
+    assert re.match(r"about 1 MB for 2 checkpoints in .*train$", plan["disk"])
+
+
+def test_the_disk_that_checkpoints_take_is_what_it_said(screen, tmp_path):
+    plan = screen("--stop=2", "--build_downstream.conf.hidden_size=[200]")
+    said = float(re.search(r"about ([\d,]+) MB", plan["disk"])[1])
+    used = sum(p.stat().st_size for p in (tmp_path / "run" / "train").rglob("*") if p.is_file()) / 1e6
+    assert used <= said <= 3 * used
+
+
+def test_a_run_without_training_says_nothing_of_it(screen):
+    plan = screen("--stop=1")
+    assert not {"model", "training", "disk"} & set(plan)
+
+
+def test_batches_by_seconds_and_accumulation_are_said(screen):
+    plan = screen("--stop=2", "--build_batch_sampler.train.max_seconds=2", "--train.gradient_accumulate=2")
+    assert plan["training"] == "8 steps of at most 4 utterances and 2 s x 2"
+
+
+def test_a_problem_that_prepares_its_own_data_is_named(screen):
+    class Mine(ASR):
+        def prepare_data(self, *args, **kwargs):
+            return super().prepare_data(*args, **kwargs)
+
+    assert screen("--stop=1", problem=Mine())["data"] == "to be prepared by Mine"
