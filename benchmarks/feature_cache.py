@@ -27,7 +27,7 @@ import torch
 from dataset.audio import durations
 from dataset.collate import collate
 from dataset.corpora import get_corpus
-from dataset.loader import train_stream
+from dataset.loader import LoaderSettings, train_stream
 from dataset.metadata import write_csv
 from dataset.samplers.buckets import FixedBatchSampler
 from dataset.utterances import Utterances
@@ -108,7 +108,8 @@ def loop_of(task: Task, dataset: object, sampler: object, workers: int, folder: 
     train = vars(Train()) | {"total_steps": 10**9, "eval_step": 10**9, "save_step": 10**9}
 
     def stream(epoch: int, position: int, make_dataloader: object):
-        return train_stream(dataset, sampler, collate, 0, epoch, position, workers, make_dataloader=make_dataloader)
+        settings = LoaderSettings(num_workers=workers, make_dataloader=make_dataloader)
+        return train_stream(dataset, sampler, collate, seed=0, epoch=epoch, position=position, settings=settings)
 
     def optimizers(task: Task):
         trained = [p for p in task.parameters() if p.requires_grad]

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from dataset.collate import collate
 from dataset.corpora import get_corpus
 from dataset.encoders import build_encoder
-from dataset.loader import train_stream
+from dataset.loader import LoaderSettings, train_stream
 from dataset.metadata import write_csv
 from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
 from dataset.utterances import Utterances
@@ -130,7 +130,8 @@ def toolkit(task: Task, dataset: object, sampler: object, workers: int, blocks: 
     train = vars(Train()) | {"total_steps": 10**9, "eval_step": 10**9, "save_step": 10**9}
 
     def stream(epoch: int, position: int, make_dataloader: object):
-        return train_stream(dataset, sampler, collate, 0, epoch, position, workers, make_dataloader=make_dataloader)
+        settings = LoaderSettings(num_workers=workers, make_dataloader=make_dataloader)
+        return train_stream(dataset, sampler, collate, seed=0, epoch=epoch, position=position, settings=settings)
 
     def optimizers(task: Task):
         return [OptimScheduler(torch.optim.Adam(task.parameters(), lr=1e-3), max_norm=1.0)]

@@ -1,8 +1,9 @@
-"""Batches as an endless, resumable stream.
+"""The data loader: an endless stream of batches that can start at any batch.
 
-The order of an epoch is a pure function of (seed, epoch), whatever the batch sampler; what is random about an
-utterance is one of (seed, epoch, its id). So the stream starts anywhere at once, and gives the same batches with any
-number of workers. One loader lives through all epochs: workers are started once and read ahead over an epoch's end.
+The order of an epoch is a pure function of (seed, epoch), whatever the batch sampler. Augmentation is a pure function
+of (seed, epoch, utterance id). The stream therefore starts at any batch at once, and gives the same batches with any
+number of workers. One torch DataLoader lives through all epochs, so workers start once and prefetch across the end
+of an epoch.
 """
 
 from __future__ import annotations
@@ -17,14 +18,35 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from dataset.seeding import derive, isolated, seed_cpu
 
 
+class LoaderError(ValueError):
+    """A dataset or a batch sampler that cannot be read batch by batch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoaderSettings:
+    """How batches are read. None of it changes what is in them.
+
+    Args:
+        num_workers: processes that read; 0 reads in this one. ``dataset.most_workers`` is an upper limit.
+        pin_memory: read into page-locked memory, which copies to a GPU faster.
+        keep_errors: yield an :class:`Unreadable` for a batch that cannot be read, instead of raising its error.
+        make_dataloader: called as torch's DataLoader is.
+    """
+
+    num_workers: int = 0
+    pin_memory: bool = False
+    keep_errors: bool = False
+    make_dataloader: Callable[..., DataLoader] = DataLoader
+
+
 @dataclasses.dataclass
 class Unreadable:
-    """What a loader gives in place of a batch that it could not make."""
+    """A batch that could not be read: the error, the utterances' ids and the traceback as text."""
 
     error: Exception
     ids: list[str]
@@ -33,84 +55,183 @@ class Unreadable:
 
 @dataclasses.dataclass
 class Place:
-    """Where a batch stands: its epoch, how many of the epoch's batches are behind once it is taken, and of how many.
+    """The position of a batch in the data.
 
-    Of several processes each takes its own batch of a round; ``real`` is false where the epoch ended before this one's
-    turn: its batch is another's, to be given no weight.
+    With several processes, each takes its own batch of a round.
+
+    Args:
+        epoch: from 0.
+        done: batches of the epoch that are done after this round.
+        batches: batches in the epoch.
+        real: False if the epoch ended before this process's turn. Its batch is then a copy of another's, and must
+            get no weight.
     """
 
     epoch: int
-    behind: int
+    done: int
     batches: int
     real: bool = True
 
     @property
     def last(self) -> bool:
-        """Whether the epoch ends with this batch."""
-        return self.behind == self.batches
+        """True if the epoch ends with this round."""
+        return self.done == self.batches
 
 
 def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch, a function of (seed, epoch) alone for samplers of torch's kind too.
+    """Return the batches of one epoch, a function of (seed, epoch) alone; so too for torch's own samplers.
 
-    A sampler, and the samplers inside it, are told the epoch where they have ``set_epoch``; a ``seed`` or a
-    ``generator`` of theirs is set from ``seed``; what they draw from the global generators comes from there as well.
+    On the sampler and the samplers inside it, ``set_epoch`` is called, and ``seed`` and ``generator`` are set if they
+    exist. What they draw from the global generators follows from (seed, epoch) as well.
     """
-    drawn = derive(seed, epoch, "order")
-    inner: Any = batch_sampler
-    while inner is not None:
-        if isinstance(getattr(inner, "seed", None), int):
-            inner.seed = seed
-        if isinstance(getattr(inner, "generator", None), torch.Generator):
-            inner.generator.manual_seed(drawn)
-        if hasattr(inner, "set_epoch"):
-            inner.set_epoch(epoch)
-        inner = getattr(inner, "sampler", None) or getattr(inner, "batch_sampler", None)
-    with isolated(drawn):
+    order_seed = derive(seed, epoch, "order")
+    sampler: Any = batch_sampler
+    while sampler is not None:
+        if isinstance(getattr(sampler, "seed", None), int):
+            sampler.seed = seed
+        if isinstance(getattr(sampler, "generator", None), torch.Generator):
+            sampler.generator.manual_seed(order_seed)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)
+        sampler = getattr(sampler, "sampler", None) or getattr(sampler, "batch_sampler", None)
+    with isolated(order_seed):
         return [list(batch) for batch in batch_sampler]
 
 
-def utterances_of(batch_sampler: Any, seed: int, count: int) -> list[int]:
-    """The utterances in the first ``count`` batches of a training, over its epochs.
+def first_utterances(batch_sampler: Any, seed: int, count: int) -> list[int]:
+    """Return the sorted indices of the utterances in the first ``count`` batches of a training.
 
-    The search ends with an epoch that brings no new one: of a sampler that draws, few are then left.
+    The search stops at the first epoch without a new utterance. A sampler that draws may later add a few.
     """
-    found: set[int] = set()
+    indices: set[int] = set()
     for epoch in itertools.count():
         batches = epoch_batches(batch_sampler, seed, epoch)[:count]
-        new = set(itertools.chain.from_iterable(batches)) - found
+        new = set(itertools.chain.from_iterable(batches)) - indices
         if not new:
-            return sorted(found)
-        found |= new
+            return sorted(indices)
+        indices |= new
         count -= len(batches)
 
 
-class _Items(Dataset):
-    """A dataset read a batch at a time, each utterance under its own seed and with one thread."""
+def require_indexable(dataset: Any) -> None:
+    """Raise a LoaderError if the dataset is an IterableDataset: a training that resumes needs items by index."""
+    if isinstance(dataset, IterableDataset):
+        raise LoaderError(
+            f"{type(dataset).__name__} is an IterableDataset, which cannot be read by index, so that a training could "
+            "not resume; return a dataset with __len__ and __getitem__ from build_dataset"
+        )
+
+
+def require_readable(batch: Any) -> Any:
+    """Return the batch, or raise the error of an :class:`Unreadable` with its worker's traceback as a note."""
+    if isinstance(batch, Unreadable):
+        if hasattr(batch.error, "add_note"):
+            batch.error.add_note(batch.trace)
+        raise batch.error
+    return batch
+
+
+def train_stream(
+    dataset: Any,
+    batch_sampler: Any,
+    collate_fn: Callable,
+    *,
+    seed: int,
+    epoch: int = 0,
+    position: int = 0,
+    rank: int = 0,
+    size: int = 1,
+    settings: LoaderSettings = LoaderSettings(),
+) -> Iterator[tuple[Place, Any]]:
+    """Yield every batch with its place, without end, from batch ``position`` of ``epoch`` on.
+
+    Process ``rank`` of ``size`` gets each ``size``-th batch; all processes get equally many.
+
+    Raises:
+        LoaderError: the dataset cannot be read by index, or the sampler gives no batch.
+        Exception: the error of reading an utterance, from any worker, unless ``settings.keep_errors``.
+    """
+    keys = _TrainKeys(batch_sampler, seed, epoch, position, rank, size)
+    for batch in _dataloader(_Reader(dataset, collate_fn, seed), keys, settings):
+        yield keys.places.popleft(), batch if settings.keep_errors else require_readable(batch)
+
+
+def eval_stream(
+    dataset: Any, batches: list[list[int]], collate_fn: Callable, settings: LoaderSettings = LoaderSettings()
+) -> Iterator[Any]:
+    """Yield the batches of these indices once, in order. Errors as in :func:`train_stream`."""
+    keys = [[(0, index) for index in batch] for batch in batches]
+    settings = dataclasses.replace(settings, num_workers=min(settings.num_workers, len(keys)))
+    for batch in _dataloader(_Reader(dataset, collate_fn, 0), keys, settings):
+        yield batch if settings.keep_errors else require_readable(batch)
+
+
+class _TrainKeys:
+    """The batch sampler of the stream: yields (epoch, index) keys, and queues the place of each batch."""
+
+    def __init__(self, batch_sampler: Any, seed: int, epoch: int, position: int, rank: int, size: int):
+        self.batch_sampler, self.seed = batch_sampler, seed
+        self.epoch, self.position = epoch, position
+        self.rank, self.size = rank, size
+        self.places: deque[Place] = deque()
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, start = self.epoch, self.position
+        while True:
+            batches = epoch_batches(self.batch_sampler, self.seed, epoch)
+            if not batches:
+                raise LoaderError(
+                    "the batch sampler of the training set gives no batch; check build_batch_sampler.train"
+                )
+            for first in range(start, len(batches), self.size):
+                real = first + self.rank < len(batches)
+                self.places.append(Place(epoch, min(first + self.size, len(batches)), len(batches), real))
+                yield [(epoch, index) for index in batches[first + self.rank if real else first]]
+            epoch, start = epoch + 1, 0
+
+
+class _Reader(Dataset):
+    """Reads a batch of a dataset at once, with one thread and each utterance under its own seed."""
 
     def __init__(self, dataset: Any, collate_fn: Callable, seed: int):
+        require_indexable(dataset)
         self.dataset, self.collate_fn, self.seed = dataset, collate_fn, seed
         self.ids = getattr(dataset, "ids", None)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def _item(self, epoch: int, index: int) -> Any:
-        seed_cpu(derive(self.seed, epoch, index if self.ids is None else str(self.ids[index])))
-        return self.dataset[index]
-
     def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
         in_worker = torch.utils.data.get_worker_info() is not None
         try:
-            with contextlib.nullcontext() if in_worker else _alone():
+            with contextlib.nullcontext() if in_worker else _as_in_a_worker():
                 return self.collate_fn([self._item(epoch, index) for epoch, index in keys])
         except Exception as error:
-            ids = [str(index if self.ids is None else self.ids[index]) for _, index in keys]
+            ids = [self._id(index) for _, index in keys]
             return Unreadable(_portable(error) if in_worker else error, ids, traceback.format_exc())
+
+    def _item(self, epoch: int, index: int) -> Any:
+        seed_cpu(derive(self.seed, epoch, index if self.ids is None else self._id(index)))
+        return self.dataset[index]
+
+    def _id(self, index: int) -> str:
+        return str(index if self.ids is None else self.ids[index])
+
+
+@contextlib.contextmanager
+def _as_in_a_worker() -> Iterator[None]:
+    """Read in the main process as a worker would: with one thread, leaving the main generators alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with isolated():
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _portable(error: Exception) -> Exception:
-    """``error`` as one that surely crosses to another process: some classes cannot be made from their ``args``."""
+    """Return a copy of the error that can be pickled to another process; a RuntimeError if its class cannot."""
     if isinstance(error, OSError) and error.errno is not None:
         return type(error)(error.errno, error.strerror, error.filename)
     try:
@@ -122,113 +243,25 @@ def _portable(error: Exception) -> Exception:
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Read in the main process as a worker would: one thread, and no trace in the generators."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with isolated():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _same(batch: Any) -> Any:
-    return batch
-
-
-def _deaf(worker: int) -> None:
-    """Let the main process alone answer Ctrl-C and SIGTERM, which reach a whole process group."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _loader(
-    items: _Items, batches: Any, num_workers: int, pin_memory: bool, make_dataloader: Callable[..., DataLoader]
-) -> DataLoader:
-    """The loader; a dataset that is read fastest by few workers, or by none, says so (``most_workers``)."""
-    num_workers = min(num_workers, getattr(items.dataset, "most_workers", num_workers))
-    return make_dataloader(
-        items,
-        batch_sampler=batches,
-        collate_fn=_same,
+def _dataloader(reader: _Reader, keys: Any, settings: LoaderSettings) -> DataLoader:
+    num_workers = min(settings.num_workers, getattr(reader.dataset, "most_workers", settings.num_workers))
+    return settings.make_dataloader(
+        reader,
+        batch_sampler=keys,
+        collate_fn=_identity,
         num_workers=num_workers,
-        pin_memory=pin_memory,
-        worker_init_fn=_deaf,
+        pin_memory=settings.pin_memory,
+        worker_init_fn=_ignore_signals,
         generator=torch.Generator(),  # its own, so that starting workers does not draw from the training's
         prefetch_factor=4 if num_workers else None,
     )
 
 
-def checked(batch: Any) -> Any:
-    """A batch; the error that is in its place is raised."""
-    if isinstance(batch, Unreadable):
-        batch.error.add_note(batch.trace) if hasattr(batch.error, "add_note") else None
-        raise batch.error
+def _identity(batch: Any) -> Any:
     return batch
 
 
-class _Keys:
-    """The batch sampler of the stream: notes the place of each batch as it hands out its keys."""
-
-    def __init__(self, batch_sampler: Any, seed: int, epoch: int, position: int, rank: int, size: int):
-        self.batch_sampler, self.seed, self.epoch, self.position = batch_sampler, seed, epoch, position
-        self.rank, self.size = rank, size
-        self.places: deque[Place] = deque()
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, start = self.epoch, self.position
-        while True:
-            batches = epoch_batches(self.batch_sampler, self.seed, epoch)
-            if not batches:
-                raise ValueError("the batch sampler gives no batch: there is nothing to train on")
-            for first in range(start, len(batches), self.size):
-                real = first + self.rank < len(batches)
-                self.places.append(Place(epoch, min(first + self.size, len(batches)), len(batches), real))
-                yield [(epoch, index) for index in batches[first + self.rank if real else first]]
-            epoch, start = epoch + 1, 0
-
-
-def train_stream(
-    dataset: Any,
-    batch_sampler: Any,
-    collate_fn: Callable,
-    seed: int,
-    epoch: int = 0,
-    position: int = 0,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-    rank: int = 0,
-    size: int = 1,
-    keep_errors: bool = False,
-    make_dataloader: Callable[..., DataLoader] = DataLoader,
-) -> Iterator[tuple[Place, Any]]:
-    """Every batch from ``position`` of ``epoch`` on, without end, each with its place.
-
-    Of ``size`` processes, the one numbered ``rank`` sees each ``size``-th batch, every process as many as the others.
-
-    Args:
-        keep_errors: give an :class:`Unreadable` for a batch that cannot be read, instead of raising.
-
-    Raises:
-        Exception: whatever reading an utterance raised, as itself, from any worker.
-    """
-    keys = _Keys(batch_sampler, seed, epoch, position, rank, size)
-    for batch in _loader(_Items(dataset, collate_fn, seed), keys, num_workers, pin_memory, make_dataloader):
-        yield keys.places.popleft(), batch if keep_errors else checked(batch)
-
-
-def eval_stream(
-    dataset: Any,
-    batches: list[list[int]],
-    collate_fn: Callable,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-    keep_errors: bool = False,
-    make_dataloader: Callable[..., DataLoader] = DataLoader,
-) -> Iterator[Any]:
-    """The given batches of a dataset, once, in order; ``keep_errors`` as in :func:`train_stream`."""
-    keys, items = [[(0, index) for index in batch] for batch in batches], _Items(dataset, collate_fn, 0)
-    for batch in _loader(items, keys, min(num_workers, len(keys)), pin_memory, make_dataloader):
-        yield batch if keep_errors else checked(batch)
+def _ignore_signals(worker: int) -> None:
+    """Ignore SIGINT and SIGTERM in workers; they reach the whole process group, and the main process handles them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -8,9 +8,16 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, Dataset, RandomSampler
+from torch.utils.data import BatchSampler, Dataset, IterableDataset, RandomSampler
 
-from dataset.loader import epoch_batches, eval_stream, train_stream, utterances_of
+from dataset.loader import (
+    LoaderError,
+    LoaderSettings,
+    epoch_batches,
+    eval_stream,
+    first_utterances,
+    train_stream,
+)
 from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
 
 
@@ -39,7 +46,8 @@ class Unportable(Exception):
         super().__init__(f"{a} and {b}")
 
 
-def take(count, **options):
+def take(count, num_workers=0, **options):
+    options["settings"] = LoaderSettings(num_workers=num_workers)
     options = {"seed": 1, "batch_sampler": FixedBatchSampler(11, 3, shuffle=True, seed=1), **options}
     stream = train_stream(dataset=Noisy(), collate_fn=list, **options)
     found = [(place, batch) for place, batch in itertools.islice(stream, count)]
@@ -48,7 +56,7 @@ def take(count, **options):
 
 
 def flat(found):
-    return [(p.epoch, p.behind, [(i["index"], i["drawn"]) for i in batch]) for p, batch in found]
+    return [(p.epoch, p.done, [(i["index"], i["drawn"]) for i in batch]) for p, batch in found]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -75,10 +83,10 @@ def test_every_utterance_once_an_epoch_and_another_order_the_next():
 def test_what_a_training_will_read_is_known_beforehand():
     drawing = BucketBatchSampler([1.0] * 40, batch_size=5, shuffle=True, balance=["a"] * 37 + ["b"] * 3)
     epochs = [{i for batch in epoch_batches(drawing, 3, epoch) for i in batch} for epoch in range(3)]
-    assert utterances_of(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
-    assert utterances_of(drawing, 3, 24) == sorted(epochs[0] | epochs[1] | epochs[2])
+    assert first_utterances(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
+    assert first_utterances(drawing, 3, 24) == sorted(epochs[0] | epochs[1] | epochs[2])
     some = FixedBatchSampler(11, 4)
-    assert utterances_of(some, 0, 1) == [0, 1, 2, 3] and utterances_of(some, 0, 10**9) == list(range(11))
+    assert first_utterances(some, 0, 1) == [0, 1, 2, 3] and first_utterances(some, 0, 10**9) == list(range(11))
 
 
 def test_what_is_random_about_an_utterance_follows_seed_and_epoch_alone():
@@ -112,7 +120,7 @@ def test_a_plain_sampler_of_torch_resumes_too():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_of_an_item_comes_as_itself(workers):
-    stream = train_stream(Broken(), FixedBatchSampler(11, 4), list, seed=0, num_workers=workers)
+    stream = train_stream(Broken(), FixedBatchSampler(11, 4), list, seed=0, settings=LoaderSettings(workers))
     next(stream)
     with pytest.raises(FileNotFoundError, match="u7.wav"):
         next(stream)
@@ -125,17 +133,27 @@ def test_an_error_that_cannot_cross_processes_still_says_what_it_was():
             raise Unportable(1, 2)
 
     with pytest.raises(RuntimeError, match="Unportable: 1 and 2"):
-        next(train_stream(Odd(), FixedBatchSampler(11, 4), list, seed=0, num_workers=1))
+        next(train_stream(Odd(), FixedBatchSampler(11, 4), list, seed=0, settings=LoaderSettings(num_workers=1)))
 
 
-def test_nothing_to_train_on_is_said():
-    with pytest.raises(ValueError, match="no batch"):
+def test_a_sampler_without_a_batch_is_refused():
+    with pytest.raises(LoaderError, match="no batch"):
         next(train_stream(Noisy(), [], list, seed=0))
+
+
+def test_an_iterable_dataset_is_refused():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from range(3)
+
+    for stream in (train_stream(Stream(), [[0]], list, seed=0), eval_stream(Stream(), [[0]], list)):
+        with pytest.raises(LoaderError, match="Stream is an IterableDataset"):
+            next(stream)
 
 
 def test_evaluation_sees_each_utterance_once_in_the_order_asked():
     sampler = BucketBatchSampler(np.linspace(1, 2, 11), batch_size=4)
     batches = epoch_batches(sampler, 0, 0)
-    found = [i["index"] for b in eval_stream(Noisy(), batches, list, num_workers=2) for i in b]
+    found = [i["index"] for b in eval_stream(Noisy(), batches, list, LoaderSettings(num_workers=2)) for i in b]
     assert found == [index for batch in batches for index in batch]
     assert sorted(found) == list(range(11))

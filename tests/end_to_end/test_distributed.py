@@ -275,7 +275,7 @@ def test_sharing_an_epoch_sees_each_utterance_once():
         seen, lengths = [], []
         for rank in range(size):
             stream = train_stream(
-                list(range(count)), FixedBatchSampler(count, batch, True), list, 0, rank=rank, size=size
+                list(range(count)), FixedBatchSampler(count, batch, True), list, seed=0, rank=rank, size=size
             )
             rounds = []
             for place, items in stream:

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dataset import seeding
 from dataset.audio import SAMPLE_RATE
-from dataset.loader import checked, eval_stream
+from dataset.loader import LoaderSettings, eval_stream, require_readable
 from dataset.samplers.buckets import BucketBatchSampler
 from nn.pooling import MeanPooling
 from problems.engine.features.shards import CannotKeepError, States
@@ -111,10 +111,10 @@ def encode(
     The upstream works on whole groups in this process, with all its threads: on two cores as fast as two workers with
     one thread each, whose results would have to be copied.
     """
-    stream = eval_stream(dataset, list(groups), _waveforms, num_workers, keep_errors=True)
+    stream = eval_stream(dataset, list(groups), _waveforms, LoaderSettings(num_workers=num_workers, keep_errors=True))
     for group, batch in zip(groups, stream):
         try:
-            yield dict(zip(group, _encoded(encoder, **checked(batch))))
+            yield dict(zip(group, _encoded(encoder, **require_readable(batch))))
         except Exception as error:
             if not (skip_errors and _is_of_data(error)):
                 raise

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from dataset.files import finite, write_json
-from dataset.loader import epoch_batches, eval_stream
+from dataset.loader import LoaderSettings, epoch_batches, eval_stream
 from dataset.metadata import write_csv
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import ahead
@@ -121,12 +121,14 @@ class EvalLoop(Loop):
         part = _Part(None if kept is None else Path(kept), world.rank)
         done = {number for numbers in distributed.gather(sorted(part.done)) for number in numbers}
         mine = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
-        pin = self.device.type == "cuda"
+        settings = LoaderSettings(
+            num_workers=num_workers, pin_memory=self.device.type == "cuda", make_dataloader=self.make_dataloader
+        )
         try:
             with self.evaluating(), torch.inference_mode():
                 self.hook("on_evaluate_start", mode)
                 wanted = [batches[n] for n in mine]
-                stream = eval_stream(dataset, wanted, collate_fn, num_workers, pin, self.make_dataloader)
+                stream = eval_stream(dataset, wanted, collate_fn, settings)
                 for number, batch in ahead(zip(mine, stream), self.device):
                     part.add(number, self.evaluate_batch(batch, mode))
                     beat()

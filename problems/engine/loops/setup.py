@@ -12,7 +12,7 @@ import torch
 
 from dataset import seeding
 from dataset.files import write_json, write_text
-from dataset.loader import epoch_batches, train_stream, utterances_of
+from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
 from problems.engine.checkpoints import averaging, saving, store
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, cache
@@ -103,6 +103,7 @@ class Training:
 
     def read(self, dataset: Any, batch_sampler: Any, collate_fn: Callable, num_workers: int) -> None:
         """Take what to train on; turn ``epochs`` into the number of steps that schedule and progress count with."""
+        require_indexable(dataset)
         batches = epoch_batches(batch_sampler, self.config["seed"], 0)
         joined = self.config["gradient_accumulate"] * self.world.size
         self.windows = math.ceil(len(batches) / joined)
@@ -111,16 +112,27 @@ class Training:
         given = self.config["resume_ckpt_dir"]
         if given is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
             saving.require_frozen(store.require(Path(given)) / "model", self.model)
-        needed = utterances_of(batch_sampler, self.config["seed"], self.config["total_steps"] * joined)
+        needed = first_utterances(batch_sampler, self.config["seed"], self.config["total_steps"] * joined)
         ahead = self.with_features(dataset, [needed])
         self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
 
     def stream(self, epoch: int, position: int, make_dataloader: Callable) -> Stream:
         """The training's batches from a place on."""
+        settings = LoaderSettings(
+            num_workers=self.num_workers,
+            pin_memory=self.device.type == "cuda",
+            keep_errors=self.config["skip_errors"],
+            make_dataloader=make_dataloader,
+        )
         return train_stream(
-            *self.data, self.config["seed"], epoch, position, self.num_workers, self.device.type == "cuda",
-            self.world.rank, self.world.size, self.config["skip_errors"], make_dataloader,
-        )  # fmt: skip
+            *self.data,
+            seed=self.config["seed"],
+            epoch=epoch,
+            position=position,
+            rank=self.world.rank,
+            size=self.world.size,
+            settings=settings,
+        )
 
     def optimizers(self, task: Any) -> list[OptimScheduler]:
         """The optimizers that the config names, each with its schedule.

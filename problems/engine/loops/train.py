@@ -206,7 +206,7 @@ class TrainLoop(WindowLoop):
             window.append((batch, place.real))
             progress = self.progress
             progress.batches = place.batches
-            progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.behind)
+            progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.done)
             if place.last or len(window) == self.train["gradient_accumulate"]:
                 break
         return window

@@ -16,7 +16,7 @@ import torch
 
 from dataset.audio import AudioError
 from dataset.collate import collate
-from dataset.loader import train_stream
+from dataset.loader import LoaderSettings, train_stream
 from dataset.samplers.buckets import FixedBatchSampler
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.upstream.signal.kaldi import Fbank
@@ -404,7 +404,8 @@ def test_portions_grow_with_what_is_to_be_kept(data, root, monkeypatch):
 def trained(task, dataset, steps=12):
     """The weights after some steps, and the accuracy then."""
     optimizer = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], lr=0.1)
-    stream = train_stream(dataset, FixedBatchSampler(11, 4, shuffle=True), collate, seed=0, num_workers=1)
+    sampler, workers = FixedBatchSampler(11, 4, shuffle=True), LoaderSettings(num_workers=1)
+    stream = train_stream(dataset, sampler, collate, seed=0, settings=workers)
     for _, (_, batch) in zip(range(steps), stream):
         optimizer.zero_grad()
         task("train", **batch).loss.backward()

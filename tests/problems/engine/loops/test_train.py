@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dataset.loader import epoch_batches, train_stream
+from dataset.loader import LoaderSettings, epoch_batches, train_stream
 from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.config.sections import Train
@@ -75,10 +75,10 @@ def loop_of(
     settings = DEFAULTS | train
 
     def stream(epoch, position, make_dataloader):
+        how = LoaderSettings(keep_errors=settings["skip_errors"], make_dataloader=make_dataloader)
         return train_stream(
-            data, sampler, lambda i: {"index": torch.tensor(i)}, 0, epoch, position,
-            keep_errors=settings["skip_errors"], make_dataloader=make_dataloader,
-        )  # fmt: skip
+            data, sampler, lambda i: {"index": torch.tensor(i)}, seed=0, epoch=epoch, position=position, settings=how
+        )
 
     def one(task):
         made = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
