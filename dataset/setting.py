@@ -1,19 +1,19 @@
-"""A declared setting: its default, what it means, and what it may be.
+"""Declare a config setting: its default, its meaning, its bounds, and whether a resumed training may change it.
 
-Sections of the config and corpora are dataclasses whose fields are made here, so that the command line can
-list and check them without importing anything heavy.
+Sections of the config and corpora are dataclasses whose fields are declared with :func:`setting`, so that the command
+line can list and check them without importing anything heavy.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
-REQUIRED = "???"  # omegaconf's own mark of a value that the user must give
+REQUIRED = "???"  # omegaconf's mark of a value that the user must give
 
 
-def option(
+def setting(
     default: Any,
     help: str,
     *,
@@ -21,18 +21,21 @@ def option(
     max: float | None = None,
     choices: tuple[str, ...] | None = None,
     registry: str | None = None,
+    resume: Literal["free", "extends"] | None = None,
 ) -> Any:
-    """A dataclass field with one line of meaning and, where they exist, its bounds or its choices.
+    """A dataclass field with its help line and, if it has any, its bounds or choices.
 
     Args:
-        default: the value when the user says nothing; ``REQUIRED`` for none; a dataclass for a nested section.
-        help: one line, without a full stop, for ``--help``.
+        default: the default value; ``REQUIRED`` if the user must give one; a dataclass for a nested section.
+        help: one line for ``--help``, without a full stop.
         min, max: inclusive bounds of a number.
         choices: the only strings allowed.
-        registry: ``"module:MAPPING"`` when the value names a part of that registry, whose own settings then
-            stand in the field ``conf`` beside it, or, where there is none, beside it directly.
+        registry: ``"module:MAPPING"`` if the value names an entry of that registry. The entry's own settings belong
+            in the field ``conf`` of the same section or, if the section has none, in the section itself.
+        resume: whether the value may differ when a training is resumed. ``"free"``: it may, since it does not affect
+            the result; ``"extends"``: it may, and the training continues to the new value; None: it may not.
     """
-    metadata = {"help": help, "min": min, "max": max, "choices": choices, "registry": registry}
+    metadata = {"help": help, "min": min, "max": max, "choices": choices, "registry": registry, "resume": resume}
     if isinstance(default, (list, dict)) or dataclasses.is_dataclass(default):
         return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

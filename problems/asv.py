@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.setting import option
+from dataset.setting import setting
 from problems import classification
 from problems.base import Section
 from problems.engine.config import sections
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class BuildDataset(classification.BuildDataset):
     """What happens to the audio of the training set, and what of it is there in validation."""
 
-    cohort: int = option(
+    cohort: int = setting(
         0, "training utterances of each speaker that validation embeds too, for build_task.scoring to learn from", min=0
     )
 
@@ -31,7 +31,7 @@ class BuildDataset(classification.BuildDataset):
 class TrainBatches(classification.TrainBatches):
     """How training utterances are grouped into batches."""
 
-    per_speaker: int | None = option(
+    per_speaker: int | None = setting(
         None, "utterances of each speaker in a batch, which ge2e needs; null: as they come", min=2
     )
 
@@ -40,25 +40,25 @@ class TrainBatches(classification.TrainBatches):
 class BuildBatchSampler(classification.BuildBatchSampler):
     """Batches of utterances of similar length, for each mode."""
 
-    train: TrainBatches = option(TrainBatches(16, None, True), "batches to train on")
+    train: TrainBatches = setting(TrainBatches(16, None, True), "batches to train on")
 
 
 @dataclass
 class BuildModel(sections.BuildModel):
     """Upstream, featurizer and head together."""
 
-    embedding_size: int = option(512, "size of an utterance's embedding, which the head gives", min=1)
+    embedding_size: int = setting(512, "size of an utterance's embedding, which the head gives", min=1)
 
 
 @dataclass
 class Scoring:
     """From embeddings to scores."""
 
-    centre: bool = option(False, "subtract the mean embedding of training speakers")
-    lda: int | None = option(None, "dimensions that linear discriminant analysis keeps; null: none", min=1)
-    backend: str = option("cosine", "what compares two embeddings", choices=("cosine", "plda"))
-    as_norm: int | None = option(None, "normalise by the so many nearest training speakers; null: none", min=2)
-    enrolment: str = option(
+    centre: bool = setting(False, "subtract the mean embedding of training speakers")
+    lda: int | None = setting(None, "dimensions that linear discriminant analysis keeps; null: none", min=1)
+    backend: str = setting("cosine", "what compares two embeddings", choices=("cosine", "plda"))
+    as_norm: int | None = setting(None, "normalise by the so many nearest training speakers; null: none", min=2)
+    enrolment: str = setting(
         "embedding", "what is averaged over the utterances of an enrolment", choices=("embedding", "score")
     )
 
@@ -67,10 +67,10 @@ class Scoring:
 class BuildTask:
     """The loss over the training speakers, and how trials are scored."""
 
-    loss: str = option("amsoftmax", "the loss", registry="nn.losses:LOSSES")
-    conf: dict = option({}, "its settings")
-    margin_schedule: list[int] = option([0, 0], "batches before the margin begins to grow, and until it is whole")
-    scoring: Scoring = option(Scoring(), "from embeddings to scores")
+    loss: str = setting("amsoftmax", "the loss", registry="nn.losses:LOSSES")
+    conf: dict = setting({}, "its settings")
+    margin_schedule: list[int] = setting([0, 0], "batches before the margin begins to grow, and until it is whole")
+    scoring: Scoring = setting(Scoring(), "from embeddings to scores")
 
 
 class ASV(classification.Classification):

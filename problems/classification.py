@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.setting import option
+from dataset.setting import setting
 from problems.base import Problem, Section
 from problems.engine.config import sections
 from problems.engine.config.schema import follow_choices
@@ -18,7 +18,7 @@ from problems.engine.runtime.errors import ConfigError
 class BuildDataset(sections.BuildDataset):
     """What happens to the audio of the training set."""
 
-    max_seconds: float | None = option(
+    max_seconds: float | None = setting(
         None, "train on a piece of this length of longer utterances, another piece each epoch; null: whole", min=0.1
     )
 
@@ -27,25 +27,25 @@ class BuildDataset(sections.BuildDataset):
 class TrainBatches(sections.Batches):
     """How training utterances are grouped into batches."""
 
-    balance: bool = option(False, "every label equally often in an epoch, however often the data have it")
+    balance: bool = setting(False, "every label equally often in an epoch, however often the data have it")
 
 
 @dataclass
 class BuildBatchSampler(sections.BuildBatchSampler):
     """Batches of utterances of similar length, for each mode."""
 
-    train: TrainBatches = option(TrainBatches(16, None, True), "batches to train on")
+    train: TrainBatches = setting(TrainBatches(16, None, True), "batches to train on")
 
 
 @dataclass
 class BuildTask:
     """The loss, and what is measured."""
 
-    class_weights: str | dict | list | None = option(
+    class_weights: str | dict | list | None = setting(
         None, "what an utterance counts in training: balanced, or {label: weight}; for slots a list of them; null: 1"
     )
-    label_smoothing: float = option(0.0, "part of the target that is spread over all labels", min=0, max=0.99)
-    top_k: list[int] = option([], "also measure how often the label is among the k likeliest, as [5]; not for slots")
+    label_smoothing: float = setting(0.0, "part of the target that is spread over all labels", min=0, max=0.99)
+    top_k: list[int] = setting([], "also measure how often the label is among the k likeliest, as [5]; not for slots")
 
 
 class Classification(Problem):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dataset.setting import option
+from dataset.setting import setting
 from problems.classification import Classification
 
 
@@ -13,7 +13,7 @@ from problems.classification import Classification
 class BuildEncoder:
     """Stage 1: from labels to numbers."""
 
-    slots: list[str] | None = option(None, "names of the parts of a label, for their results; null: slot1, slot2, ...")
+    slots: list[str] | None = setting(None, "names of the parts of a label, for their results; null: slot1, slot2, ...")
 
 
 class IC(Classification):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, audio_files, require_folder
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 
 @dataclasses.dataclass
@@ -18,9 +18,9 @@ class _Acted(Corpus):
     One fold is for testing, the next one for validation, the others are for training.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds the recordings, at any depth")
-    folds: int = option(5, "into how many folds the actors are dealt", min=3)
-    test_fold: int = option(0, "the fold to test on, from 0; the next one is for validation", min=0)
+    dataset_root: str = setting(REQUIRED, "folder that holds the recordings, at any depth")
+    folds: int = setting(5, "into how many folds the actors are dealt", min=3)
+    test_fold: int = setting(0, "the fold to test on, from 0; the next one is for validation", min=0)
 
     def sources(self) -> list[Path]:
         """The folder: its list of files counts."""

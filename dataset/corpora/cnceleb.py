@@ -9,7 +9,7 @@ from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.draw_trials import draw_trials, trial
 from dataset.corpora.common.folders import absolute, audio_files, existing, lines, require_file, require_folder
 from dataset.corpora.common.holdout import hashed
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 
 @dataclasses.dataclass
@@ -23,10 +23,10 @@ class CNCeleb(Corpus):
     the first side of which is the enrolment.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds data, dev and eval")
-    valid_speakers: int = option(40, "training speakers held out for the validation trials", min=2)
-    valid_trials: int = option(10000, "validation trials, half of them of one speaker", min=2)
-    seed: int = option(0, "which speakers are held out, and which trials are made of them", min=0)
+    dataset_root: str = setting(REQUIRED, "folder that holds data, dev and eval")
+    valid_speakers: int = setting(40, "training speakers held out for the validation trials", min=2)
+    valid_trials: int = setting(10000, "validation trials, half of them of one speaker", min=2)
+    seed: int = setting(0, "which speakers are held out, and which trials are made of them", min=0)
 
     def sources(self) -> list[Path]:
         """The lists, and the folder that is trained on."""

@@ -13,7 +13,7 @@ from typing import Any
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.holdout import folds_of, hold_out
 from dataset.corpora.common.tables import nearest, read_table, select
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 
 @dataclasses.dataclass
@@ -36,20 +36,20 @@ class Csv(Corpus):
     long it is.
     """
 
-    train: str = option(REQUIRED, "CSV file of the training utterances")
-    valid: str | None = option(None, "CSV file to validate on; null: hold out valid_fraction of train")
-    test: str | list | dict = option([], "CSV file or files to test on: a path, a list of paths, or {name: path}")
-    columns: dict = option({}, "names of your columns, ours first: {wav_path: path, transcription: text}")
-    where: dict = option(
+    train: str = setting(REQUIRED, "CSV file of the training utterances")
+    valid: str | None = setting(None, "CSV file to validate on; null: hold out valid_fraction of train")
+    test: str | list | dict = setting([], "CSV file or files to test on: a path, a list of paths, or {name: path}")
+    columns: dict = setting({}, "names of your columns, ours first: {wav_path: path, transcription: text}")
+    where: dict = setting(
         {}, "rows to keep in train, valid, test or a named test set: {train: {your_column: value or list}}"
     )
-    valid_fraction: float = option(0.1, "part of train held out for validation when valid is null", min=0, max=0.9)
-    test_fraction: float = option(0.0, "part of train held out for testing when test is empty", min=0, max=0.9)
-    split_by: str = option("", "column whose groups are never divided between splits, such as speaker")
-    stratify_by: str = option("", "column of which every value is held out in the same proportion, such as label")
-    folds: int | None = option(None, "folds for cross-validation, of which one is the test set; null: none", min=2)
-    fold: int = option(0, "the fold to test on, from 0", min=0)
-    seed: int = option(0, "which utterances are held out", min=0)
+    valid_fraction: float = setting(0.1, "part of train held out for validation when valid is null", min=0, max=0.9)
+    test_fraction: float = setting(0.0, "part of train held out for testing when test is empty", min=0, max=0.9)
+    split_by: str = setting("", "column whose groups are never divided between splits, such as speaker")
+    stratify_by: str = setting("", "column of which every value is held out in the same proportion, such as label")
+    folds: int | None = setting(None, "folds for cross-validation, of which one is the test set; null: none", min=2)
+    fold: int = setting(0, "the fold to test on, from 0", min=0)
+    seed: int = setting(0, "which utterances are held out", min=0)
 
     def sources(self) -> list[Path]:
         """The CSV files."""

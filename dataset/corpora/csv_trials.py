@@ -11,7 +11,7 @@ from dataset.corpora.common.base import CorpusError, Row, Splits
 from dataset.corpora.common.draw_trials import draw_trials
 from dataset.corpora.common.tables import nearest, select
 from dataset.corpora.csv import Csv, Utterance
-from dataset.setting import option
+from dataset.setting import setting
 
 
 @dataclasses.dataclass
@@ -25,8 +25,8 @@ class CsvTrials(Csv):
     No speaker and no file may be in two of train, valid and test. A list of trials names no speakers.
     """
 
-    num_trials: int = option(10000, "validation trials, and trials of each test set, half of one speaker", min=2)
-    split_by: str = option("spk", "column whose groups are never divided between splits")
+    num_trials: int = setting(10000, "validation trials, and trials of each test set, half of one speaker", min=2)
+    split_by: str = setting("spk", "column whose groups are never divided between splits")
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows to train on; trials with ``id1, id2, wav_path1, wav_path2, label``."""

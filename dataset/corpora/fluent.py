@@ -8,7 +8,7 @@ from pathlib import Path
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, require_file
 from dataset.corpora.common.tables import read_table
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 SLOTS = ("action", "object", "location")
 COLUMNS = ("path", "speakerId", "transcription", *SLOTS)
@@ -21,7 +21,7 @@ class FluentSpeechCommands(Corpus):
     Columns: ``id, wav_path, labels`` ("activate ; lights ; kitchen"), ``transcription, speaker``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds data and wavs")
+    dataset_root: str = setting(REQUIRED, "folder that holds data and wavs")
 
     def sources(self) -> list[Path]:
         """The three tables."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, audio_files, folders, require_folder
 from dataset.corpora.common.holdout import hold_out
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 SPLITS = {
     "train": ("train", "training"),
@@ -28,14 +28,14 @@ class Folders(Corpus):
     Columns: ``id`` (the path below the root without its suffix), ``wav_path, label, group``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder with a folder for each label, or with train, valid and test")
-    valid_fraction: float = option(
+    dataset_root: str = setting(REQUIRED, "folder with a folder for each label, or with train, valid and test")
+    valid_fraction: float = setting(
         0.1, "part held out for validation where there is no folder for it", min=0.001, max=0.9
     )
-    test_fraction: float = option(0.1, "part held out for testing where there is no folder for it", min=0.001, max=0.9)
-    split_by_group: bool = option(True, "keep the folders below the labels (speakers, sessions) whole")
-    ignore: list[str] = option([], "folders that are no labels, such as _background_noise_")
-    seed: int = option(0, "which utterances are held out", min=0)
+    test_fraction: float = setting(0.1, "part held out for testing where there is no folder for it", min=0.001, max=0.9)
+    split_by_group: bool = setting(True, "keep the folders below the labels (speakers, sessions) whole")
+    ignore: list[str] = setting([], "folders that are no labels, such as _background_noise_")
+    seed: int = setting(0, "which utterances are held out", min=0)
 
     def sources(self) -> list[Path]:
         """The folder itself: its list of files counts."""

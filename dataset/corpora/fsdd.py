@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUM_TEST_INDICES = 5  # the corpus's own rule: recordings 0-4 of each speaker and digit are its test set
@@ -46,11 +46,11 @@ class FSDD(Corpus):
     Columns: ``id, wav_path, transcription`` ("zero" to "nine"), ``label`` ("0" to "9"), ``speaker``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds the corpus's folder 'recordings'")
-    test_speaker: str | None = option(
+    dataset_root: str = setting(REQUIRED, "folder that holds the corpus's folder 'recordings'")
+    test_speaker: str | None = setting(
         None, "test on this speaker and train on the others; null: test on index 0-4 of all"
     )
-    valid_fraction: float = option(
+    valid_fraction: float = setting(
         0.1, "part of each speaker's training recordings of a digit kept for validation", min=0.001, max=0.9
     )
 
@@ -142,10 +142,10 @@ class ConnectedDigits(FSDD):
     Columns: ``id, wav_path, transcription`` ("three one four"), ``speaker``.
     """
 
-    num_train: int = option(2400, "number of training strings", min=1)
-    num_valid: int = option(200, "number of validation strings", min=1)
-    num_test: int = option(300, "number of test strings", min=1)
-    seed: int = option(0, "which strings are made", min=0)
+    num_train: int = setting(2400, "number of training strings", min=1)
+    num_valid: int = setting(200, "number of validation strings", min=1)
+    num_test: int = setting(300, "number of test strings", min=1)
+    seed: int = setting(0, "which strings are made", min=0)
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split, after writing the strings if they are not whole in ``cache_dir`` yet."""

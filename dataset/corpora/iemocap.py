@@ -10,7 +10,7 @@ from pathlib import Path
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, require_folder
 from dataset.corpora.common.holdout import divide
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 SESSIONS = 5
 LABELS = {"neu": "neu", "hap": "hap", "exc": "hap", "ang": "ang", "sad": "sad"}  # excited counts as happy
@@ -28,9 +28,9 @@ class IEMOCAP(Corpus):
     Columns: ``id, wav_path, label, speaker, gender, dialogue``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds Session1 to Session5")
-    test_fold: int = option(0, "the session to test on, from 0; the others are for training", min=0, max=SESSIONS - 1)
-    valid_fraction: float = option(
+    dataset_root: str = setting(REQUIRED, "folder that holds Session1 to Session5")
+    test_fold: int = setting(0, "the session to test on, from 0; the others are for training", min=0, max=SESSIONS - 1)
+    valid_fraction: float = setting(
         0.2, "part of the training turns, in whole dialogues, to validate on", min=0.01, max=0.9
     )
 

@@ -10,7 +10,7 @@ from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, audio_files, folders, require_file, require_folder
 from dataset.corpora.common.holdout import divide
 from dataset.corpora.common.tables import read_table
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 
 @dataclasses.dataclass
@@ -24,9 +24,9 @@ class VoxLingua107(Corpus):
     Columns: ``id, wav_path, label`` (the language's code), ``video``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds a folder for each language, and dev")
-    languages: list[str] = option([], "languages to tell apart, by their codes; []: all that are there")
-    valid_fraction: float = option(
+    dataset_root: str = setting(REQUIRED, "folder that holds a folder for each language, and dev")
+    languages: list[str] = setting([], "languages to tell apart, by their codes; []: all that are there")
+    valid_fraction: float = setting(
         0.02, "part of each language, in whole videos, held out for validation", min=0.001, max=0.5
     )
 
@@ -58,9 +58,9 @@ class CommonVoice(Corpus):
     Columns: ``id, wav_path, label`` (the folder's name), ``transcription, speaker``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds a folder for each language")
-    languages: list[str] = option([], "languages to tell apart, by their folders; []: all that are there")
-    most: int | None = option(None, "clips of each language and split, the first of its table; null: all", min=1)
+    dataset_root: str = setting(REQUIRED, "folder that holds a folder for each language")
+    languages: list[str] = setting([], "languages to tell apart, by their folders; []: all that are there")
+    most: int | None = setting(None, "clips of each language and split, the first of its table; null: all", min=1)
 
     def sources(self) -> list[Path]:
         """Every table."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 
 @dataclasses.dataclass
@@ -21,10 +21,10 @@ class LibriSpeech(Corpus):
     validation set may also be a test set, a training set may be neither.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds SPEAKERS.TXT and a folder per split")
-    train_sets: list[str] = option(["train-clean-100"], "splits to train on, together")
-    valid_sets: list[str] = option(["dev-clean"], "splits to validate on, together")
-    test_sets: list[str] = option(["test-clean"], "splits to test on, each with a result of its own")
+    dataset_root: str = setting(REQUIRED, "folder that holds SPEAKERS.TXT and a folder per split")
+    train_sets: list[str] = setting(["train-clean-100"], "splits to train on, together")
+    valid_sets: list[str] = setting(["dev-clean"], "splits to validate on, together")
+    test_sets: list[str] = setting(["test-clean"], "splits to test on, each with a result of its own")
 
     def sources(self) -> list[Path]:
         """Every transcript file, and ``SPEAKERS.TXT``."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.download import fetch
 from dataset.corpora.common.folders import absolute, audio_files, folders, lines, require_folder
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 KEYWORDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
 UNKNOWN, SILENCE = "_unknown_", "_silence_"
@@ -40,13 +40,13 @@ class SpeechCommands(Corpus):
     Columns: ``id, wav_path, label, speaker, word``; noise also has ``start_sec, end_sec``.
     """
 
-    dataset_root: str = option(REQUIRED, "folder that holds a folder for each word")
-    test_root: str | None = option(None, "folder of the archive with the twelve-class test set; null: the test split")
-    keywords: list[str] = option(
+    dataset_root: str = setting(REQUIRED, "folder that holds a folder for each word")
+    test_root: str | None = setting(None, "folder of the archive with the twelve-class test set; null: the test split")
+    keywords: list[str] = setting(
         KEYWORDS, "words that are classes, the others are _unknown_; []: every word is a class"
     )
-    download: bool = option(False, "download the corpus into dataset_root where it is not there (1.5 or 2.4 GB)")
-    version: str = option("v0.01", "the version to download", choices=("v0.01", "v0.02"))
+    download: bool = setting(False, "download the corpus into dataset_root where it is not there (1.5 or 2.4 GB)")
+    version: str = setting("v0.01", "the version to download", choices=("v0.01", "v0.02"))
 
     def sources(self) -> list[Path]:
         """The folders, whose lists of files count, and the lists of the splits."""

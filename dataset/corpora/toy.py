@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.espeak import Spoken, Utterance, grammar, synthesise, voices
-from dataset.setting import option
+from dataset.setting import setting
 
 # words a minute, and eSpeak NG's scale of pitch, where 50 is the voice's own; training varies more, since its
 # few voices must stand for many
@@ -37,10 +37,10 @@ class Toy(Corpus):
     are heard beside others than their templates' own.
     """
 
-    num_train: int = option(1200, "training sentences (about 2 seconds each)", min=1)
-    num_valid: int = option(120, "validation sentences, in voices held out of training", min=1)
-    num_test: int = option(300, "test sentences, in voices held out of training and validation", min=1)
-    seed: int = option(0, "another seed gives other sentences", min=0)
+    num_train: int = setting(1200, "training sentences (about 2 seconds each)", min=1)
+    num_valid: int = setting(120, "validation sentences, in voices held out of training", min=1)
+    num_test: int = setting(300, "test sentences, in voices held out of training and validation", min=1)
+    seed: int = setting(0, "another seed gives other sentences", min=0)
 
     def load(self, cache_dir: Path) -> Splits:
         """Make the audio, or find it made; see ``dataset.espeak.synthesise`` for what can go wrong.

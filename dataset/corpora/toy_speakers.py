@@ -9,7 +9,7 @@ from dataset.corpora.common.base import Splits
 from dataset.corpora.common.draw_trials import draw_trials
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.espeak import grammar, voices
-from dataset.setting import option
+from dataset.setting import setting
 
 
 @dataclasses.dataclass
@@ -39,10 +39,10 @@ class ToyTrials(ToyUtterances):
     too.
     """
 
-    num_train: int = option(1800, "training utterances", min=1)
-    num_valid: int = option(120, "utterances that the validation trials are made of", min=20)
-    num_test: int = option(240, "utterances that the test trials are made of", min=20)
-    num_trials: int = option(4000, "validation trials, and test trials, half of them of one speaker", min=2)
+    num_train: int = setting(1800, "training utterances", min=1)
+    num_valid: int = setting(120, "utterances that the validation trials are made of", min=20)
+    num_test: int = setting(240, "utterances that the test trials are made of", min=20)
+    num_trials: int = setting(4000, "validation trials, and test trials, half of them of one speaker", min=2)
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows with ``id, wav_path, seconds, spk, ...``; trials with ``id1, id2, wav_path1, wav_path2, label``."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.corpora.toy_words import VOICES
 from dataset.espeak import grammar, languages
-from dataset.setting import option
+from dataset.setting import setting
 
 
 @dataclasses.dataclass
@@ -18,9 +18,9 @@ class ToyLanguages(ToyUtterances):
     Every voice speaks every language.
     """
 
-    num_train: int = option(1200, "training utterances (about 2 seconds each)", min=6)
-    num_valid: int = option(120, "validation utterances, in voices held out of training", min=6)
-    num_test: int = option(300, "test utterances, in voices held out of training and validation", min=6)
+    num_train: int = setting(1200, "training utterances (about 2 seconds each)", min=6)
+    num_valid: int = setting(120, "validation utterances, in voices held out of training", min=6)
+    num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=6)
 
     def _split(self, split: str, size: int) -> list[Planned]:
         cast = Cast(split, VOICES[split], f"languages/{self.seed}", (120, 190), (30, 70))
@@ -59,9 +59,9 @@ class ToyMoods(ToyUtterances):
     each split are its own.
     """
 
-    num_train: int = option(800, "training utterances (about 2 seconds each)", min=4)
-    num_valid: int = option(120, "validation utterances, in voices held out of training", min=4)
-    num_test: int = option(300, "test utterances, in voices held out of training and validation", min=4)
+    num_train: int = setting(800, "training utterances (about 2 seconds each)", min=4)
+    num_valid: int = setting(120, "validation utterances, in voices held out of training", min=4)
+    num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=4)
 
     def _split(self, split: str, size: int) -> list[Planned]:
         cast = Cast(split, VOICES[split], f"moods/{self.seed}", (0, 0), (0, 0))

@@ -7,7 +7,7 @@ import dataclasses
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.espeak import grammar, voices
 from dataset.espeak.commands import command
-from dataset.setting import option
+from dataset.setting import setting
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 OTHERS = (
@@ -27,9 +27,9 @@ class ToyKeywords(ToyUtterances):
     ``label`` is the keyword, ``_unknown_`` or ``_silence_``, all equally often.
     """
 
-    num_train: int = option(1200, "training utterances (about 0.7 seconds each)", min=12)
-    num_valid: int = option(120, "validation utterances, in voices held out of training", min=12)
-    num_test: int = option(360, "test utterances, in voices held out of training and validation", min=12)
+    num_train: int = setting(1200, "training utterances (about 0.7 seconds each)", min=12)
+    num_valid: int = setting(120, "validation utterances, in voices held out of training", min=12)
+    num_test: int = setting(360, "test utterances, in voices held out of training and validation", min=12)
 
     def _split(self, split: str, size: int) -> list[Planned]:
         cast = Cast(split, VOICES[split], f"keywords/{self.seed}", (120, 190), (30, 70))
@@ -49,9 +49,9 @@ class ToyKeywords(ToyUtterances):
 class ToyCommands(ToyUtterances):
     """Commands in synthetic voices, those of each split its own; ``labels`` is "action ; object ; location"."""
 
-    num_train: int = option(1200, "training utterances (about 1.5 seconds each)", min=1)
-    num_valid: int = option(120, "validation utterances, in voices held out of training", min=1)
-    num_test: int = option(300, "test utterances, in voices held out of training and validation", min=1)
+    num_train: int = setting(1200, "training utterances (about 1.5 seconds each)", min=1)
+    num_valid: int = setting(120, "validation utterances, in voices held out of training", min=1)
+    num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=1)
 
     def _split(self, split: str, size: int) -> list[Planned]:
         cast = Cast(split, VOICES[split], f"commands/{self.seed}", (120, 190), (30, 70))

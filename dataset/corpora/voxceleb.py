@@ -11,7 +11,7 @@ from dataset.corpora.common.download import fetch
 from dataset.corpora.common.draw_trials import draw_trials, trial
 from dataset.corpora.common.folders import absolute, audio_files, existing, folders, lines, require_file, require_folder
 from dataset.corpora.common.holdout import hashed
-from dataset.setting import REQUIRED, option
+from dataset.setting import REQUIRED, setting
 
 SPLIT_FILE = "iden_split.txt"
 SPLITS = {"1": "train", "2": "valid", "3": "test"}
@@ -28,8 +28,8 @@ TRIALS = {
 class _VoxCeleb1(Corpus):
     """``root/wav/<speaker>/<video>/<n>.wav``, or ``root/dev/wav`` and ``root/test/wav``; lists in ``root``."""
 
-    dataset_root: str = option(REQUIRED, "folder that holds wav, or dev and test, and the lists")
-    download: bool = option(False, "download the corpus into dataset_root where it is not there (36 GB)")
+    dataset_root: str = setting(REQUIRED, "folder that holds wav, or dev and test, and the lists")
+    download: bool = setting(False, "download the corpus into dataset_root where it is not there (36 GB)")
 
     @property
     def _root(self) -> Path:
@@ -88,11 +88,11 @@ class VoxCeleb1Verification(_VoxCeleb1):
     Columns: ``id, wav_path, speaker, spk`` to train on; ``id1, id2, wav_path1, wav_path2, label`` of trials.
     """
 
-    trials: list[str] = option(["O"], "trials to test on, each with a result of its own: O, E, H")
-    train_root: str | None = option(None, "folder with <speaker>/<video>/<n>.wav to train on; null: VoxCeleb1's own")
-    valid_speakers: int = option(40, "training speakers held out for the validation trials", min=2)
-    valid_trials: int = option(10000, "validation trials, half of them of one speaker", min=2)
-    seed: int = option(0, "which speakers are held out, and which trials are made of them", min=0)
+    trials: list[str] = setting(["O"], "trials to test on, each with a result of its own: O, E, H")
+    train_root: str | None = setting(None, "folder with <speaker>/<video>/<n>.wav to train on; null: VoxCeleb1's own")
+    valid_speakers: int = setting(40, "training speakers held out for the validation trials", min=2)
+    valid_trials: int = setting(10000, "validation trials, half of them of one speaker", min=2)
+    seed: int = setting(0, "which speakers are held out, and which trials are made of them", min=0)
 
     def sources(self) -> list[Path]:
         """The lists of trials, and the folder that is trained on."""

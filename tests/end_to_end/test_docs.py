@@ -210,7 +210,7 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         "from __future__ import annotations\n"
         + parts.replace("from __future__ import annotations\n", "")
         + "\n\nclass MyUpstream(torch.nn.Module):\n    pass\n\n\nMyCorpus = Pairs\n\n"
-        + "@dataclasses.dataclass\nclass MyCorpus(Pairs):\n    folder: str = option('x', 'a folder')\n"
+        + "@dataclasses.dataclass\nclass MyCorpus(Pairs):\n    folder: str = setting('x', 'a folder')\n"
     )
     (tmp_path / "my.yaml").write_text("train: {total_steps: 5}\n")
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from dataset.corpora import Corpus, Row, Splits
-from dataset.setting import option
+from dataset.setting import setting
 
 PITCHES = {"train": (200, 260, 330, 420, 540, 690), "valid": (230, 370, 600), "test": (290, 470, 760)}
 
@@ -19,8 +19,8 @@ PITCHES = {"train": (200, 260, 330, 420, 540, 690), "valid": (230, 370, 600), "t
 class Voices(Corpus):
     """Six speakers to train on, three others in the validation trials, three more in two lists of test trials."""
 
-    per_speaker: int = option(4, "utterances of each speaker", min=2)
-    broken: bool = option(False, "make one test utterance no audio")
+    per_speaker: int = setting(4, "utterances of each speaker", min=2)
+    broken: bool = setting(False, "make one test utterance no audio")
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows with ``id, wav_path, spk``; trials of all pairs, and of enrolments of two utterances."""

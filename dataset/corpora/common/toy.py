@@ -10,7 +10,7 @@ from pathlib import Path
 from dataset.corpora.common.base import Corpus, Row, Splits
 from dataset.espeak import Spoken, Utterance, synthesise, voices
 from dataset.espeak.grammar import Deck
-from dataset.setting import option
+from dataset.setting import setting
 
 GAINS_DB, NOISES_DB = (-12.0, 0.0), (-70.0, -45.0)
 
@@ -61,10 +61,10 @@ class Cast:
 class ToyUtterances(Corpus):
     """Base of the toy corpora. Rows have ``id, wav_path, seconds, transcription, speaker, gender`` and their label."""
 
-    num_train: int = option(600, "training utterances", min=1)
-    num_valid: int = option(100, "validation utterances", min=1)
-    num_test: int = option(200, "test utterances", min=1)
-    seed: int = option(0, "another seed gives other utterances", min=0)
+    num_train: int = setting(600, "training utterances", min=1)
+    num_valid: int = setting(100, "validation utterances", min=1)
+    num_test: int = setting(200, "test utterances", min=1)
+    seed: int = setting(0, "another seed gives other utterances", min=0)
 
     def load(self, cache_dir: Path) -> Splits:
         """Make the audio, or find it made; see ``dataset.espeak.synthesise`` for what can go wrong."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from dataset.setting import REQUIRED
 from problems.engine.config.registry import describe, load_class, resolve
@@ -106,6 +106,16 @@ def _inferred(prefix: str, tree: Mapping[str, Any], known: Mapping[str, Setting]
             kind = "Any" if default is None or default == REQUIRED else type(default).__name__
             found[path] = Setting(kind, default, open=isinstance(default, Mapping))
     return found
+
+
+def resume_keys(problem: Any, resume: Literal["free", "extends"]) -> set[str]:
+    """The dotted keys declared with that ``resume``: those that may change under an existing training."""
+    return {
+        f"{name}.{field.name}"
+        for name, section in problem.sections.items()
+        for field in dataclasses.fields(section)
+        if field.metadata.get("resume") == resume
+    }
 
 
 def values_of(tree: Mapping[str, Any], section: str) -> Mapping[str, Any]:

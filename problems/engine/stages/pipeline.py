@@ -15,15 +15,14 @@ from typing import Any
 from dataset.files import free_name, read_json, write_json, write_text
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.averaging import NAME as AVERAGE
+from problems.engine.config.schema import resume_keys
+from problems.engine.config.sections import DIAGNOSTICS
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import describe, versions
 from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
 from problems.engine.runtime.folder_lock import FolderLock
 from problems.engine.stages.stage import (
-    EXTENDING,
-    FREE,
     STAGES,
-    TRIALS,
     Fingerprint,
     Manifest,
     Stage,
@@ -106,7 +105,8 @@ class Pipeline:
     def stale(self, stage: Stage) -> list[str]:
         """Why ``stage`` is not done and fresh; empty when it is."""
         try:
-            reasons = [r for r in self.manifest.stale(stage, self.mark(stage)) if r.split(":")[0] not in FREE]
+            free = resume_keys(self.problem, "free")
+            reasons = [r for r in self.manifest.stale(stage, self.mark(stage)) if r.split(":")[0] not in free]
         except store.CheckpointError as error:
             return [str(error)]
         if not reasons and stage.number == 0:
@@ -169,7 +169,7 @@ class Pipeline:
 
     def _run_stages(self) -> None:
         store.tidy(self.train_dir)
-        if any(self.config["train"].get(key) for key in TRIALS):
+        if any(self.config["train"].get(key) for key in DIAGNOSTICS):
             self._try()
             return
         first = self._first()
@@ -202,7 +202,7 @@ class Pipeline:
             self._refuse_other_training(stale[0].number)
         for stage in stale:
             self._run_stage(stage)
-        log.info("== a trial of stage 2: %s", ", ".join(key for key in TRIALS if self.config["train"].get(key)))
+        log.info("== a trial of stage 2: %s", ", ".join(key for key in DIAGNOSTICS if self.config["train"].get(key)))
         self._together(STAGES[2])
 
     def _together(self, stage: Stage) -> None:
@@ -245,7 +245,7 @@ class Pipeline:
         now = self.mark(STAGES[2])
         if first < 2:
             now["inputs"] = self._rehearse(first)
-        reasons = [r for r in differences(begun, now) if r.split(":")[0] not in FREE | EXTENDING]
+        reasons = differences(begun, now, resume_keys(self.problem, "free") | resume_keys(self.problem, "extends"))
         if not reasons:
             return
         entries = self.manifest.load()

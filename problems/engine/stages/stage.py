@@ -46,15 +46,6 @@ STAGES = (
     Stage(3, "evaluate checkpoints", (*DATA, "evaluate"), ("eval_loop",)),
     Stage(4, "report", ()),
 )  # fmt: skip
-# What may change under an existing training: these do not touch its result, ...
-TRIALS = ("dry_run", "no_optim", "overfit_one_batch")
-_FREE = (
-    "log_step eval_step valid_per_epochs save_step save_minutes keep_num_ckpts keep_best_ckpts best_rules average"
-    " auto_resume resume_ckpt_dir skip_errors watchdog profile"
-)
-FREE = {f"train.{key}" for key in (*_FREE.split(), *TRIALS)} | {"features.cache", "features.limit_gb"}
-# ... and these extend it.
-EXTENDING = {f"train.{k}" for k in ("total_steps", "epochs", "patience")}
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:

@@ -12,10 +12,11 @@ from dataset.files import read_json, write_json
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.checkpoints.find import find
+from problems.engine.config.schema import resume_keys
 from problems.engine.loops.history import shown
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import cache_folder, reading_workers
-from problems.engine.stages.stage import FREE, Fingerprint, differences, hash_files, sha256
+from problems.engine.stages.stage import Fingerprint, differences, hash_files, sha256
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class Work:
         for folder, csv, result_dir in self.pairs():
             mark = wanted | {"inputs": hash_files([Path(csv), folder / store.MANIFEST], self.root)}
             left = _mark_of(result_dir)
-            same = left is not None and not differences(left, mark, FREE)
+            same = left is not None and not differences(left, mark, resume_keys(self.problem, "free"))
             now = hash_files([result_dir / "result.json", result_dir / "predictions.csv"], self.root)
             whole = all(digest not in ("missing", *_other(recorded, name, digest)) for name, digest in now.items())
             if same and whole:

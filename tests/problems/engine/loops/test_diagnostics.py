@@ -57,4 +57,4 @@ def test_a_trial_beside_a_training_touches_nothing_of_it(tiny, tmp_path, said):
 
 def test_one_trial_at_a_time(tiny, capsys):
     assert execute(ASR(), ["run", *tiny, "--train.dry_run=true", "--train.no_optim=true"]) == 2
-    assert "dry_run and no_optim are on: expected one trial at a time" in capsys.readouterr().err
+    assert "dry_run and no_optim are on: turn on only one" in capsys.readouterr().err

@@ -209,15 +209,15 @@ import dataclasses
 from pathlib import Path
 
 from dataset.corpora import Corpus, Splits
-from dataset.setting import option
+from dataset.setting import setting
 
 
 @dataclasses.dataclass
 class Fetching(Corpus):
     """Copies its lists to where it reads them, as a download does."""
 
-    origin: str = option("", "where they come from")
-    folder: str = option("", "where they go")
+    origin: str = setting("", "where they come from")
+    folder: str = setting("", "where they go")
 
     def sources(self):
         return [Path(self.folder) / f"{name}.csv" for name in ("train", "valid", "test")]
