@@ -67,11 +67,11 @@ class Convolutional(HuggingFaceEncoder):
             self.after_layers = ("model.encoder.layer_norm",)
         model.feature_extractor._requires_grad = False  # it would ask for gradients of waveforms
         self._norms = replace_group_norms(model.feature_extractor)
-        # Data2VecAudio has several positional convolutions, each of which reads what the one before left in padding
-        for layer in list(getattr(model.encoder.pos_conv_embed, "layers", ()))[1:]:
-            layer.register_forward_pre_hook(self._end_at_lengths)
+        for module in _reading_padding(model.encoder.pos_conv_embed):
+            module.register_forward_pre_hook(self._zero_padding)
 
-    def _end_at_lengths(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+    def _zero_padding(self, module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        """Forward pre-hook: zero the frames past each utterance's end in (B, H, T')."""
         outside = ~frame_mask(self.frames, args[0].shape[2])
         return (args[0].masked_fill(outside.unsqueeze(1), 0.0),)
 
@@ -86,6 +86,17 @@ class Convolutional(HuggingFaceEncoder):
             return self.run(wav)
         mask = frame_mask(wav_len.clamp_min(self.minimum), wav.shape[1])
         return self.run(wav, attention_mask=mask.long())
+
+
+def _reading_padding(embedding: nn.Module) -> list[nn.Module]:
+    """Positional convolutions whose input is not zero in padding, although transformers zeroes the embedding's own.
+
+    Data2VecAudio stacks several convolutions, each of which writes into the padding that the next one reads. HuBERT
+    with ``conv_pos_batch_norm`` normalises before its convolution, which shifts the zeros.
+    """
+    if getattr(embedding, "batch_norm", None) is not None:
+        return [embedding.conv]
+    return list(getattr(embedding, "layers", ()))[1:]
 
 
 class Wav2Vec2Bert(HuggingFaceEncoder):

@@ -25,6 +25,7 @@ FAMILIES = {
     "mms": ("Wav2Vec2", SHAPE | CONVOLUTIONS | LARGE | {"adapter_attn_dim": 16, "add_adapter": True}, True),
     "hubert base": ("Hubert", SHAPE | CONVOLUTIONS, True),
     "hubert large": ("Hubert", SHAPE | CONVOLUTIONS | LARGE, True),
+    "hubert batch norm": ("Hubert", SHAPE | CONVOLUTIONS | {"conv_pos_batch_norm": True}, True),
     "wavlm base": ("WavLM", SHAPE | CONVOLUTIONS, False),
     "wavlm large": ("WavLM", SHAPE | CONVOLUTIONS | LARGE, True),
     "data2vec": ("Data2VecAudio", SHAPE | CONVOLUTIONS | {"conv_pos_kernel_size": 19}, True),
