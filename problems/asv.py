@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class BuildDataset(classification.BuildDataset):
     """What happens to the audio of the training set, and what of it is there in validation."""
 
-    cohort: int = setting(
+    cohort_per_speaker: int = setting(
         0, "training utterances of each speaker that validation embeds too, for build_task.scoring to learn from", min=0
     )
 
@@ -132,9 +132,11 @@ class ASV(classification.Classification):
         from dataset.utterances import Utterances
 
         table = trial_tables.utterance_table(trial_tables.read_trials(data_csv)[1], cache_dir)
-        if mode == "valid" and build_dataset["cohort"]:
+        if mode == "valid" and build_dataset["cohort_per_speaker"]:
             train_csv, *_ = self.prepare_data({}, target_dir, cache_dir, get_path_only=True)
-            table = trial_tables.joined(table, trial_tables.cohort_table(train_csv, build_dataset["cohort"]), data_csv)
+            table = trial_tables.joined(
+                table, trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"]), data_csv
+            )
         return Utterances(data_csv, table=table)
 
     def build_batch_sampler(
@@ -189,8 +191,8 @@ class ASV(classification.Classification):
         from dataset import trial_tables
 
         found: dict[str, Any] = {f"{mode}_trials": trial_tables.read_trials(data_csv)[0]}
-        if mode == "valid" and build_dataset["cohort"]:
-            found["cohort"] = trial_tables.cohort_table(train_csv, build_dataset["cohort"])[["id", "spk"]]
+        if mode == "valid" and build_dataset["cohort_per_speaker"]:
+            found["cohort"] = trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"])[["id", "spk"]]
         return found
 
     def build_task(

@@ -34,7 +34,7 @@ class StepOutput:
     weight: how many units the loss is a mean over: utterances or tokens, the task's choice.
     records: lists with one JSON-able value an utterance, always with ``id``.
     losses: further losses by name, each a mean over the same units, for optimizers that follow one of them
-        (``build_optimizer.several.<name>.optim_loss``).
+        (``build_optimizer.optimizers.<name>.optim_loss``).
     """
 
     loss: Tensor

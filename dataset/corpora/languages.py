@@ -52,7 +52,7 @@ class VoxLingua107(Corpus):
 class CommonVoice(Corpus):
     """``root/<language>/{train,dev,test}.tsv`` and ``root/<language>/clips/*.mp3`` (Ardila et al., LREC 2020).
 
-    The corpus's own split, in which no speaker is in two parts. ``most`` bounds each language, since some have a
+    The corpus's own split, in which no speaker is in two parts. ``max_clips`` bounds each language, since some have a
     thousand times the clips of others.
 
     Columns: ``id, wav_path, label`` (the folder's name), ``transcription, speaker``.
@@ -60,7 +60,7 @@ class CommonVoice(Corpus):
 
     dataset_root: str = setting(REQUIRED, "folder that holds a folder for each language")
     languages: list[str] = setting([], "languages to tell apart, by their folders; []: all that are there")
-    most: int | None = setting(None, "clips of each language and split, the first of its table; null: all", min=1)
+    max_clips: int | None = setting(None, "clips of each language and split, the first of its table; null: all", min=1)
 
     def sources(self) -> list[Path]:
         """Every table."""
@@ -87,7 +87,7 @@ class CommonVoice(Corpus):
     def _rows(self, language: str, split: str) -> list[Row]:
         table = require_file(self._root / language / f"{split}.tsv", "Common Voice")
         rows = []
-        for number, line in read_table(table)[: self.most]:
+        for number, line in read_table(table)[: self.max_clips]:
             missing = [column for column in ("path", "client_id", "sentence") if column not in line]
             if missing:
                 raise CorpusError(

@@ -32,7 +32,7 @@ class FineTuning(nn.Module):
         time_mask_length: frames of a masked span
         feature_mask_prob: share of the features that masked spans would cover, before the transformer
         feature_mask_length: features of a masked span
-        checkpointing: keep no activations inside layers; they are computed again going backward
+        activation_checkpointing: keep no activations inside layers; they are computed again going backward
         lora_rank: train adapters of this rank beside the layers' linear maps, not the weights; 0: the weights
         lora_alpha: an adapter's output is scaled by lora_alpha / lora_rank
         lora_dropout: on an adapter's input
@@ -49,7 +49,7 @@ class FineTuning(nn.Module):
         time_mask_length: int = 10,
         feature_mask_prob: float = 0.0,
         feature_mask_length: int = 64,
-        checkpointing: bool = False,
+        activation_checkpointing: bool = False,
         lora_rank: int = 0,
         lora_alpha: float = 16.0,
         lora_dropout: float = 0.0,
@@ -65,7 +65,7 @@ class FineTuning(nn.Module):
         self.start_step, self.steps_per_layer = start_step, steps_per_layer
         self.layer_drop = layer_drop
         self.mask = SpanMask(time_mask_prob, time_mask_length, feature_mask_prob, feature_mask_length)
-        self.checkpointing = checkpointing
+        self.activation_checkpointing = activation_checkpointing
         self.lora = {"rank": lora_rank, "alpha": lora_alpha, "dropout": lora_dropout, "targets": lora_targets}
         self.step: int | None = None
         self._depths: list[tuple[nn.Parameter, int]] = []  # what is ever trained, and how deep it stands
@@ -115,13 +115,13 @@ class FineTuning(nn.Module):
             "layer_drop": self.layer_drop,
             "time_mask_prob": self.mask.time_prob,
             "feature_mask_prob": self.mask.feature_prob,
-            "checkpointing": self.checkpointing,
+            "activation_checkpointing": self.activation_checkpointing,
             "lora_rank": self.lora["rank"],
         }
         return [name for name, value in asked.items() if value]
 
     def _install(self, upstream: Encoder) -> None:
-        if self.checkpointing:
+        if self.activation_checkpointing:
             upstream.checkpoint_layers()
         if self.layer_drop:
             for layer in upstream.layers:

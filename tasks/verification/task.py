@@ -67,7 +67,9 @@ class VerificationTask(Task):
             )
         self.loss, self.scorer = loss, scorer or Scorer()
         if self.scorer.needs_cohort and valid_trials is not None and cohort is None:
-            raise ValueError("the scoring learns from training speakers, but none are given: set build_dataset.cohort")
+            raise ValueError(
+                "the scoring learns from training speakers, but none are given: set build_dataset.cohort_per_speaker"
+            )
         self.trials = {
             mode: None if table is None else Trials.of(table)
             for mode, table in (("valid", valid_trials), ("test", test_trials))

@@ -43,7 +43,7 @@ SCORED = "--build_task.scoring={centre: true, as_norm: 3}"
 def trained(tmp_path_factory) -> Path:
     """A folder whose ``run`` was trained and tested with everything that is learnt of the cohort."""
     folder = tmp_path_factory.mktemp("asv")
-    assert execute(ASV(), command(folder, SCORED, "--build_dataset.cohort=3")) == 0
+    assert execute(ASV(), command(folder, SCORED, "--build_dataset.cohort_per_speaker=3")) == 0
     return folder
 
 
@@ -91,12 +91,12 @@ def test_embeddings_are_left_once_an_utterance_and_readable_without_pickle(train
 
 
 def test_a_run_is_done_and_fresh_and_one_result_can_be_made_again_alone(trained, capfd):
-    assert execute(ASV(), command(trained, SCORED, "--build_dataset.cohort=3")) == 0
+    assert execute(ASV(), command(trained, SCORED, "--build_dataset.cohort_per_speaker=3")) == 0
     assert "every stage is done and fresh" in capfd.readouterr().err
     folder = results(trained)["two"]
     before = (folder / "scores.txt").read_bytes()
     (folder / "predictions.csv").unlink()
-    assert execute(ASV(), command(trained, SCORED, "--build_dataset.cohort=3")) == 0
+    assert execute(ASV(), command(trained, SCORED, "--build_dataset.cohort_per_speaker=3")) == 0
     assert (folder / "scores.txt").read_bytes() == before
     assert "pairs: done already" in capfd.readouterr().err
 
@@ -130,7 +130,7 @@ def test_predict_of_one_file_is_its_embedding(trained, capfd):
 
 def test_a_scoring_without_a_cohort_is_refused_before_training(tmp_path, capfd):
     assert execute(ASV(), command(tmp_path, SCORED)) == 2
-    assert "set build_dataset.cohort" in capfd.readouterr().err
+    assert "set build_dataset.cohort_per_speaker" in capfd.readouterr().err
     assert not list((tmp_path / "run" / "train").glob("step_*"))
 
 
@@ -176,7 +176,7 @@ def test_superb_is_the_recipe_that_was_published():
     assert found["build_task"]["loss"] == "amsoftmax"
     assert found["build_task"]["conf"] == {"margin": 0.4, "scale": 30.0, "subcentres": 1}
     assert found["build_task"]["margin_schedule"] == [0, 0] and not found["build_task"]["scoring"]["centre"]
-    assert found["build_dataset"] == {"speeds": [1.0], "max_seconds": 8.0, "cohort": 0}
+    assert found["build_dataset"] == {"speeds": [1.0], "max_seconds": 8.0, "cohort_per_speaker": 0}
     assert [found["build_batch_sampler"][mode]["batch_size"] for mode in ("train", "valid", "test")] == [10, 1, 1]
     assert found["build_optimizer"]["name"] == "AdamW" and found["build_optimizer"]["conf"]["lr"] == 1e-4
     train = found["train"]

@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     after_layers: tuple[str, ...] = ()  # names of what comes after them
     feature_encoder_path: str | None = None  # what fine-tuning leaves as it is: the convolutions
     projection_path: str | None = None  # whose output is masked in fine-tuning
-    checkpointing = False
+    activation_checkpointing = False
     frames: Tensor  # (B,) of the batch at work, at least 1
     padded: bool  # whether any of its utterances ends before the others
 
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
 
     def checkpoint_layers(self) -> None:
         """Keep no activations inside layers in training; they are computed again going backward."""
-        self.checkpointing = True
+        self.activation_checkpointing = True
 
     def layer_of(self, name: str) -> int:
         """How deep a parameter or module stands, by its name here: i in layer i, 0 before the transformer's layers.

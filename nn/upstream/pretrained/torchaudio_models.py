@@ -68,7 +68,7 @@ class Wav2Vec2(Encoder):
         x = transformer._preprocess(x)
         states, bias, mask = [x], None, self._mask(frames, x)
         for layer in transformer.layers:
-            if self.checkpointing and torch.is_grad_enabled():
+            if self.activation_checkpointing and torch.is_grad_enabled():
                 x, bias = checkpoint(layer, x, position_bias=bias, use_reentrant=False, **mask)
             else:
                 x, bias = layer(x, position_bias=bias, **mask)

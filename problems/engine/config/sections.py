@@ -127,12 +127,12 @@ class BuildOptimizer:
     layer_decay: float | None = setting(
         None, "a factor on the rate for each layer of the upstream below the head, as 0.9; null: off", min=0, max=1
     )
-    ft_factor: float = setting(1.0, "a factor on every learning rate, to fine-tune with a recipe's own", min=0)
+    lr_factor: float = setting(1.0, "a factor on every learning rate, to fine-tune with a recipe's own", min=0)
     updated_modules: list[str] | None = setting(None, "modules that it moves, as [downstream]; null: all that train")
     optim_loss: str | None = setting(None, "which of the task's losses it follows; null: the main one")
     step_per_update: int = setting(1, "steps to an update; their gradients are summed", min=1)
-    several: dict | None = setting(
-        None, "several at once by name, each these keys where it differs, with its scheduler"
+    optimizers: dict | None = setting(
+        None, "several optimizers by name, each with the keys that differ and its scheduler"
     )
 
 

@@ -142,7 +142,7 @@ class Training:
         """
         everything, taken, found = optimizers.Parameters.of_task(task), {}, []
         for name, section in optimizers.single(self.sections[0]):
-            where = f"build_optimizer.several.{name}" if name else "build_optimizer"
+            where = f"build_optimizer.optimizers.{name}" if name else "build_optimizer"
             modules = section["updated_modules"]
             own = everything if modules is None else everything.of(modules, f"{where}.updated_modules")
             for parameter, p in zip(own.names, own):

@@ -1,6 +1,6 @@
 """Optimizers by name: which parameters they move, in which groups, by which loss and how far.
 
-One training has one optimizer or, under ``build_optimizer.several``, a few that each move modules of their own.
+One training has one optimizer or, under ``build_optimizer.optimizers``, a few that each move modules of their own.
 """
 
 from __future__ import annotations
@@ -114,17 +114,17 @@ def check(section: Section) -> None:
 
 
 def single(section: Section) -> list[tuple[str, dict[str, Any]]]:
-    """The sections of the optimizers by name: the section itself, or each of ``several`` merged onto it."""
-    base = {"scheduler": None} | {k: v for k, v in section.items() if k != "several"}
-    if not section.get("several"):
+    """The sections of the optimizers by name: the section itself, or each of ``optimizers`` merged onto it."""
+    base = {"scheduler": None} | {k: v for k, v in section.items() if k != "optimizers"}
+    if not section.get("optimizers"):
         return [("", base)]
     found = []
-    for name, own in section["several"].items():
+    for name, own in section["optimizers"].items():
         known = (*base, *OWN_KEYS)
         for key in own or {}:
             if key not in known:
                 raise ConfigError(
-                    f"build_optimizer.several.{name}.{key}: there is no such key{nearest(key, known)};"
+                    f"build_optimizer.optimizers.{name}.{key}: there is no such key{nearest(key, known)};"
                     f" there are {', '.join(sorted(set(known)))}"
                 )
         one = base | dict(own or {})
@@ -157,7 +157,7 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     except (TypeError, ValueError) as error:
         raise ConfigError(f"build_optimizer: {section['name']} refuses its settings: {error}") from error
     for group in optimizer.param_groups:
-        group["lr"] *= section.get("ft_factor", 1.0)
+        group["lr"] *= section.get("lr_factor", 1.0)
     return optimizer
 
 

@@ -155,7 +155,7 @@ class TestLanguages:
                 lines = [f'{split}{n}\tcommon_voice_{language}_{split}{n}.mp3\t"你好 {n}\t2\n' for n in range(4)]
                 table = "client_id\tpath\tsentence\tup_votes\n" + "".join(lines)
                 (tmp_path / language / f"{split}.tsv").write_text(table, encoding="utf-8")
-        rows = parts(CommonVoice(dataset_root=str(tmp_path), most=3).load(tmp_path))
+        rows = parts(CommonVoice(dataset_root=str(tmp_path), max_clips=3).load(tmp_path))
         assert [len(part) for part in rows.values()] == [6, 6, 6]
         row = rows["valid"][-1]
         assert row["label"] == "zh-CN" and row["transcription"] == '"你好 2' and row["speaker"] == "dev2"

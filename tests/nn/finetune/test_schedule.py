@@ -143,8 +143,8 @@ def test_layer_drop_leaves_frozen_layers_in(make):
 @pytest.mark.parametrize("make", UPSTREAMS)
 def test_checkpointing_gives_the_same_gradients_for_less_memory(make):
     gradients = []
-    for checkpointing in (False, True):
-        model = build(True, make(), checkpointing=checkpointing, layer_drop=0.3).train()
+    for activation_checkpointing in (False, True):
+        model = build(True, make(), activation_checkpointing=activation_checkpointing, layer_drop=0.3).train()
         torch.manual_seed(3)
         held = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, held=held: held.append(t.numel()) or t, lambda t: t):

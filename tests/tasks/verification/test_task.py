@@ -155,7 +155,7 @@ def test_the_mean_of_the_speakers_helps_where_all_embeddings_lean_one_way():
 
 
 def test_scoring_that_needs_a_cohort_is_refused_without_one_before_training():
-    with pytest.raises(ValueError, match="set build_dataset.cohort"):
+    with pytest.raises(ValueError, match="set build_dataset.cohort_per_speaker"):
         make(Scorer(as_norm=5))
     with pytest.raises(ValueError, match="as_norm is 13: there are 12 training speakers"):
         make(Scorer(as_norm=13), cohort=COHORT_TABLE)

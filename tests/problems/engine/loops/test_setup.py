@@ -33,7 +33,7 @@ def test_several_optimizers_with_schedules_of_their_own(tiny, tmp_path):
         "{low: {updated_modules: [downstream.layers], conf: {lr: 0.01}, scheduler: {name: warmup_linear}},"
         " high: {name: SGD, updated_modules: [downstream.output], step_per_update: 2}}"
     )
-    run(tiny, f"--build_optimizer.several={several}")
+    run(tiny, f"--build_optimizer.optimizers={several}")
     low, high = state(tmp_path / "run")["optimizers"]
     assert low["scheduler"]["last_epoch"] == 8 and high["scheduler"] is None
     (row,) = [r for r in read_history(tmp_path / "run" / "train") if r["step"] == 6 and r["split"] == "train"]
@@ -41,8 +41,8 @@ def test_several_optimizers_with_schedules_of_their_own(tiny, tmp_path):
 
 
 def test_two_optimizers_must_not_move_the_same(tiny, capsys):
-    run(tiny, "--build_optimizer.several={a: {updated_modules: [downstream]}, b: {}}", code=2)
-    assert "build_optimizer.several.b: downstream." in capsys.readouterr().err
+    run(tiny, "--build_optimizer.optimizers={a: {updated_modules: [downstream]}, b: {}}", code=2)
+    assert "build_optimizer.optimizers.b: downstream." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -11,7 +11,7 @@ from problems.engine.runtime.errors import ConfigError
 
 SECTION = {
     "name": "AdamW", "conf": {"lr": 0.1, "weight_decay": 0.5}, "groups": None, "no_decay_on_vectors": False,
-    "ft_factor": 1.0, "updated_modules": None, "optim_loss": None, "step_per_update": 1, "several": None,
+    "lr_factor": 1.0, "updated_modules": None, "optim_loss": None, "step_per_update": 1, "optimizers": None,
 }  # fmt: skip
 
 
@@ -59,8 +59,8 @@ def test_a_module_inside_a_module_comes_before_it():
     assert third["lr"] == 0.1
 
 
-def test_ft_factor_scales_every_rate():
-    rates = [g["lr"] for g in groups_of({"groups": {"upstream": {"lr": 1e-3}}, "ft_factor": 0.5})]
+def test_lr_factor_scales_every_rate():
+    rates = [g["lr"] for g in groups_of({"groups": {"upstream": {"lr": 1e-3}}, "lr_factor": 0.5})]
     assert rates == [5e-4, 0.05]
 
 
@@ -95,8 +95,8 @@ def test_fused_optimizers_only_where_they_may_leave_out_a_step():
         ({"conf": {"lrr": 1}}, "conf.lrr: AdamW takes no such argument.*lr"),
         ({"groups": {"upstream": {"lrr": 1}}}, r"groups.upstream.lrr: AdamW takes no such argument"),
         ({"groups": {"upstream": 0.1}}, r"groups.upstream: expected settings"),
-        ({"several": {"a": {"updatd_modules": []}}}, "several.a.updatd_modules.*did you mean updated_modules"),
-        ({"several": {"a": {"scheduler": {"name": "nom"}}}}, "no 'nom'"),
+        ({"optimizers": {"a": {"updatd_modules": []}}}, "optimizers.a.updatd_modules.*did you mean updated_modules"),
+        ({"optimizers": {"a": {"scheduler": {"name": "nom"}}}}, "no 'nom'"),
     ],
 )
 def test_what_does_not_exist_is_said_before_any_work(section, message):
@@ -117,7 +117,7 @@ def test_settings_that_torch_refuses_are_the_sections_fault():
 
 
 def test_several_inherit_what_they_do_not_change():
-    given = SECTION | {"several": {"a": {"updated_modules": ["upstream"], "conf": {"lr": 1.0}}, "b": None}}
+    given = SECTION | {"optimizers": {"a": {"updated_modules": ["upstream"], "conf": {"lr": 1.0}}, "b": None}}
     (_, a), (_, b) = optimizers.single(given)
     assert (a["name"], a["conf"], a["updated_modules"]) == ("AdamW", {"lr": 1.0}, ["upstream"])
     assert (b["conf"], b["updated_modules"]) == (SECTION["conf"], None)
