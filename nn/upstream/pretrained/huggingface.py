@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from nn.upstream.pretrained.huggingface_families import (
+    Conformer,
     Convolutional,
     HuggingFaceEncoder,
-    OneByOne,
     Wav2Vec2Bert,
     Whisper,
 )
@@ -27,6 +27,7 @@ FAMILIES: dict[str, type[HuggingFaceEncoder]] = {
     "data2vec-audio": Convolutional,
     "unispeech": Convolutional,
     "unispeech-sat": Convolutional,
+    "wav2vec2-conformer": Conformer,
     "wav2vec2-bert": Wav2Vec2Bert,
     "whisper": Whisper,
 }
@@ -43,8 +44,6 @@ def hugging_face(
 ) -> HuggingFaceEncoder:
     """An audio encoder of Hugging Face transformers, in float32.
 
-    Families that are not known here run an utterance at a time, which is exact for any of them.
-
     Args:
         model: a name on the hub, as facebook/hubert-base-ls960, or a local folder
         revision: the hub's branch, tag or commit; null: its main branch
@@ -53,7 +52,7 @@ def hugging_face(
         seed: what random weights follow from
 
     Raises:
-        ValueError: transformers is missing, the model cannot be loaded, or it is no encoder of waveforms.
+        ValueError: transformers is missing, the model cannot be loaded, or its family is not supported.
     """
     if not model:
         raise ValueError("model must be given: a name on the Hugging Face hub, or a local folder")
@@ -68,17 +67,39 @@ def hugging_face(
         model, source["local_files_only"] = str(Path(model).expanduser()), True
     try:
         config = transformers.AutoConfig.from_pretrained(model, **source)
-        _turn_off(config)
-        made = _random(config, seed) if checkpoint else _pretrained(model, config, source)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(model, error) from error
+    family = _family(model, config)
+    _turn_off(config)
+    try:
+        encoder = _random(config, seed) if checkpoint else _pretrained(model, config, source)
     except (OSError, ValueError, ImportError) as error:
-        raise ValueError(
-            f"the model {model!r} cannot be loaded: {error}\nIt must be a local folder, or a name on the hub that is in"
-            " its cache or can be fetched, with weights in safetensors"
-        ) from error
-    family = FAMILIES.get(config.model_type, OneByOne)
+        raise _not_loaded(model, error) from error
     if family.takes_waveforms and normalise is None:
         normalise = _normalises(model, source)
-    return family(made, bool(normalise)).eval()
+    return family(encoder, bool(normalise)).eval()
+
+
+def _not_loaded(model: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"the model {model!r} cannot be loaded: {error}\nIt must be a local folder, or a name on the hub that is in its"
+        " cache or can be fetched, with weights in safetensors"
+    )
+
+
+def _family(model: str, config: Any) -> type[HuggingFaceEncoder]:
+    """The class for a model's family.
+
+    Raises:
+        ValueError: there is none. Other encoders of transformers differ in their input, their number of frames or their
+            number of hidden states: they would fail in the middle of a run, or give wrong lengths.
+    """
+    if config.model_type not in FAMILIES:
+        raise ValueError(
+            f"{model!r} is a model of the family {config.model_type}, which is not supported; expected one of"
+            f" {', '.join(FAMILIES)}. Write an upstream of your own around it (docs/upstreams.md, Your own)"
+        )
+    return FAMILIES[config.model_type]
 
 
 def _turn_off(config: Any) -> None:

@@ -187,8 +187,10 @@ class Whisper(HuggingFaceEncoder):
             return (log + 4.0) / 4.0
 
 
-class OneByOne(HuggingFaceEncoder):
-    """Any other encoder of waveforms: utterances of one length at a time, so that there is no padding.
+class Conformer(HuggingFaceEncoder):
+    """Wav2Vec2Conformer: utterances of one length at a time, so that there is no padding.
+
+    Its convolutions and normalisations between the layers know no lengths.
 
     Args:
         model: the model
@@ -196,12 +198,6 @@ class OneByOne(HuggingFaceEncoder):
     """
 
     def __init__(self, model: nn.Module, normalise: bool = False) -> None:
-        known = all(hasattr(model.config, name) for name in ("conv_kernel", "conv_stride", "num_hidden_layers"))
-        if model.main_input_name != "input_values" or not known:
-            raise ValueError(
-                f"{type(model).__name__} is no encoder of waveforms behind convolutions, which is what can be loaded by"
-                " its name alone: write one around it (docs/upstreams.md)"
-            )
         super().__init__(model, normalise)
         self.minimum, stride = receptive_field(self.config.conv_kernel, self.config.conv_stride)
         self.downsample_rates = [stride] * self.num_layers
@@ -214,17 +210,7 @@ class OneByOne(HuggingFaceEncoder):
         rows: list[list[Tensor]] = [[]] * len(wav)
         for length in wav_len.clamp_min(self.minimum).unique().tolist():
             same = (wav_len.clamp_min(self.minimum) == length).nonzero().flatten().tolist()
-            states = self.run(wav[same, :length])
-            self._require(states, int(self.frame_lengths(torch.tensor(length))))
-            padded = [pad(state, (0, 0, 0, longest - state.shape[1])) for state in states]
+            padded = [pad(state, (0, 0, 0, longest - state.shape[1])) for state in self.run(wav[same, :length])]
             for place, row in enumerate(same):
                 rows[row] = [state[place] for state in padded]
         return [torch.stack(layer) for layer in zip(*rows)]
-
-    def _require(self, states: list[Tensor], frames: int) -> None:
-        shapes = [tuple(state.shape[1:]) for state in states]
-        if shapes != [(frames, size) for size in self.hidden_sizes]:
-            raise ValueError(
-                f"{type(self.model).__name__} gives hidden states of (frames, size) {shapes}, expected"
-                f" {self.num_layers} of {(frames, self.hidden_sizes[0])}: write one around it (docs/upstreams.md)"
-            )
