@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nn.mask import frame_mask, zero_padding
 
-VARIANCE_FLOOR = 1e-5  # the root of a variance of zero has no gradient
+VARIANCE_FLOOR = 1e-12  # the root of a variance of zero has no gradient; s3prl has no floor
 
 
 class MeanPooling(nn.Module):
@@ -33,7 +33,7 @@ class StatisticsPooling(nn.Module):
     """Mean and standard deviation over the true frames (Snyder et al., "X-vectors", ICASSP 2018).
 
     The variance is that of the frames themselves (divided by their number, not one less), so that one frame is
-    enough; the deviation is never less than sqrt(1e-5).
+    enough; the deviation is never less than 1e-6.
     """
 
     def __init__(self, input_size: int) -> None:
@@ -112,7 +112,8 @@ def weighted_statistics(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     x = x.masked_fill(weights == 0, 0.0)
     mean = (weights * x).sum(dim=1)
     variance = (weights * (x - mean.unsqueeze(1)).square()).sum(dim=1)
-    return mean, variance.clamp_min(VARIANCE_FLOOR).sqrt()
+    floor = max(VARIANCE_FLOOR, torch.finfo(variance.dtype).tiny)  # half precision rounds 1e-12 to zero
+    return mean, variance.clamp_min(floor).sqrt()
 
 
 POOLINGS = {
