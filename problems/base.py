@@ -317,7 +317,7 @@ class Problem(Stored):
     ) -> None:
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
         from dataset import seeding
-        from problems.engine.checkpoints import saving
+        from problems.engine.checkpoints.arguments import check_arguments
         from problems.engine.checkpoints.store import steps_in
         from problems.engine.loops.evaluate import first_batches
         from problems.engine.loops.setup import Training
@@ -325,7 +325,7 @@ class Problem(Stored):
         from problems.engine.runtime.numerics import numerics
 
         for arguments in (build_model_all_args, build_task_all_args_except_model):
-            saving.check_arguments(arguments)
+            check_arguments(arguments)
         with numerics(train["deterministic"], train["tf32"]):
             training = Training(self, train, Path(train_dir), device, global_config)
             training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)

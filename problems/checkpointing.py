@@ -17,47 +17,47 @@ class Stored:
 
     def save_model(self, save_model: Section, model_ckpt_dir: str, build_model_all_args: Section, model: Any) -> None:
         """Write a model so that :meth:`load_model` finds all it needs."""
-        from problems.engine.checkpoints import saving
+        from problems.engine.checkpoints import arguments, weights
 
         folder = Path(model_ckpt_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "problem.json", saving.origin(self))
-        saving.save_arguments(folder, build_model_all_args)
-        saving.save_weights(folder, model)
+        write_json(folder / "problem.json", arguments.origin(self))
+        arguments.save_arguments(folder, build_model_all_args)
+        weights.save_weights(folder, model)
         if save_model["extra_conf"] is not None:
             write_json(folder / "extra_conf.json", save_model["extra_conf"])
 
     def load_model(self, model_ckpt_dir: str) -> Any:
         """The model of a checkpoint, in eval mode."""
-        from problems.engine.checkpoints import saving
+        from problems.engine.checkpoints import arguments, weights
 
         folder = Path(model_ckpt_dir)
         self._require_own(folder)
-        model = self.build_model(**saving.load_arguments(folder, self.load_encoder))
-        saving.load_weights(folder, model)
+        model = self.build_model(**arguments.load_arguments(folder, self.load_encoder))
+        weights.load_weights(folder, model)
         return model.eval()
 
     def save_task(
         self, save_task: Section, task_ckpt_dir: str, build_task_all_args_except_model: Section, task: Any
     ) -> None:
         """Write a task: its arguments (JSON, encoders, DataFrames), its state and its own weights."""
-        from problems.engine.checkpoints import saving
+        from problems.engine.checkpoints import arguments, task_state
 
         folder = Path(task_ckpt_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "problem.json", saving.origin(self))
-        saving.save_arguments(folder, build_task_all_args_except_model)
-        saving.save_task(folder, task)
+        write_json(folder / "problem.json", arguments.origin(self))
+        arguments.save_arguments(folder, build_task_all_args_except_model)
+        task_state.save_task(folder, task)
 
     def load_task(self, task_ckpt_dir: str, model: Any, task_overrides: Section | None = None) -> Any:
         """The task of a checkpoint around ``model``; ``task_overrides`` replaces saved arguments by name."""
-        from problems.engine.checkpoints import saving
+        from problems.engine.checkpoints import arguments, task_state
 
         folder = Path(task_ckpt_dir)
         self._require_own(folder)
-        arguments = saving.load_arguments(folder, self.load_encoder) | dict(task_overrides or {})
-        task = self.build_task(model=model, **arguments)
-        saving.load_task(folder, task)
+        task_args = arguments.load_arguments(folder, self.load_encoder) | dict(task_overrides or {})
+        task = self.build_task(model=model, **task_args)
+        task_state.load_task(folder, task)
         return task.eval()
 
     def load_model_and_task(self, ckpts_dir: str, task_overrides: Section | None = None) -> tuple[Any, Any]:

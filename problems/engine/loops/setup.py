@@ -13,7 +13,7 @@ import torch
 from dataset import seeding
 from dataset.files import write_json, write_text
 from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
-from problems.engine.checkpoints import averaging, saving, store
+from problems.engine.checkpoints import averaging, store, task_state, weights
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, cache
 from problems.engine.loops.diagnostics import trial_of
@@ -111,7 +111,7 @@ class Training:
             self.config["total_steps"] = self.config["epochs"] * self.windows
         given = self.config["resume_ckpt_dir"]
         if given is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
-            saving.require_frozen(store.require(Path(given)) / "model", self.model)
+            weights.require_frozen(store.require(Path(given)) / "model", self.model)
         needed = first_utterances(batch_sampler, self.config["seed"], self.config["total_steps"] * joined)
         ahead = self.with_features(dataset, [needed])
         self.data, self.num_workers = (ahead, batch_sampler, collate_fn), num_workers
@@ -202,7 +202,7 @@ class Training:
         if self.config["average"]:
             self._average(validate, save)
         if self.world.main:
-            layers = saving.write_layer_weights(self.train_dir, self.model)
+            layers = weights.write_layer_weights(self.train_dir, self.model)
             if len(layers) > 1:
                 log.info("weights of the layers: %s", ", ".join(f"{n}: {share:.3f}" for n, share in layers.items()))
 
@@ -220,7 +220,7 @@ class Training:
             return
         self._load_weights(folders[0])
         for part, module in (("model", self.model), ("task", self.task)):
-            paths = [path for folder in folders if (path := folder / part / saving.WEIGHTS).exists()]
+            paths = [path for folder in folders if (path := folder / part / weights.WEIGHTS).exists()]
             if paths:
                 module.load_state_dict(averaging.mean_of(paths), strict=False)
         with seeding.isolated():
@@ -263,8 +263,8 @@ class Training:
         return whole[max(common)]
 
     def _load_weights(self, folder: Path) -> None:
-        saving.load_weights(folder / "model", self.model)
-        saving.load_task(folder / "task", self.task)
+        weights.load_weights(folder / "model", self.model)
+        task_state.load_task(folder / "task", self.task)
 
     def require_metric(self, metrics: Mapping[str, float]) -> None:
         """See that validation gives the metric that is to choose the best checkpoint, before any step is taken.
