@@ -10,12 +10,13 @@ from __future__ import annotations
 import csv
 import difflib
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from dataset.files import write_text
 
 PATH_COLUMNS = ("wav_path", "wav_path1", "wav_path2")
 
@@ -51,17 +52,7 @@ def write_csv(
                     f"{path}, row {number}, column {column!r}: NaN cannot be written; give a value or None"
                 )
         lines.append(",".join(_quoted("" if cell is None else str(cell)) for cell in cells))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(Path(path), "\n".join(lines) + "\n")
 
 
 def _quoted(text: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dataset.files import write_json
+from dataset.files import replacing, write_json
 from tasks.metrics.verification import TrialScores
 from tasks.verification.task import from_text
 
@@ -30,14 +28,14 @@ def save(task: Any, mode: str, records: Mapping[str, list[Any]], folder: Path) -
     trials, scores = task.scored(mode, records)
     ratios = task.likelihood_ratios(scores)
     names = [trials.enrolments, trials.tests]
-    with _replacing(folder / "embeddings.npz", "wb") as file:
+    with replacing(folder / "embeddings.npz") as file:
         np.savez(file, ids=np.array(records["id"], dtype=str), embeddings=from_text(records["embedding"]))
     if trials.targets.any() and not trials.targets.all():
         write_json(folder / "det.json", [vars(point) for point in TrialScores(scores, trials.targets).det_curve()])
     space = "\t" if any(len(name.split()) != 1 for side in names for name in side) else " "
     with (
-        _replacing(folder / "scores.txt", encoding="utf-8", newline="\n") as plain,
-        _replacing(folder / "predictions.csv", encoding="utf-8", newline="") as table,
+        replacing(folder / "scores.txt", "w", encoding="utf-8", newline="\n") as plain,
+        replacing(folder / "predictions.csv", "w", encoding="utf-8", newline="") as table,
     ):
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["id1", "id2", "label", "score", *([] if ratios is None else ["llr"])])
@@ -49,14 +47,3 @@ def save(task: Any, mode: str, records: Mapping[str, list[Any]], folder: Path) -
             columns += [] if ratios is None else [[f"{ratio:.6g}" for ratio in ratios[part].tolist()]]
             rows.writerows(zip(*columns))
             plain.writelines(f"{one}{space}{other}{space}{text}\n" for one, other, text in zip(*sides, texts))
-
-
-@contextlib.contextmanager
-def _replacing(path: Path, mode: str = "w", **settings: Any) -> Iterator[Any]:
-    """A file that takes the place of ``path`` once it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, mode, **settings) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -9,14 +9,13 @@ import json
 import os
 import random
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.files import sweep, write_folder
 from dataset.setting import REQUIRED, setting
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -173,28 +172,21 @@ class ConnectedDigits(FSDD):
         return key.hexdigest()[:20]
 
     def _write(self, folder: Path, divided: dict[str, list[Recording]]) -> None:
-        """Write beside ``folder``, flush to disk, rename: never half a folder. The caller holds the lock."""
-        scratch = Path(f"{folder}.part")
-        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-        try:
+        """Write every string and the index. The caller holds the lock."""
+
+        def fill(target: Path) -> None:
             rows, sizes = {}, {}
             numbers = {"train": self.num_train, "valid": self.num_valid, "test": self.num_test}
             for split, number in numbers.items():
-                (scratch / split).mkdir(parents=True)
+                (target / split).mkdir()
                 rows[split] = []
                 for row, recordings, gaps in self._strings(split, number, divided[split]):
-                    sizes[row["wav_path"]] = _join(recordings, gaps, scratch / row["wav_path"])
+                    sizes[row["wav_path"]] = _join(recordings, gaps, target / row["wav_path"])
                     rows[split].append(row)
-            with open(scratch / INDEX, "w", encoding="utf-8") as file:
-                json.dump({"rows": rows, "sizes": sizes}, file)
-            with ThreadPoolExecutor(16) as pool:  # many at once: a disk takes 4 ms for each in turn
-                list(pool.map(_fsync, [scratch / name for name in (*sizes, INDEX, *numbers, "")]))
-            if folder.exists():  # damaged, or it would not be written again
-                shutil.rmtree(folder)
-            os.rename(scratch, folder)
-            _fsync(folder.parent)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            (target / INDEX).write_text(json.dumps({"rows": rows, "sizes": sizes}), encoding="utf-8")
+
+        sweep(folder.parent, folder.name)
+        write_folder(folder, fill)
 
     def _strings(
         self, split: str, number: int, recordings: list[Recording]
@@ -258,11 +250,3 @@ def _is_whole(folder: Path) -> bool:
         return all(os.path.getsize(folder / name) == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError):
         return False
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

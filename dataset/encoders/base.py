@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+
+from dataset.files import write_text
 
 BLANK = 0  # also what pads a batch of ids
 UNKNOWN = 1
@@ -55,9 +56,7 @@ class LabelEncoder(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write ``encoder.json`` into ``folder``, which is made if needed."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._record(), ensure_ascii=False, indent=1)
-        write_atomic(Path(folder) / FILE, text.encode("utf-8") + b"\n")
+        write_text(Path(folder) / FILE, json.dumps(self._record(), ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> LabelEncoder:
@@ -187,17 +186,3 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     if record.get("version") != VERSION:
         raise EncoderError(f"{path} is of version {record.get('version')!r}, this program reads {VERSION}")
     return record
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """``path`` has its old content or the new one, whenever the machine stops."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise

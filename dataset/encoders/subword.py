@@ -17,8 +17,8 @@ from dataset.encoders.base import (
     Encoder,
     EncoderError,
     training_texts,
-    write_atomic,
 )
+from dataset.files import write_bytes
 
 MODEL_FILE = "sentencepiece.model"
 MODEL_TYPES = ("unigram", "bpe")
@@ -99,8 +99,7 @@ class SentencePieceEncoder(Encoder):
 
     def save(self, folder: str | Path) -> None:
         """Write ``sentencepiece.model``, then ``encoder.json``, into ``folder``, which is made if needed."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        write_atomic(Path(folder) / MODEL_FILE, self._model)
+        write_bytes(Path(folder) / MODEL_FILE, self._model)
         super().save(folder)
 
     def _record(self) -> dict[str, Any]:

@@ -10,15 +10,14 @@ import importlib.util
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
 from dataset.espeak.utterance import Spoken, Utterance, check
+from dataset.files import sha256, sweep, write_folder
 
 MISSING = (
     "the toy corpus needs the package espeakng-loader (GPL-3): "
@@ -72,7 +71,7 @@ def verify(folder: Path) -> str | None:
         return f"{SUMS} cannot be read"
     for name, expected in items:
         try:
-            found = _sha256(folder / name)
+            found = sha256(folder / name)
         except OSError as error:
             return f"{name}: {error.strerror}"
         if found != expected:
@@ -93,38 +92,30 @@ def _key(request: dict) -> str:
     digest = hashlib.sha256(json.dumps(request["utterances"], sort_keys=True).encode())
     sources = [Path(__file__).parent / f"{name}.py" for name in ("generate", "library", "alignment", "utterance")]
     for file in [*sources, Path(request["library"])]:
-        digest.update(_sha256(file).encode())
+        digest.update(sha256(file).encode())
     return digest.hexdigest()[:16]
 
 
 def _make(request: dict, folder: Path) -> None:
-    for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a killed process: we hold the lock
-        shutil.rmtree(leftover, ignore_errors=True)
+    def fill(target: Path) -> None:
+        _run(request, target)
+        files = sorted(path for path in target.rglob("*") if path.is_file())
+        sums = {path.relative_to(target).as_posix(): sha256(path) for path in files}
+        (target / SUMS).write_text(json.dumps(sums, indent=0), encoding="utf-8")
+
+    sweep(folder.parent, folder.name)  # the caller holds the lock
     logger.info("making %d utterances of the toy corpus in %s", len(request["utterances"]), folder)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        made = temporary / "corpus"
-        made.mkdir()
-        _run(request, temporary / "request.json", made)
-        files = sorted(path for path in made.rglob("*") if path.is_file())
-        sums = {path.relative_to(made).as_posix(): _sha256(path) for path in files}
-        (made / SUMS).write_text(json.dumps(sums, indent=0), encoding="utf-8")
-        for path in [*files, made / SUMS, made / "wav", made]:
-            _fsync(path)
-        if folder.exists():
-            os.rename(folder, temporary / "damaged")
-        os.rename(made, folder)
-        _fsync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    write_folder(folder, fill)
 
 
-def _run(request: dict, request_file: Path, target: Path) -> None:
+def _run(request: dict, target: Path) -> None:
+    request_file = target / "request.json"
     request_file.write_text(json.dumps(request), encoding="utf-8")
     paths = json.dumps([os.path.abspath(entry) for entry in sys.path])
     command = [sys.executable, "-c", _BOOTSTRAP, paths, str(request_file), str(target)]
     # a Ctrl-C or any other exception here kills the child and waits for it
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    request_file.unlink()
     if done.returncode == 0:
         return
     last = "\n".join(done.stderr.strip().splitlines()[-5:])
@@ -149,15 +140,3 @@ def _locked(path: Path) -> Iterator[None]:
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, so also when the process dies
         yield
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,9 +15,11 @@ from dataset.files import (
     free_name,
     read_json,
     remove_folder,
+    replacing,
     restore_replaced,
     sha256,
     sweep,
+    write_bytes,
     write_folder,
     write_json,
     write_text,
@@ -44,6 +47,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="No space"):
         write_text(path, "half")
     assert read_json(path) == {"a": 1} and os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_block_that_raises_leaves_the_old_file(tmp_path):
+    path = tmp_path / "scores.txt"
+    write_bytes(path, b"old")
+    with pytest.raises(KeyError), replacing(path, "w", encoding="utf-8") as file:
+        file.write("half")
+        file.flush()
+        raise KeyError
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["scores.txt"]
+
+
+def test_writers_at_once_leave_one_of_their_files(tmp_path):
+    contents = [bytes([number]) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: write_bytes(tmp_path / "a", content), contents))
+    assert (tmp_path / "a").read_bytes() in contents and os.listdir(tmp_path) == ["a"]
 
 
 def test_json_is_json(tmp_path):
@@ -139,3 +159,10 @@ def test_removing_and_sweeping(tmp_path):
     remove_folder(tmp_path / "step")
     sweep(tmp_path)
     assert os.listdir(tmp_path) == ["kept.txt"]
+
+
+def test_sweeping_one_name_leaves_the_writers_of_others_alone(tmp_path):
+    for name in (".toy.99.tmp", ".toys.99.tmp"):
+        (tmp_path / name).mkdir()
+    sweep(tmp_path, "toy")
+    assert os.listdir(tmp_path) == [".toys.99.tmp"]

@@ -27,7 +27,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from dataset.files import fsync_folder
+from dataset.files import fsync
 from problems.engine.features.eviction import SUFFIX, CannotKeepError, all_shards, make_room, mutex, sweep, unused
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Shards:
                 with mutex(self.folder.parent):
                     make_room(self.folder.parent, self.limit, len(content))  # others may have written since
                     os.replace(temporary, path)
-                    fsync_folder(self.folder)
+                    fsync(self.folder)
                     fcntl.flock(file, fcntl.LOCK_SH)  # no longer being written
                     if not self._take(path, set(entries)) and entries:
                         raise OSError(errno.EMFILE, "it was written and cannot be opened")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.files import finite
+from dataset.files import finite, write_bytes
 from problems.engine.report.read import Rule, Run, is_number, read_predictions, read_run
 from problems.engine.runtime.formatting import is_count, label, number, table
 
@@ -77,11 +76,11 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
     }
     report_dir.mkdir(parents=True, exist_ok=True)
     for plot in curves:
-        _write(report_dir / plot.file, plot.png)
+        write_bytes(report_dir / plot.file, plot.png)
     results = finite(results)
     dumped = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False)
-    _write(report_dir / "results.json", (dumped + "\n").encode("utf-8", "backslashreplace"))
-    _write(report_dir / "report.html", page.render(context).encode("utf-8", "backslashreplace"))
+    write_bytes(report_dir / "results.json", (dumped + "\n").encode("utf-8", "backslashreplace"))
+    write_bytes(report_dir / "report.html", page.render(context).encode("utf-8", "backslashreplace"))
     return Report(_table(run, chosen, rule), results, report_dir / "report.html", run.notes)
 
 
@@ -192,16 +191,3 @@ def _table(run: Run, chosen: str | None, rule: Rule | None) -> str:
     if rows and rule:
         lines.append(f"* best in validation by {rule.text}")
     return "\n".join(lines + [f"note: {note}" for note in run.notes])
-
-
-def _write(path: Path, content: bytes) -> None:
-    """``files.write_text`` for bytes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

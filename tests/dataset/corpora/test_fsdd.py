@@ -181,15 +181,15 @@ class TestConnectedDigits:
         )
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
         deadline = time.monotonic() + 30
-        while not list(tmp_path.glob("connected_digits/*.part/train/*")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("connected_digits/.*.tmp/train/*")) and time.monotonic() < deadline:
             time.sleep(0.005)
         process.kill()
         assert process.wait() == -signal.SIGKILL
-        assert list(tmp_path.glob("connected_digits/*.part"))
+        assert list(tmp_path.glob("connected_digits/.*.tmp"))
         corpus = ConnectedDigits(str(root), num_train=2000, num_valid=1, num_test=1)
         rows = corpus.load(tmp_path).train
         assert len(rows) == 2000 and all(os.path.getsize(row["wav_path"]) > 44 for row in rows)
-        assert not list(tmp_path.glob("connected_digits/*.part"))
+        assert not list(tmp_path.glob("connected_digits/.*.tmp"))
 
     def test_two_processes_at_once(self, root, tmp_path):
         code = (

@@ -172,7 +172,7 @@ def ask(folder, cwd):
 
 def wait_for_audio(folder):
     for _ in range(2000):
-        if len(list((folder / "toy").glob(".*/corpus/wav/*.wav"))) > 20:
+        if len(list((folder / "toy").glob(".*/wav/*.wav"))) > 20:
             return
         time.sleep(0.005)
     pytest.fail("no audio appeared")
