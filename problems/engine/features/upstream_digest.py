@@ -1,51 +1,53 @@
-"""What a frozen module computes with, as one digest: its weights, its settings and its own code."""
+"""One digest of a frozen upstream: its weights, its settings and its code."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 import os
 import re
-import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import torch
 
-import nn
 from problems.engine.runtime.digests import digest
+from problems.engine.runtime.module_sources import is_users, source_digests
 
 _BASE = vars(torch.nn.Module()).keys()  # hooks, registries of parameters and the like
-_STANDARD = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib"))
-_INSTALLED = {"site-packages", "dist-packages"}
-_OURS = ("nn", "tasks", "dataset", "problems")
-_TOLD = (slice, range, complex, re.Pattern, torch.layout, torch.memory_format)  # whose text is their value
-_UPSTREAMS = ("upstream/**/*.py", "mask.py")  # in nn: all of our code that a state goes through
+_PLAIN_BY_TEXT = (slice, range, complex, re.Pattern, torch.layout, torch.memory_format)  # equal text, equal value
 
 
 def digest_of(module: torch.nn.Module) -> str:
-    """32 hexadecimal digits that change with anything that may change what ``module`` gives.
+    """32 hexadecimal digits that change with anything that may change the output of ``module``.
 
-    That is its weights and buffers; the class and the plain attributes of each module inside it (numbers, text, arrays,
-    functions, objects of settings); the files that their classes and functions are in, and those that these import,
-    libraries aside; and our own upstreams. To be asked for before the module is used, since some leave things behind in
-    themselves.
+    - its weights and buffers;
+    - the class and the plain attributes of each module inside it: numbers, text, arrays, functions, settings objects;
+    - the source of the files that define its classes and functions, and of all that these import of ``nn`` and of the
+      user's modules; libraries are left out;
+    - the bytecode of the user's methods and functions. Source alone is not enough: a class may be typed into an
+      interpreter, two lambdas may stand on one line, and a file may have been edited since it was imported. A Python
+      of another minor version therefore has other digests for a user's upstream, and computes its features again.
+
+    Ask for it before the module is used: some modules store what they computed last.
 
     Raises:
-        ValueError: an attribute is of a kind whose value cannot be told.
+        ValueError: an attribute has a type whose value cannot be digested.
     """
     weights = digest(dict([*module.named_parameters(), *module.named_buffers()]))
     settings = [[name, _class(part), _settings(part)] for name, part in module.named_modules()]
-    kinds = {base for part in module.modules() for base in type(part).__mro__}
-    codes = sorted(json.dumps(code) for kind in kinds for code in _methods(kind))
-    told = json.dumps([weights, settings, codes, _ours(), _sources({kind.__module__ for kind in kinds})])
-    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    classes = {base for part in module.modules() for base in type(part).__mro__}
+    codes = sorted(json.dumps(code) for cls in classes for code in _methods(cls))
+    sources = _sources({cls.__module__ for cls in classes})
+    content = json.dumps([weights, settings, codes, sources])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _sources(modules: set[str]) -> list[str]:
+    return source_digests(modules, ours=("nn",))
 
 
 def _class(value: Any) -> str:
@@ -57,7 +59,7 @@ def _settings(part: torch.nn.Module) -> dict[str, Any]:
 
 
 def _plain(value: Any, depth: int = 6) -> Any:
-    """A value as JSON in which equal settings are equal, whatever the process; ``depth`` ends what holds itself."""
+    """A value as JSON: equal for equal settings in every process. ``depth`` bounds values that contain themselves."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, torch.Tensor):
@@ -85,19 +87,21 @@ def _plain(value: Any, depth: int = 6) -> Any:
         return [_class(value), value.__name__]
     if isinstance(value, os.PathLike):
         return [_class(value), os.fspath(value)]
-    if isinstance(value, _TOLD):
+    if isinstance(value, _PLAIN_BY_TEXT):
         return [_class(value), repr(value)]
     if hasattr(value, "__dict__"):
         return [_class(value), inner(vars(value))]
-    raise ValueError(f"the upstream holds a {_class(value)}, whose value cannot be told")
+    raise ValueError(f"the upstream holds a {_class(value)}, which cannot be digested")
 
 
 def _function(function: Any, depth: int = 6) -> list[Any]:
-    """A function's code with all that it was made with: defaults, what it encloses, and the object that it is of."""
+    """A function's code, defaults, enclosed values and, of a bound method, its object."""
     inner = functools.partial(_plain, depth=depth - 1)
     enclosed = [_cell(cell, inner) for cell in function.__closure__ or ()]
     owner = getattr(function, "__self__", None)
-    owner = None if isinstance(owner, torch.nn.Module) else inner(owner)  # a module's settings are told already
+    owner = (
+        None if isinstance(owner, torch.nn.Module) else inner(owner)
+    )  # a module's settings are in the digest already
     return [_code(function.__code__), inner(function.__defaults__), inner(function.__kwdefaults__), enclosed, owner]
 
 
@@ -111,40 +115,12 @@ def _cell(cell: Any, inner: Any) -> Any:
 
 
 def _code(code: CodeType) -> list[Any]:
-    """What a function does; a set among its constants is in no order that another process would have."""
+    """Bytecode, names and constants. A set among the constants is sorted: its order differs between processes."""
     constants = [_code(c) if isinstance(c, CodeType) else _plain(c) for c in code.co_consts]
     return [code.co_code.hex(), list(code.co_names), constants]
 
 
-def _methods(kind: type) -> Iterator[list[Any]]:
-    """The code of a class that is no library's, which may have been made by a function or typed in."""
-    module = sys.modules.get(kind.__module__)
-    if kind is not object and (module is None or _is_own(module)):
-        yield from (_function(method) for method in vars(kind).values() if hasattr(method, "__code__"))
-
-
-def _is_own(module: ModuleType) -> bool:
-    """Whether a module is the user's: no library's, and not of this project."""
-    file = getattr(module, "__file__", None) or ""
-    library = file.startswith(_STANDARD) or not _INSTALLED.isdisjoint(Path(file).parts)
-    return bool(file) and not library and module.__name__.partition(".")[0] not in _OURS
-
-
-def _sources(names: set[str]) -> list[str]:
-    """The text of the user's modules with these names, and of all those of the user that they import from."""
-    found: dict[str, ModuleType] = {}
-    left = [sys.modules.get(name) for name in names]
-    while left:
-        module = left.pop()
-        if module is not None and module.__name__ not in found and _is_own(module):
-            found[module.__name__] = module
-            values = vars(module).values()
-            left += [v if inspect.ismodule(v) else sys.modules.get(str(getattr(v, "__module__", ""))) for v in values]
-    return sorted(hashlib.blake2b(Path(module.__file__).read_bytes()).hexdigest() for module in found.values())
-
-
-@functools.cache
-def _ours() -> list[str]:
-    folder = Path(nn.__file__).parent
-    paths = sorted(path for pattern in _UPSTREAMS for path in folder.glob(pattern))
-    return [hashlib.blake2b(path.read_bytes()).hexdigest() for path in paths]
+def _methods(cls: type) -> Iterator[list[Any]]:
+    """The bytecode of a user's class, which may have no source file."""
+    if cls is not object and is_users(cls.__module__):
+        yield from (_function(method) for method in vars(cls).values() if hasattr(method, "__code__"))
