@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tasks.metrics.kinds import Metric
+
 
 class Mode(str, enum.Enum):
     """What a step is for. Each equals its name as text: ``Mode.TRAIN == "train"``."""
@@ -49,6 +51,11 @@ class Task(nn.Module):
     A subclass writes ``forward``, ``reduction`` and ``predict``.
     """
 
+    metrics: Mapping[str, Metric] = {}
+    """The declaration of each metric that ``reduction`` returns. An undeclared metric is shown as a plain number.
+
+    Names that depend on a task's settings are declared by the instance: ``self.metrics = {**self.metrics, ...}``.
+    """
     takes_features = False
     """Whether ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model where a batch has them."""
 

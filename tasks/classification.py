@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tasks.base import StepOutput, Task
 from tasks.metrics import classification as scores
+from tasks.metrics.kinds import Count, Metric, Number, Rate
 
 SEPARATOR = " ; "  # between the labels of one utterance, as in the column ``labels``
 
@@ -43,6 +44,14 @@ class ClassificationTask(Task):
         top_k: for one label: also the fraction of utterances whose label is among the k highest scores.
     """
 
+    metrics = {
+        "accuracy": Rate(better="higher"),
+        "macro_f1": Rate(better="higher", label="macro F1"),
+        "uar": Rate(better="higher", label="UAR"),
+        "ece": Rate(better="lower", label="ECE"),
+        "loss": Number(better="lower"),
+        "utterances": Count(),
+    }
     takes_features = True
 
     def __init__(
@@ -61,6 +70,7 @@ class ClassificationTask(Task):
         if any(k < 1 for k in top_k) or (top_k and len(self.slots) > 1):
             raise ValueError(f"top_k is {list(top_k)}: expected numbers from 1, and one label an utterance")
         self.label_smoothing, self.top_k = label_smoothing, list(top_k)
+        self.metrics = {**self.metrics, **self._metrics_by_settings()}
         given = [class_weights] if isinstance(class_weights, Mapping) else class_weights or [{}] * len(self.encoders)
         if len(given) != len(self.slots):
             raise ValueError(f"class_weights are for {len(given)} labels an utterance, expected {len(self.slots)}")
@@ -121,6 +131,17 @@ class ClassificationTask(Task):
         if self.training:
             raise RuntimeError("the task is in training mode, where dropout changes its labels: call task.eval()")
         return self._predictions(self._logits({"wav": wav, "wav_len": wav_len}))["hypothesis"]
+
+    def _metrics_by_settings(self) -> dict[str, Metric]:
+        """The declarations of the metrics whose names depend on ``top_k`` and the slots."""
+        metrics: dict[str, Metric] = {
+            f"top{k}_accuracy": Rate(better="higher", label=f"top-{k} accuracy") for k in self.top_k
+        }
+        for slot in self.slots if len(self.slots) > 1 else ():
+            for name in ("accuracy", "macro_f1", "uar"):
+                label = f"{ClassificationTask.metrics[name].heading(name)} {slot}"
+                metrics[f"{name}_{slot}"] = Rate(better="higher", label=label)
+        return metrics
 
     def _logits(self, batch: Mapping[str, Any]) -> list[Tensor]:
         """Scores (B, C_k) of each label, in float32."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from nn.decode.greedy import ctc_greedy
 from tasks.base import StepOutput, Task
+from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,17 @@ class CTCTask(Task):
         log_predictions: how many references and hypotheses ``reduction`` writes to the log.
     """
 
+    metrics = {
+        "wer": Rate(better="lower", label="WER"),
+        "cer": Rate(better="lower", label="CER"),
+        "loss": Number(better="lower"),
+        "substitutions": Count(better="lower"),
+        "deletions": Count(better="lower"),
+        "insertions": Count(better="lower"),
+        "words": Count(),
+        "utterances": Count(),
+        "too_short": Count(),
+    }
     takes_features = True
 
     def __init__(self, model: nn.Module, encoder: TextEncoder, log_predictions: int = 0):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tasks.base import StepOutput, Task
 from tasks.classification import SEPARATOR, LabelEncoder
 from tasks.metrics.classification import accuracy, mean_average_precision, require_finite
+from tasks.metrics.kinds import Count, Number, Rate
 
 
 class MultiLabelTask(Task):
@@ -28,6 +29,14 @@ class MultiLabelTask(Task):
         encoder: turns class indices into labels.
     """
 
+    metrics = {
+        "map": Rate(better="higher", label="mAP"),
+        "micro_f1": Rate(better="higher", label="micro F1"),
+        "accuracy": Rate(better="higher"),
+        "threshold": Number(),
+        "loss": Number(better="lower"),
+        "utterances": Count(),
+    }
     takes_features = True
 
     def __init__(self, model: nn.Module, encoder: LabelEncoder):

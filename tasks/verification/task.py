@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.base import StepOutput, Task
+from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.verification import Calibration, TrialScores, learn_calibration
 from tasks.verification.scoring import Scorer
 from tasks.verification.trials import Trials
@@ -48,6 +49,16 @@ class VerificationTask(Task):
         margin_schedule: the loss's margin is 0 for so many training batches, and whole from so many on.
     """
 
+    metrics = {
+        "eer": Rate(better="lower", label="EER"),
+        "eer_threshold": Number(label="EER threshold"),
+        **{f"min_dcf_{p}": Number(better="lower", label=f"minDCF({p})") for p in PRIORS},
+        "cllr": Number(better="lower", unit="bits", label="Cllr"),
+        "miss": Rate(better="lower"),
+        "false_alarm": Rate(better="lower"),
+        "trials": Count(),
+        "utterances": Count(),
+    }
     takes_features = True
 
     def __init__(

@@ -77,6 +77,7 @@ def test_one_label_is_scored_over_the_whole_set_whatever_the_batches():
     nll = torch.nn.functional.cross_entropy(whole["wav"], whole["label"]).item()
     assert metrics["loss"] == pytest.approx(nll) and out.loss.item() == pytest.approx(nll)
     assert metrics["utterances"] == 6
+    assert set(metrics) == set(task.metrics)
 
     order = list(range(6))
     random.Random(1).shuffle(order)
@@ -100,6 +101,8 @@ def test_several_labels_are_judged_jointly_and_each_for_itself():
     assert out.records["hypothesis"] == [f"{COLOURS[c]} ; {SIZES[s]}" for c, s in zip(colours, sizes)]
     metrics = task.reduction("test", out.records)
     right = torch.stack([colours, sizes], 1) == data["label"]
+    assert set(metrics) <= set(task.metrics)
+    assert task.metrics["uar_colour"].heading("uar_colour") == "UAR colour"
     assert metrics["accuracy"] == right.all(1).float().mean()
     assert [metrics["accuracy_colour"], metrics["accuracy_size"]] == right.float().mean(0).tolist()
     expected = sum(
@@ -197,6 +200,7 @@ def test_multilabel_learns_its_threshold_on_validation_and_keeps_it():
     assert metrics["micro_f1"] == pytest.approx(max(tried)) and metrics["threshold"] == task.threshold
     expected = torch.nn.functional.binary_cross_entropy_with_logits(data["wav"], data["label"].float())
     assert metrics["loss"] == pytest.approx(expected.item())
+    assert set(metrics) == set(task.metrics)
 
     other = MultiLabelTask(Given(3), Labels(["a", "b", "c"])).eval()
     other.set_state(json.loads(json.dumps(task.get_state())))

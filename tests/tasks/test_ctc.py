@@ -175,6 +175,7 @@ def test_reduction_is_corpus_level_and_equals_jiwer(task):
     tidy = [" ".join(text.split()) for text in records["hypothesis"]]  # jiwer counts doubled spaces
     assert metrics["cer"] == jiwer.cer(records["reference"], tidy)
     assert (metrics["utterances"], metrics["words"]) == (15, 45)
+    assert set(metrics) == set(task.metrics)
     counts = [metrics[name] for name in ("substitutions", "deletions", "insertions")]
     assert counts == [words.substitutions, words.deletions, words.insertions]
     assert metrics["loss"] == pytest.approx(sum(records["loss"]) / 15)

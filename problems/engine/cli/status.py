@@ -7,9 +7,10 @@ from typing import Any
 
 from dataset.files import read_json
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops.history import TIMES, duration, read_history, shown
+from problems.engine.loops.history import DECLARATIONS, TIMES, duration, read_history, shown
 from problems.engine.stages.pipeline import Pipeline
 from problems.engine.stages.stage import STAGES
+from tasks.metrics.kinds import from_json
 
 
 def show(problem: Any, config: dict[str, Any]) -> str:
@@ -44,11 +45,15 @@ def _training(train_dir: Path) -> str:
     newest = steps_in(train_dir)[-1].name
     valid = [row for row in read_history(train_dir) if row["split"] == "valid"]
     values = {k: v for k, v in valid[-1].items() if k not in ("step", "epoch", *TIMES)} if valid else {}
-    return f"newest checkpoint {newest}; last validation: {shown(values) or 'none yet'}"
+    path = train_dir / DECLARATIONS
+    declarations = from_json(read_json(path)) if path.exists() else {}
+    return f"newest checkpoint {newest}; last validation: {shown(values, declarations) or 'none yet'}"
 
 
 def _results(root: Path) -> list[str]:
     lines = []
     for path in sorted((root / "evaluate").glob("*/*/result.json")):
-        lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {shown(read_json(path)['metrics'])}")
+        result = read_json(path)
+        metrics = shown(result["metrics"], from_json(result.get("declarations")))
+        lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {metrics}")
     return ["results:", *lines] if lines else []

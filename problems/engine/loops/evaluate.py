@@ -21,6 +21,7 @@ from problems.engine.loops.prefetch import ahead
 from problems.engine.runtime import distributed
 from problems.engine.runtime.watchdog import beat
 from tasks.base import Mode
+from tasks.metrics.kinds import to_json
 
 PART = "part-{}.jsonl"
 Records = dict[str, list[Any]]
@@ -143,9 +144,14 @@ class EvalLoop(Loop):
                 self.task.set_state(state)
         if dump_dir is not None and world.main:
             (save_predictions or write_predictions)(records, Path(dump_dir))
-            _leave(Path(dump_dir), len(records["id"]), metrics, time.monotonic() - started, eval_batch)
+            result = {"metrics": metrics, "declarations": self._declarations(metrics), "utterances": len(records["id"])}
+            _leave(Path(dump_dir), result, time.monotonic() - started, eval_batch)
             part.remove()
         return metrics
+
+    def _declarations(self, metrics: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+        """The task's declarations of the metrics that were measured."""
+        return to_json({name: metric for name, metric in self.task.metrics.items() if name in metrics})
 
 
 def write_predictions(records: Records, folder: Path) -> None:
@@ -154,7 +160,6 @@ def write_predictions(records: Records, folder: Path) -> None:
     write_csv(folder / "predictions.csv", finite(rows), ("id",))
 
 
-def _leave(folder: Path, utterances: int, metrics: Mapping[str, float], seconds: float, eval_batch: int) -> None:
-    result = {"metrics": dict(metrics), "utterances": utterances, "seconds": round(seconds, 3)}
-    result |= {"checkpoint": folder.parent.name, "test_set": folder.name}
+def _leave(folder: Path, result: dict[str, Any], seconds: float, eval_batch: int) -> None:
+    result |= {"seconds": round(seconds, 3), "checkpoint": folder.parent.name, "test_set": folder.name}
     write_json(folder / "result.json", result | ({} if eval_batch < 0 else {"only_batches": eval_batch}))

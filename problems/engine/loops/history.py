@@ -12,16 +12,17 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.files import finite, write_text
-from problems.engine.runtime.formatting import is_count, number
+from dataset.files import finite, write_json, write_text
+from tasks.metrics.kinds import UNDECLARED, Count, Metric, to_json
 
 log = logging.getLogger(__name__)
 
 HISTORY = "metrics.jsonl"
+DECLARATIONS = "declarations.json"
 TIMES = ("seconds", "steps_per_second")  # what differs between two equal runs
 
 
@@ -44,13 +45,15 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def shown(values: dict[str, Any], first: str | None = None) -> str:
-    """Metrics on one line: ``first`` comes first, rates are in percent, counts stand in the files only."""
-    names = sorted((k for k, v in _numbers(values) if not is_count(k, v) or k == first), key=lambda k: k != first)
-    return "  ".join(f"{name.replace('_', ' ')} {number(name, values[name])}" for name in names)
+def shown(values: Mapping[str, Any], declarations: Mapping[str, Metric], first: str | None = None) -> str:
+    """Metrics on one line, each as it is declared: ``first`` comes first, counts are left out."""
+    metrics = {name: declarations.get(name, UNDECLARED) for name, _ in _numbers(values)}
+    names = [name for name, metric in metrics.items() if name == first or not isinstance(metric, Count)]
+    names.sort(key=lambda name: name != first)
+    return "  ".join(f"{metrics[name].heading(name)} {metrics[name].format(values[name])}" for name in names)
 
 
-def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
+def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     return ((k, v) for k, v in values.items() if isinstance(v, (int, float)) and not isinstance(v, bool))
 
 
@@ -62,17 +65,26 @@ class Monitor:
         step: the step to go on from; what the history holds past it is of a run that was cut, and is dropped.
         total_steps: the last step, for the progress.
         primary: the metric that is shown first.
+        declarations: the task's, of its metrics; they stand in ``declarations.json`` beside the history.
     """
 
-    def __init__(self, train_dir: Path, step: int, total_steps: int, primary: str | None = None):
+    def __init__(
+        self,
+        train_dir: Path,
+        step: int,
+        total_steps: int,
+        primary: str | None = None,
+        declarations: Mapping[str, Metric] | None = None,
+    ):
         from torch.utils.tensorboard import SummaryWriter
 
-        self.primary = primary
+        self.primary, self.declarations = primary, declarations or {}
         self.total_steps, self.started, self.first_step = total_steps, time.monotonic(), step
         self._last = (self.started, step)
         rows = [row for row in read_history(train_dir) if row["step"] <= step]
         history = Path(train_dir) / HISTORY
         write_text(history, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_json(Path(train_dir) / DECLARATIONS, to_json(self.declarations))
         self.file = open(history, "a", encoding="utf-8")
         shutil.rmtree(Path(train_dir) / "tb", ignore_errors=True)
         self.board = SummaryWriter(str(Path(train_dir) / "tb"))
@@ -103,7 +115,7 @@ class Monitor:
         if split == "train":
             self._show_train(step, epoch, values)
         else:
-            self._say(step, epoch, split, shown(values, self.primary))
+            self._say(step, epoch, split, shown(values, self.declarations, self.primary))
 
     def _show_train(self, step: int, epoch: float, values: dict[str, Any]) -> None:
         loss_and_rest = "  ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in _numbers(values) if k not in TIMES)
@@ -154,6 +166,8 @@ class Silent:
     def close(self) -> None: ...
 
 
-def open_monitor(train_dir: Path, step: int, total_steps: int, primary: str, writes: bool) -> Monitor | Silent:
+def open_monitor(
+    train_dir: Path, step: int, total_steps: int, primary: str, declarations: Mapping[str, Metric], writes: bool
+) -> Monitor | Silent:
     """The monitor of the process that ``writes``, or one that keeps silent."""
-    return Monitor(train_dir, step, total_steps, primary) if writes else Silent()
+    return Monitor(train_dir, step, total_steps, primary, declarations) if writes else Silent()

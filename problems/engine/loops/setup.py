@@ -232,9 +232,8 @@ class Training:
 
         if self.world.writes:
             store.write(target, fill)
-        log.info(
-            "the mean of the weights of %s: valid %s", ", ".join(names), shown(metrics, self.config["valid_metric"])
-        )
+        metrics_text = shown(metrics, self.task.metrics, self.config["valid_metric"])
+        log.info("the mean of the weights of %s: valid %s", ", ".join(names), metrics_text)
         distributed.barrier()
 
     def _take_up(self, loop: TrainLoop, folder: Path | None, state: Mapping[str, Any] | None) -> None:

@@ -149,7 +149,12 @@ class TrainLoop(WindowLoop):
         """
         progress = self.progress
         self.monitor = open_monitor(
-            self.train_dir, progress.step, self.train["total_steps"], self.train["valid_metric"], self.world.main
+            train_dir=self.train_dir,
+            step=progress.step,
+            total_steps=self.train["total_steps"],
+            primary=self.train["valid_metric"],
+            declarations=self.task.metrics,
+            writes=self.world.main,
         )
         distributed.same_everywhere([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None

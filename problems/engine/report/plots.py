@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from problems.engine.runtime.formatting import is_rate
+from tasks.metrics.kinds import Metric, Rate
 
 # Drawn in these colours; the page's style sheet gives each a light and a dark value under the name beside it.
 COLOURS = {
@@ -43,12 +43,13 @@ class Series:
 class Plot:
     """One picture.
 
-    file: the PNG's name; metric: what is on the y axis; log: a log scale; best: a point (step, value).
+    file: the PNG's name; metric: the declaration of what is on the y axis; log: a log scale; best: a point (step,
+    value).
     """
 
     file: str
     title: str
-    metric: str
+    metric: Metric
     series: list[Series]
     log: bool = False
     best: tuple[float, float] | None = None
@@ -71,7 +72,7 @@ def draw(plot: Plot) -> Plot:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
-    if is_rate(plot.metric):
+    if isinstance(plot.metric, Rate):
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
     if plot.best is not None:
         axes.plot(*plot.best, "o", color=VALID, markersize=9, fillstyle="none", markeredgewidth=1.6)

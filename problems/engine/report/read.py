@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.metrics.kinds import Metric, from_json
+
 Number = int | float
 
 
@@ -36,6 +38,7 @@ class Rule:
 class Run:
     """A target folder. ``history`` maps a split to its rows, by rising step; ``notes`` says what is amiss."""
 
+    declarations: dict[str, Metric] = field(default_factory=dict)
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
@@ -49,6 +52,7 @@ class Run:
 def read_run(target_dir: Path) -> Run:
     """Read everything but the predictions."""
     run = Run()
+    run.declarations = from_json(_read_json(run, target_dir, "train/declarations.json", quiet=True))
     _read_history(run, target_dir)
     _read_rules(run, target_dir)
     _read_results(run, target_dir)
@@ -178,6 +182,7 @@ def _read_results(run: Run, target_dir: Path) -> None:
                 continue
             if "only_batches" in content:
                 run.notes.append(f"{name} is of the first {content['only_batches']} batches only (eval_batch).")
+            run.declarations |= from_json(content.get("declarations"))
             seconds = content.get("seconds")
             run.results.setdefault(checkpoint.name, {})[test_set.name] = Result(
                 {key: value for key, value in metrics.items() if value is None or is_number(value)},

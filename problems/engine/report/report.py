@@ -6,18 +6,20 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.files import finite, write_bytes
 from problems.engine.report.read import Rule, Run, is_number, read_predictions, read_run
-from problems.engine.runtime.formatting import is_count, label, number, table
+from problems.engine.runtime.formatting import table
+from tasks.metrics.kinds import UNDECLARED, Count, Metric
 
 if TYPE_CHECKING:
     from problems.engine.report.plots import Plot
 
 WORST = 20
-NO_CURVE = {"step", "epoch", "seconds", "loss", "lr", "grad_norm"}
+ROW = ("step", "epoch", "split")  # of the history: the place of a row, not its metrics
 
 
 @dataclass
@@ -61,6 +63,8 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
         "name": name,
         "target": str(target_dir),
         "metric": _headline_metric(run, rule),
+        "declared": partial(_declared, run),
+        "plain": UNDECLARED.format,
         "chosen": chosen,
         "rule": rule,
         "validation": results["validation"],
@@ -82,6 +86,10 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
     write_bytes(report_dir / "results.json", (dumped + "\n").encode("utf-8", "backslashreplace"))
     write_bytes(report_dir / "report.html", page.render(context).encode("utf-8", "backslashreplace"))
     return Report(_table(run, chosen, rule), results, report_dir / "report.html", run.notes)
+
+
+def _declared(run: Run, metric: str) -> Metric:
+    return run.declarations.get(metric, UNDECLARED)
 
 
 def _choose(run: Run) -> tuple[str | None, Rule | None]:
@@ -149,22 +157,26 @@ def _plots(run: Run) -> list[Plot]:
         best = _best_point(run, "loss", directions["loss"]) if "loss" in directions else None
         known = [v for one in losses for v in one.values if math.isfinite(v)]
         wide = bool(known) and min(known) > 0 and max(known) > 20 * min(known)
-        plots.append(Plot("loss.png", "loss (log scale)" if wide else "loss", "loss", losses, log=wide, best=best))
-    names = dict.fromkeys(key for row in run.history.get("valid", []) for key in row)
+        plots.append(
+            Plot(
+                "loss.png", "loss (log scale)" if wide else "loss", _declared(run, "loss"), losses, log=wide, best=best
+            )
+        )
+    names = dict.fromkeys(key for row in run.history.get("valid", []) for key in row if key not in ROW)
     taken: set[str] = set()
     for metric in names:
-        values = [value for _, value in _points(run, "valid", metric)]
-        if metric in NO_CURVE or all(is_count(metric, value) for value in values):
+        declared, points = _declared(run, metric), series("valid", metric)
+        if metric == "loss" or isinstance(declared, Count) or not points:
             continue
         file = "valid_" + re.sub(r"[^A-Za-z0-9_.-]", "_", metric)
         while file in taken:
             file += "_"
         taken.add(file)
         best = _best_point(run, metric, directions[metric]) if metric in directions else None
-        title = f"validation {label(metric)}"
-        plots.append(Plot(file + ".png", title, metric, series("valid", metric), best=best))
+        title = f"validation {declared.heading(metric)}"
+        plots.append(Plot(file + ".png", title, declared, points, best=best))
     rates = series("train", "lr")
-    return plots + ([Plot("learning_rate.png", "learning rate", "lr", rates)] if rates else [])
+    return plots + ([Plot("learning_rate.png", "learning rate", UNDECLARED, rates)] if rates else [])
 
 
 def _worst(run: Run, chosen: str | None) -> list[dict[str, Any]]:
@@ -183,7 +195,7 @@ def _table(run: Run, chosen: str | None, rule: Rule | None) -> str:
     columns = _columns(run)
     rows = [
         [f"{checkpoint} *" if rule and checkpoint == chosen else checkpoint, test_set]
-        + [number(metric, result.metrics.get(metric)) for metric in columns]
+        + [_declared(run, metric).format(result.metrics.get(metric)) for metric in columns]
         for checkpoint, tests in run.results.items()
         for test_set, result in tests.items()
     ]

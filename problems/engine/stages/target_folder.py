@@ -176,7 +176,7 @@ class Work:
                 self.config["evaluate"], "test", task, self._features(task, dataset, sampler), sampler, collate_fn,
                 self.config["eval_batch"], str(result_dir), self.device, self.workers,
             )  # fmt: skip
-            log.info("%s on %s: %s", folder.name, Path(csv).stem, shown(metrics))
+            log.info("%s on %s: %s", folder.name, Path(csv).stem, shown(metrics, task.metrics))
 
     def _open_results(self, wanted: Fingerprint, recorded: dict[str, str]) -> Iterator[tuple[Path, str, Path]]:
         """The results that are missing; what is left of one under another fingerprint goes."""

@@ -103,6 +103,7 @@ def test_a_test_uses_the_threshold_and_the_calibration_of_validation_from_a_chec
     other.set_state(json.loads(json.dumps(task.get_state())))
     metrics = other.reduction("test", records(other, "test", TEST))
     scores, targets = scores_of(TEST[1], TEST[0], TEST_TRIALS)
+    assert set(metrics) == set(other.metrics)
     assert metrics["miss"] == pytest.approx((scores[targets] < task.threshold).mean())
     assert metrics["false_alarm"] == pytest.approx((scores[~targets] >= task.threshold).mean())
     expected = TrialScores(task.calibration(scores), targets).cllr()

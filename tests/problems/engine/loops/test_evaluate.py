@@ -13,6 +13,7 @@ import torch
 from dataset.samplers.buckets import BucketBatchSampler
 from problems.engine.loops.evaluate import PART, EvalLoop
 from tasks.base import StepOutput, Task
+from tasks.metrics.kinds import Number, Rate, from_json
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -100,6 +101,15 @@ def test_workers_change_nothing_and_the_task_is_left_as_it_was():
     task = Count().train()
     assert run(task, workers=2) == run(Count())
     assert task.training
+
+
+def test_the_result_carries_the_declarations_of_its_metrics(tmp_path):
+    class Declared(Count):
+        metrics = {"mean": Number(unit="points"), "only_in_validation": Rate()}
+
+    run(Declared(), tmp_path)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert from_json(result["declarations"]) == {"mean": Number(unit="points")}
 
 
 def test_numbers_that_are_not_finite_are_written_as_nothing(tmp_path):

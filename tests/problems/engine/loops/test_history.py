@@ -10,14 +10,22 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from problems.engine.loops.history import HISTORY, Monitor, duration, read_history, shown
+from problems.engine.loops.history import DECLARATIONS, HISTORY, Monitor, duration, read_history, shown
+from tasks.metrics.kinds import Count, Number, Rate, from_json
 
 METRICS = {"wer": 0.25, "cer": 0.125, "loss": 1.5, "words": 12, "substitutions": 3}
+KINDS = {
+    "wer": Rate(label="WER"),
+    "cer": Rate(label="CER"),
+    "loss": Number(),
+    "words": Count(),
+    "substitutions": Count(),
+}
 
 
 def train(folder: Path, steps: range, total: int = 10) -> None:
     """Log a loss for each of ``steps`` and validate at even ones."""
-    monitor = Monitor(folder, steps.start - 1, total)
+    monitor = Monitor(folder, steps.start - 1, total, declarations=KINDS)
     for step in steps:
         monitor.tick(step)
         monitor.log("train", step, step / 4, {"loss": 1 / step, "lr": 0.1} | monitor.speed(step))
@@ -82,16 +90,22 @@ def test_without_a_terminal_there_are_plain_lines_with_the_time_that_is_left(tmp
     lines = [r.getMessage() for r in caplog.records]
     assert len(lines) == 15 and all("\r" not in line for line in lines)
     assert lines[0].startswith("  step  1/10  epoch   0.2  train  loss 1") and "left)" in lines[0]
-    assert lines[2] == "  step  2/10  epoch   0.5  valid  wer 25.00%  cer 12.50%  loss 1.5"
+    assert lines[2] == "  step  2/10  epoch   0.5  valid  WER 25.00%  CER 12.50%  loss 1.5"
     assert "left" not in lines[-2], "nothing is left after the last step"
     assert capfd.readouterr().out == ""
 
 
 def test_metrics_for_people_have_the_chosen_one_first_rates_in_percent_and_no_counts():
-    assert shown(METRICS) == "wer 25.00%  cer 12.50%  loss 1.5"
-    assert shown(METRICS, "loss") == "loss 1.5  wer 25.00%  cer 12.50%"
-    assert shown(METRICS, "words") == "words 12  wer 25.00%  cer 12.50%  loss 1.5"
-    assert shown({"loss": math.nan, "wer": 1.0}) == "loss –  wer 100.00%"
+    assert shown(METRICS, KINDS) == "WER 25.00%  CER 12.50%  loss 1.5"
+    assert shown(METRICS, KINDS, "loss") == "loss 1.5  WER 25.00%  CER 12.50%"
+    assert shown(METRICS, KINDS, "words") == "words 12  WER 25.00%  CER 12.50%  loss 1.5"
+    assert shown({"loss": math.nan, "wer": 1.0}, KINDS) == "loss –  WER 100.00%"
+    assert shown({"word_error": 8.132, "off": 3}, {}) == "word error 8.132  off 3", "undeclared: plain numbers"
+
+
+def test_the_declarations_stand_beside_the_history(tmp_path):
+    train(tmp_path, range(1, 3))
+    assert from_json(json.loads((tmp_path / DECLARATIONS).read_text())) == KINDS
 
 
 def test_durations_are_written_for_people():

@@ -1,3 +1,5 @@
+"""A report shows every result, once, as the task declares it, and no text of a user's acts in its page."""
+
 from __future__ import annotations
 
 import csv
@@ -12,9 +14,15 @@ import pytest
 
 from problems.engine.report import write_report
 from problems.engine.report.worst_utterances import align, worst_utterances
-from problems.engine.runtime.formatting import duration, number
+from problems.engine.runtime.formatting import duration
 
 SCRIPT = "<script>alert(1)</script>"
+DECLARATIONS = {
+    "wer": {"kind": "rate", "better": "lower", "label": "WER"},
+    "cer": {"kind": "rate", "better": "lower", "label": "CER"},
+    "loss": {"kind": "number", "better": "lower"},
+    "words": {"kind": "count"},
+}
 
 
 class Page(HTMLParser):
@@ -41,7 +49,8 @@ class Page(HTMLParser):
 def write_result(target: Path, checkpoint: str, test_set: str, metrics: dict, rows=()) -> Path:
     folder = target / "evaluate" / checkpoint / test_set
     folder.mkdir(parents=True)
-    content = {"metrics": metrics, "utterances": len(rows), "seconds": 63.0}
+    declarations = {name: DECLARATIONS[name] for name in metrics if name in DECLARATIONS}
+    content = {"metrics": metrics, "declarations": declarations, "utterances": len(rows), "seconds": 63.0}
     (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
     with open(folder / "predictions.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("id", "reference", "hypothesis"), *rows])
@@ -55,6 +64,7 @@ def write_training(target: Path) -> None:
         rows.append({"step": step, "split": "valid", "loss": 1.5, "wer": wer, "cer": wer / 2, "words": 40.0})
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (target / "train" / "metrics.jsonl").write_text(lines)
+    (target / "train" / "declarations.json").write_text(json.dumps(DECLARATIONS))
     rules = {"wer min": ["step_100", "step_50"], "loss min": ["step_50"]}
     (target / "train" / "best.json").write_text(json.dumps(rules))
 
@@ -96,6 +106,17 @@ def test_table_reads_as_plain_text(target, tmp_path):
     assert lines[3].split()[-4:] == ["–", "125.00%", "–", "7"]
     assert lines[-1] == "* best in validation by wer min"
     assert len({len(line) for line in lines[:-1]}) == 1
+
+
+def test_a_metric_is_shown_as_declared_and_as_a_plain_number_otherwise_whatever_its_name(tmp_path):
+    folder = write_result(tmp_path / "run", "step_9", "test", {"mean_absolute_error": 8.132, "gain": 0.5, "odd": 2})
+    result = json.loads((folder / "result.json").read_text())
+    result["declarations"] = {"gain": {"kind": "rate"}, "odd": {"kind": "nonsense", "better": 7}}
+    (folder / "result.json").write_text(json.dumps(result))
+    report = write_report(tmp_path / "run", tmp_path / "report")
+    assert report.table.splitlines()[2].split() == ["step_9", "test", "8.132", "50.00%", "2"]
+    page = Page(report.page)
+    assert "8.132" in page.text and "50.00%" in page.text and "test mean absolute error · test" in page.text
 
 
 def test_page_is_one_file_without_scripts_or_network(target, tmp_path):
@@ -258,13 +279,6 @@ def test_alignment_gives_back_both_texts_and_the_worst_come_first():
     rows = [{"id": id, "reference": r, "hypothesis": h} for id, (r, h) in texts.items()]
     assert [u.id for u in worst_utterances(rows, 2)] == ["half", "two"]
     assert [u.id for u in worst_utterances(rows, 9)] == ["half", "two", "one"]
-
-
-def test_number():
-    assert [number("wer", v) for v in (0.08312, 1.0, None, math.inf)] == ["8.31%", "100.00%", "–", "∞"]
-    assert number("slot_type_f1", 0.5) == "50.00%"
-    assert [number("loss", v) for v in (0.123456, 2.5e-7, math.nan)] == ["0.1235", "2.5e-07", "–"]
-    assert number("words", 1200) == number("words", 1200.0) == "1,200"
 
 
 SHOWN = [(0.04, "0.0 s"), (59.96, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (None, "–")]
