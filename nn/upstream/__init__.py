@@ -13,7 +13,7 @@ UPSTREAMS = {
     "mfcc": "nn.upstream.signal.kaldi:MFCC",
     "mel": "nn.upstream.signal.stft:Mel",
     "linear": "nn.upstream.signal.stft:Linear",
-    "spectrogram": "nn.upstream.signal.stft:Spectrogram",
+    "spectrogram": "nn.upstream.signal.kaldi:Spectrogram",
     "ge2e": "nn.upstream.ge2e:GE2E",
     "hf": "nn.upstream.pretrained.huggingface:hugging_face",
     "wav2vec2_base": "nn.upstream.pretrained.torchaudio_bundles:Wav2Vec2Base",

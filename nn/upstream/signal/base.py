@@ -1,4 +1,4 @@
-"""What the parameter-free upstreams share: cutting frames, lengths, deltas, normalisation.
+"""The base of the signal features: windows of samples, lengths, deltas, normalisation.
 
 Written here and not taken from torchaudio because ``torchaudio.compliance.kaldi`` takes one utterance at a
 time and rebuilds its windows and filters at each call, and ``torchaudio.transforms`` knows no lengths.
@@ -16,17 +16,28 @@ SAMPLE_RATE = 16000
 
 
 class SignalUpstream(nn.Module):
-    """One layer of features computed from frames that lie wholly inside the utterance.
+    """One layer of features, each frame computed from one window of samples.
 
-    The number of frames of n samples is ``max(0, 1 + (n - window) // shift)`` (Kaldi's snip_edges). An
-    utterance gives the same features in a padded batch as alone; frames past its length are zero. There are
+    An utterance gives the same features in a padded batch as alone; frames past its length are zero. There are
     no parameters and the state dict is empty. Features are differentiable with respect to the waveform. Under
     autocast they are still computed in float32.
 
-    Subclasses give ``features(frames (B, T', window)) -> (B, T', size)``.
+    Windows lie wholly inside the utterance: n samples have ``max(0, 1 + (n - window) // shift)`` frames (Kaldi's
+    snip_edges). Subclasses set ``size``, implement :meth:`features`, and may place the windows otherwise.
+
+    Args:
+        frame_length: window length in milliseconds
+        frame_shift: step between windows in milliseconds
+        deltas: orders of time derivatives appended (0, 1 or 2)
+        cmvn: normalisation over each utterance's frames: "none", "mean", or "utterance" (mean and variance)
     """
 
-    def __init__(self, size: int, frame_length: float, frame_shift: float, deltas: int, cmvn: str) -> None:
+    num_layers = 1
+    size: int  # features of a frame, without deltas
+
+    def __init__(
+        self, frame_length: float = 25.0, frame_shift: float = 10.0, deltas: int = 0, cmvn: str = "utterance"
+    ) -> None:
         super().__init__()
         self.window_size = int(SAMPLE_RATE * frame_length * 0.001)
         self.shift = int(SAMPLE_RATE * frame_shift * 0.001)
@@ -41,11 +52,19 @@ class SignalUpstream(nn.Module):
             raise ValueError(f"cmvn is {cmvn!r}, expected one of {', '.join(CMVN)}")
         self.deltas = deltas
         self.cmvn = cmvn
-        self.num_layers = 1
-        self.hidden_sizes: list[int] = [size * (1 + deltas)]
-        self.downsample_rates: list[int] = [self.shift]
+        self.downsample_rates = [self.shift]
 
-    def features(self, frames: Tensor) -> Tensor:
+    @property
+    def hidden_sizes(self) -> list[int]:
+        return [self.size * (1 + self.deltas)]
+
+    def windows(self, wav: Tensor, wav_len: Tensor) -> Tensor:
+        """(B, T) -> (B, T', window), T' at least 1. Those past an utterance's frames may hold anything."""
+        if wav.shape[1] < self.window_size:
+            wav = nn.functional.pad(wav, (0, self.window_size - wav.shape[1]))
+        return wav.unfold(1, self.window_size, self.shift)
+
+    def features(self, windows: Tensor) -> Tensor:
         """(B, T', window) -> (B, T', size), frame by frame."""
         raise NotImplementedError
 
@@ -62,7 +81,7 @@ class SignalUpstream(nn.Module):
             wav_len: (B,) int64, samples of each utterance, at most T.
 
         Returns:
-            one tensor (B, T', H), T' the frames of T samples and at least 1; one int64 tensor (B,).
+            one tensor (B, T', H), T' at least 1, and its lengths, one int64 tensor (B,).
         """
         if wav.dim() != 2 or wav_len.shape != wav.shape[:1]:
             raise ValueError(
@@ -72,16 +91,13 @@ class SignalUpstream(nn.Module):
         with torch.autocast(wav.device.type, enabled=False):
             if wav.dtype != torch.float64:
                 wav = wav.float()
-            if wav.shape[1] < self.window_size:
-                wav = nn.functional.pad(wav, (0, self.window_size - wav.shape[1]))
-            frames = wav.unfold(1, self.window_size, self.shift)
-            x = add_deltas(self.features(frames), lengths, self.deltas)
+            x = add_deltas(self.features(self.windows(wav, wav_len)), lengths, self.deltas)
             x = normalise(zero_padding(x, lengths), lengths, self.cmvn)
         return [x], [lengths]
 
 
-def power_spectrum(frames: Tensor, n_fft: int) -> Tensor:
-    """Squared magnitude of the FFT of frames (..., window): (..., n_fft // 2 + 1)."""
-    spectrum = torch.view_as_real(torch.fft.rfft(frames, n=n_fft))
+def power_spectrum(windows: Tensor, n_fft: int) -> Tensor:
+    """Squared magnitude of the FFT of windows (..., window): (..., n_fft // 2 + 1)."""
+    spectrum = torch.view_as_real(torch.fft.rfft(windows, n=n_fft))
     # not abs().square(): the root would cost time and has no gradient at zero
     return spectrum[..., 0].square() + spectrum[..., 1].square()
