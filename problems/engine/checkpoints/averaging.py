@@ -28,7 +28,8 @@ def members(train_dir: Path, of: str, newest: int | None = None) -> list[Path]:
         CheckpointError: one of them is damaged.
     """
     if of == NEWEST:
-        folders = store.steps_in(train_dir)[::-1][:newest]
+        planned = [folder for folder in store.steps_in(train_dir) if not store.is_interim(folder)]
+        folders = planned[::-1][:newest]
     else:
         ranked: dict[str, list[str]] = read_json(Path(train_dir) / "best.json")
         folders = [Path(train_dir) / name for name in next(iter(ranked.values()))]

@@ -47,8 +47,12 @@ def steps_in(train_dir: Path) -> list[Path]:
     return sorted(folders, key=step_of)
 
 
-def write(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Write a checkpoint atomically; ``fill`` puts its files into the folder that it is given.
+def write(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        fill: writes the files into the folder that it is called with.
+        interim: mark it as :func:`is_interim`.
 
     Raises:
         CheckpointError: the disk is full or refuses; the older checkpoints are untouched.
@@ -64,7 +68,7 @@ def write(folder: Path, fill: Callable[[Path], None]) -> None:
             raise
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
         sizes = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-        write_json(temporary / MANIFEST, {"files": sizes})
+        write_json(temporary / MANIFEST, {"files": sizes} | ({"interim": True} if interim else {}))
 
     try:
         write_folder(folder, fill_and_list)
@@ -92,6 +96,18 @@ def damage(folder: Path) -> str | None:
         if sha256(path) != expected["sha256"]:
             return f"{name} differs from what was written"
     return None
+
+
+def is_interim(folder: Path) -> bool:
+    """Return True if the checkpoint was written only because a signal or ``save_minutes`` asked for it.
+
+    When such checkpoints are written depends on the clock. What a training leaves must not, so they are not counted
+    among the newest, are not averaged, and are removed after the next checkpoint of the plan.
+    """
+    try:
+        return bool(read_json(Path(folder) / MANIFEST).get("interim"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def require(folder: Path) -> Path:
@@ -192,25 +208,30 @@ class Checkpoints:
             placed |= (value, step) in self.ranking[rule]
         return placed
 
-    def save(self, step: int, fill: Callable[[Path], None]) -> Path:
-        """Write the checkpoint of ``step``, then ``best.json``, then remove what no rule keeps."""
+    def save(self, step: int, fill: Callable[[Path], None], interim: bool = False) -> Path:
+        """Write the checkpoint of ``step`` (``interim``: :func:`is_interim`), publish the ranking and prune."""
         folder = self.train_dir / name_of(step)
-        write(folder, fill)
-        self._prune(self._publish())
+        write(folder, fill, interim)
+        self._publish()
+        self.prune()
         return folder
 
-    def _publish(self) -> dict[str, list[str]]:
-        best = {rule: [name_of(s) for _, s in ranked] for rule, ranked in self.ranking.items()}
+    def _publish(self) -> None:
+        best = {rule: [name_of(step) for _, step in ranked] for rule, ranked in self.ranking.items()}
         write_json(self.train_dir / "best.json", best)
-        return best
 
-    def _prune(self, best: dict[str, list[str]]) -> None:
+    def prune(self) -> None:
+        """Remove the checkpoints that no rule keeps; interim ones are kept until a planned one follows."""
         if self.keep_newest is None:
             return
         folders = steps_in(self.train_dir)
-        kept = {p.name for p in folders[-self.keep_newest :]} | {name for names in best.values() for name in names}
+        planned = [folder for folder in folders if not is_interim(folder)]
+        last_planned = step_of(planned[-1]) if planned else -1
+        since = [folder for folder in folders if step_of(folder) > last_planned]
+        keep = {*planned[-self.keep_newest :], *since[-self.keep_newest :]}
+        keep |= {self.train_dir / name_of(step) for ranked in self.ranking.values() for _, step in ranked}
         for folder in folders:
-            if folder.name not in kept:
+            if folder not in keep:
                 remove_folder(folder)
 
 

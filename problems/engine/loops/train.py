@@ -168,6 +168,8 @@ class TrainLoop(WindowLoop):
                 while not self.finished:
                     self.step(stream)
                     self.after_step()
+                if self.world.writes:
+                    self.checkpoints.prune()  # a kill may have come between the last checkpoint and its pruning
                 self.asked_to_stop = distributed.total([bool(self.stop)])[0] > 0  # in the last step or its checkpoint
                 if self.asked_to_stop:
                     raise self.stop.error("the training is done and saved; the same command goes on from there")
@@ -225,15 +227,15 @@ class TrainLoop(WindowLoop):
         self.monitor.tick(progress.step)
         if progress.step % train["log_step"] == 0 or self.finished:
             self._log()
-        due = progress.saved != progress.step and (
-            progress.step % train["save_step"] == 0 or self.finished or self.asked_to_stop or self.save_now
-        )
+        planned = progress.step % train["save_step"] == 0 or self.finished
+        due = progress.saved != progress.step and (planned or self.asked_to_stop or self.save_now)
         if progress.validated != progress.step and self._validation_is_due() and not self.asked_to_stop:
-            due |= self._validate() or self.finished or progress.saved == progress.step
+            planned |= self._validate() or self.finished
+            due |= planned or progress.saved == progress.step
             if progress.ended:
                 self._log()
         if due:
-            self.save_checkpoint()
+            self.save_checkpoint(interim=not planned)
         if self.asked_to_stop:
             raise self.stop.error(f"the training is saved at step {progress.step}; the same command goes on from there")
 
@@ -267,7 +269,7 @@ class TrainLoop(WindowLoop):
                 distributed.same_everywhere(list(self.task.buffers()))
                 metrics = self.validate()
         except Interrupted:
-            self.save_checkpoint()
+            self.save_checkpoint(interim=True)
             raise self.stop.error(
                 f"the training is saved at step {progress.step}, before its validation;"
                 " the same command goes on from there"
@@ -287,8 +289,12 @@ class TrainLoop(WindowLoop):
         self.hook("on_stage_end", Mode.VALID, metrics)
         return placed
 
-    def save_checkpoint(self) -> None:
-        """Write a checkpoint of this step; every process must take part."""
+    def save_checkpoint(self, interim: bool = False) -> None:
+        """Write a checkpoint of this step; every process must take part.
+
+        Args:
+            interim: no step, epoch or validation asked for it, but a signal or the clock.
+        """
         self.progress.saved, self._saved_at = self.progress.step, time.monotonic()
         self.monitor.sync()
         state = self.state_dict()
@@ -299,7 +305,7 @@ class TrainLoop(WindowLoop):
             torch.save(state, folder / "training.pt")
 
         if self.world.writes:
-            self.checkpoints.save(self.progress.step, fill)
+            self.checkpoints.save(self.progress.step, fill, interim)
         distributed.barrier()  # nobody leaves while it is being written
 
 

@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from problems.engine.checkpoints import store
+from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.store import Checkpoints, best, damage, newest, steps_in, write
 from problems.engine.runtime.errors import CheckpointError
 
@@ -132,6 +132,27 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         "acc max": ["step_00000001"],
     }
     assert best(tmp_path).name == "step_00000001"
+
+
+def test_an_interim_checkpoint_gives_way_to_the_next_planned_one(tmp_path):
+    """Else a run that was interrupted would keep, and average, other checkpoints than one that was not."""
+    checkpoints = keeper(tmp_path, newest=2)
+    for step, interim in ((10, False), (13, True), (20, False), (21, True), (22, True), (23, True)):
+        checkpoints.save(step, fill(), interim=interim)
+    assert [store.step_of(p) for p in steps_in(tmp_path)] == [10, 20, 22, 23]
+    assert [store.step_of(p) for p in averaging.members(tmp_path, "newest", 2)] == [20, 10]
+    checkpoints.save(23, fill())  # its validation turned out to be among the best
+    checkpoints.save(30, fill(), interim=True)
+    assert [store.step_of(p) for p in steps_in(tmp_path)] == [20, 23, 30]
+    assert newest(tmp_path).name == "step_00000030" and damage(newest(tmp_path)) is None
+
+
+def test_pruning_finishes_what_a_kill_cut(tmp_path):
+    checkpoints = keeper(tmp_path, newest=1)
+    for step in (10, 13, 20):
+        write(tmp_path / store.name_of(step), fill(), interim=step == 13)
+    checkpoints.prune()
+    assert names(tmp_path) == ["step_00000020"]
 
 
 def test_nan_is_never_best_and_negative_values_rank(tmp_path):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+import signal
 
 import pytest
 import torch
 
 from dataset.loader import LoaderSettings, epoch_batches, train_stream
 from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
+from problems.engine.checkpoints import averaging
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.config.sections import Train
+from problems.engine.loops.base import Callback
 from problems.engine.loops.history import read_history
 from problems.engine.loops.progress import Progress
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
-from problems.engine.runtime.errors import TrainingError
+from problems.engine.runtime.errors import Interrupted, TrainingError
 from problems.engine.runtime.memory import is_out_of_memory
 from tasks.base import StepOutput, Task
 
@@ -124,6 +127,35 @@ def test_it_learns_what_a_plain_loop_learns(tmp_path):
         optimizer.step()
     assert torch.equal(weights(loop), task.model.weight)
     assert len(data) == 37
+
+
+class StoppedAt(Callback):
+    """Asks the loop to stop, as a signal does, after some steps."""
+
+    def __init__(self, *steps):
+        self.steps = steps
+
+    def on_fit_batch_end(self, loop, batch, output):
+        if loop.progress.step + 1 in self.steps:
+            loop.stop.signal = signal.SIGTERM
+
+
+def resumed(loop, folder):
+    loop.load_state_dict(torch.load(steps_in(folder)[-1] / "training.pt", weights_only=True))
+    return loop
+
+
+def test_a_training_that_was_stopped_leaves_the_checkpoints_and_the_average_of_one_that_was_not(tmp_path):
+    cadence = {"total_steps": 12, "eval_step": 5, "save_step": 4, "keep_num_ckpts": 2}
+    loop_of(tmp_path / "whole", **cadence).fit()
+    cut = loop_of(tmp_path / "cut", callbacks=[StoppedAt(11)], **cadence)
+    with pytest.raises(Interrupted):
+        cut.fit()
+    assert [p.name for p in steps_in(tmp_path / "cut")][-1] == "step_00000011"
+    resumed(loop_of(tmp_path / "cut", cut.task, **cadence), tmp_path / "cut").fit()
+    whole, after = ([p.name for p in averaging.members(tmp_path / n, "newest", 2)] for n in ("whole", "cut"))
+    assert after == whole == ["step_00000012", "step_00000008"]
+    assert [p.name for p in steps_in(tmp_path / "cut")] == [p.name for p in steps_in(tmp_path / "whole")]
 
 
 def test_clipping_spans_all_groups(tmp_path):
