@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.files import sweep, write_folder
+from dataset.locks import locked
 from dataset.setting import REQUIRED, setting
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -151,9 +151,7 @@ class ConnectedDigits(FSDD):
         divided = self._divide()
         folder = Path(os.path.abspath(cache_dir)) / "connected_digits" / self._key(divided)
         if not _is_whole(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with open(f"{folder}.lock", "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits here and then finds the folder
+            with locked(Path(f"{folder}.lock")):  # a second process waits here and then finds the folder
                 if not _is_whole(folder):
                     self._write(folder, divided)
         rows = json.loads((folder / INDEX).read_text("utf-8"))["rows"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -12,12 +10,13 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
 from dataset.espeak.utterance import Spoken, Utterance, check
 from dataset.files import sha256, sweep, write_folder
+from dataset.locks import locked
 
 MISSING = (
     "the toy corpus needs the package espeakng-loader (GPL-3): "
@@ -52,7 +51,7 @@ def synthesise(utterances: Sequence[Utterance], cache_dir: Path) -> list[Spoken]
     root.mkdir(parents=True, exist_ok=True)
     key = _key(request)
     folder = root / key
-    with _locked(root / f"{key}.lock"):
+    with locked(root / f"{key}.lock"):
         if folder.exists():
             damage = verify(folder)
             if damage:
@@ -133,10 +132,3 @@ def _read(folder: Path) -> list[Spoken]:
             words, phones = (tuple((a, b, label) for a, b, label in line[key]) for key in ("words", "phones"))
             spoken.append(Spoken(line["id"], folder / line["wav"], line["seconds"], words, phones))
     return spoken
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, so also when the process dies
-        yield

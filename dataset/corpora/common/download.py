@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import urllib.error
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
+from dataset.locks import locked
 
 
 def fetch(target: Path, get: Callable[[Path], Path]) -> None:
@@ -26,8 +26,7 @@ def fetch(target: Path, get: Callable[[Path], Path]) -> None:
         return
     scratch = target.with_name(f".{target.name}.download")
     scratch.mkdir(parents=True, exist_ok=True)
-    with open(f"{scratch}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(Path(f"{scratch}.lock")):
         if target.exists():
             return
         for left in scratch.iterdir():  # archives are whole or continued; a folder may be half unpacked

@@ -3,7 +3,8 @@
 Folder and file names are torch.hub's, so that what torchaudio fetched is found here and the other way round. The
 transfer is our own because torch.hub starts from nothing after an interruption, and lets two processes that ask at
 once fetch the file twice. torchaudio publishes no digests of its weights: the one of the first transfer, whose length
-is the server's, is kept beside the file, and every later use is checked against it.
+is the server's, is kept beside the file, and every later use is checked against it. The lock is filelock's, which torch
+needs anyway, since ``nn`` imports nothing of ``dataset``.
 """
 
 from __future__ import annotations

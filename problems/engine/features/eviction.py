@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from dataset.locks import locked
+
 log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
@@ -23,8 +25,7 @@ class CannotKeepError(Exception):
 @contextlib.contextmanager
 def mutex(root: Path) -> Iterator[None]:
     """One process at a time decides what comes and goes."""
-    with open(root / ".lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(root / ".lock"):
         yield
 
 
@@ -39,6 +40,8 @@ def all_shards(root: Path) -> Iterator[tuple[Path, int, float]]:
 def unused(path: Path) -> bool:
     """Whether no process holds a file, this one included; not, where that cannot be told.
 
+    Shards are held by flock, not by :mod:`dataset.locks`: reading one opens and closes the file, which would release a
+    POSIX lock of this process.
     NFS locks exclusively only what is open for writing, and shares only what is open for reading.
     """
     try:

@@ -20,7 +20,7 @@ from problems.engine.config.sections import DIAGNOSTICS
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import describe, versions
 from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
-from problems.engine.runtime.folder_lock import FolderLock
+from problems.engine.runtime.folder_lock import folder_lock
 from problems.engine.stages.stage import (
     STAGES,
     Fingerprint,
@@ -150,8 +150,8 @@ class Pipeline:
                 if world.writes:
                     if self.config["remove_all_cache"]:
                         self._remove_cache()
-                    held.enter_context(FolderLock(self.root))
-                    held.enter_context(FolderLock(self.cache, shared=True))
+                    held.enter_context(folder_lock(self.root))
+                    held.enter_context(folder_lock(self.cache, shared=True))
                 if not world.main:
                     self._follow(world)
                     return
@@ -300,7 +300,7 @@ class Pipeline:
         entries = [
             self.cache / name for name in {*self.problem.families(), self.config["prepare_data"].get("corpus")} if name
         ]
-        with FolderLock(self.cache):
+        with folder_lock(self.cache):
             for entry in entries:
                 if entry.exists():
                     log.info("removing from the cache: %s", entry)

@@ -19,6 +19,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from dataset.locks import locked
 from problems.engine.features import shards
 from problems.engine.features.shards import CannotKeepError, Shards
 from tests.conftest import ROOT
@@ -122,10 +123,10 @@ def test_a_cache_to_read_only_is_read(tmp_path, monkeypatch, caplog):
     content[9] ^= 1
     damaged.write_bytes(content)
 
-    def read_only(path, mode="r", *more):
+    def read_only(path, mode="r", *more, **options):
         if set(mode) & set("wax+"):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return plain(path, mode, *more)
+        return plain(path, mode, *more, **options)
 
     monkeypatch.setattr("builtins.open", read_only)
     monkeypatch.setattr(Path, "unlink", lambda path, **options: read_only(path, "w"))
@@ -288,6 +289,7 @@ def test_a_disk_without_locks_turns_to_ram(tmp_path, monkeypatch):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(shards.fcntl, "flock", none)
+    monkeypatch.setattr(shards.fcntl, "lockf", none)
     kept = Shards(tmp_path / "f", [0, 1], LIMIT)
     assert kept.find(["a"]) == set() and kept.room() >= 0
     with pytest.raises(CannotKeepError, match="not implemented"):
@@ -380,8 +382,8 @@ def kill_writers(folder: Path, trials: int, seed: int) -> tuple[int, int]:
 
 def fcntl_free(folder: Path) -> None:
     """The lock of the whole is not left held."""
-    with open(folder.parent / ".lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with locked(folder.parent / ".lock", wait=False):
+        pass
 
 
 def test_two_writers_killed(tmp_path):
