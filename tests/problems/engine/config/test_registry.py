@@ -47,15 +47,17 @@ def test_the_source_and_python_agree_on_names_and_defaults(registry, name):
     import inspect
 
     target = load_class(registry)[name]
-    made = load_class(target)
-    made = getattr(made, "build", made)
-    parameters = inspect.signature(made).parameters
-    real = {
+    part = load_class(target)
+    builders = [getattr(part, "build", part)]
+    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(builders[0]).parameters.values()):
+        builders += [cls for cls in part.__mro__[1:] if "__init__" in vars(cls) and cls.__module__.startswith("nn.")]
+    defaults = {
         n: list(p.default) if isinstance(p.default, tuple) else p.default
-        for n, p in parameters.items()
+        for builder in builders
+        for n, p in inspect.signature(builder).parameters.items()
         if p.default is not inspect.Parameter.empty
     }
-    assert {p.name: p.default for p in describe(target)} == real
+    assert {p.name: p.default for p in describe(target)} == defaults
 
 
 def test_the_defaults_of_a_section_hold_those_of_its_part():
