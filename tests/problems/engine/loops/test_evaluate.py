@@ -50,9 +50,32 @@ def sampler():
     return BucketBatchSampler(np.linspace(1, 5, 13), batch_size=4)
 
 
-def run(task, folder=None, eval_batch=-1, workers=0):
-    loop = EvalLoop(task, torch.device("cpu"))
-    return loop.evaluate("test", Numbers(), sampler(), lambda i: {"indices": i}, eval_batch, folder, workers)
+def run(task, folder=None, eval_batch=-1, workers=0, dataset=None, kind=EvalLoop):
+    loop = kind(task, torch.device("cpu"))
+    data = dataset or Numbers()
+    return loop.evaluate("test", data, sampler(), lambda i: {"indices": i}, eval_batch, folder, workers)
+
+
+def test_the_loop_makes_its_own_loader():
+    loaders = []
+
+    class Own(EvalLoop):
+        def make_dataloader(self, dataset, **options):
+            loaders.append(len(dataset))
+            return super().make_dataloader(dataset, **options)
+
+    run(Count(), kind=Own)
+    assert loaders == [13]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_cannot_be_read_ends_with_its_own_error(workers):
+    class Missing(Numbers):
+        def __getitem__(self, index):
+            return index if index != 5 else open("no such file.wav")
+
+    with pytest.raises(FileNotFoundError, match="no such file.wav"):
+        run(Count(), dataset=Missing(), workers=workers)
 
 
 def rows(folder):
