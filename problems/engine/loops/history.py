@@ -66,6 +66,7 @@ class Monitor:
         total_steps: the last step, for the progress.
         primary: the metric that is shown first.
         declarations: the task's, of its metrics; they stand in ``declarations.json`` beside the history.
+        validated: False if the validation of ``step`` is still to come, although a run that was cut may have logged it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Monitor:
         total_steps: int,
         primary: str | None = None,
         declarations: Mapping[str, Metric] | None = None,
+        validated: bool = True,
     ):
         from torch.utils.tensorboard import SummaryWriter
 
@@ -82,6 +84,7 @@ class Monitor:
         self.total_steps, self.started, self.first_step = total_steps, time.monotonic(), step
         self._last = (self.started, step)
         rows = [row for row in read_history(train_dir) if row["step"] <= step]
+        rows = [row for row in rows if validated or row["step"] < step or row["split"] != "valid"]
         history = Path(train_dir) / HISTORY
         write_text(history, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         write_json(Path(train_dir) / DECLARATIONS, to_json(self.declarations))
@@ -166,8 +169,6 @@ class Silent:
     def close(self) -> None: ...
 
 
-def open_monitor(
-    train_dir: Path, step: int, total_steps: int, primary: str, declarations: Mapping[str, Metric], writes: bool
-) -> Monitor | Silent:
-    """The monitor of the process that ``writes``, or one that keeps silent."""
-    return Monitor(train_dir, step, total_steps, primary, declarations) if writes else Silent()
+def open_monitor(*, writes: bool, **settings: Any) -> Monitor | Silent:
+    """The monitor of the process that ``writes`` (settings: those of :class:`Monitor`), or one that keeps silent."""
+    return Monitor(**settings) if writes else Silent()

@@ -153,6 +153,7 @@ class TrainLoop(WindowLoop):
             step=progress.step,
             total_steps=self.train["total_steps"],
             primary=self.train["valid_metric"],
+            validated=progress.validated == progress.step,
             declarations=self.task.metrics,
             writes=self.world.main,
         )

@@ -158,6 +158,20 @@ def test_a_training_that_was_stopped_leaves_the_checkpoints_and_the_average_of_o
     assert [p.name for p in steps_in(tmp_path / "cut")] == [p.name for p in steps_in(tmp_path / "whole")]
 
 
+def test_a_validation_that_is_done_again_is_in_the_history_once(tmp_path):
+    """Stopped before a validation, and killed between that validation and the checkpoint after it."""
+    cadence = {"total_steps": 6, "eval_step": 3, "save_step": 4}
+    cut = loop_of(tmp_path, callbacks=[StoppedAt(3)], **cadence)
+    with pytest.raises(Interrupted):
+        cut.fit()
+    killed = resumed(loop_of(tmp_path, cut.task, **cadence), tmp_path)
+    killed.save = lambda folder: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        killed.fit()
+    resumed(loop_of(tmp_path, cut.task, **cadence), tmp_path).fit()
+    assert [row["step"] for row in read_history(tmp_path) if row["split"] == "valid"] == [3, 6]
+
+
 def test_clipping_spans_all_groups(tmp_path):
     task = Fit(Points())
     task.extra = torch.nn.Parameter(torch.tensor([5.0]))
