@@ -28,12 +28,30 @@ def stack_frames(x: Tensor, x_len: Tensor, size: int) -> tuple[Tensor, Tensor]:
         return x, x_len
     batch, num_frames, _ = x.shape
     x = nn.functional.pad(zero_padding(x, x_len), (0, 0, 0, -num_frames % size))
-    return x.reshape(batch, x.shape[1] // size, -1), _ceil_div(x_len, size)
+    return x.reshape(batch, x.shape[1] // size, -1), torch.div(x_len + size - 1, size, rounding_mode="floor")
 
 
-def drop_frames(x: Tensor, x_len: Tensor, rate: int) -> tuple[Tensor, Tensor]:
-    """Keep frames 0, rate, 2 * rate, ...: (B, T, H) -> (B, ceil(T / rate), H), ceil(x_len / rate)."""
-    return x[:, ::rate], _ceil_div(x_len, rate)
+def subsample(x: Tensor, x_len: Tensor, rate: int, style: str) -> tuple[Tensor, Tensor]:
+    """Make one frame of each ``rate`` frames, as s3prl does: lengths round down, what is left over is dropped.
+
+    An utterance of fewer frames than ``rate`` keeps one frame, where s3prl would give it none and fail in the next
+    layer; an empty one stays empty.
+
+    Args:
+        x: (B, T, H), T at least 1.
+        x_len: (B,) int64.
+        rate: frames in, per frame out.
+        style: "drop" keeps the first of them, "concat" joins them (zeros in place of those that are missing).
+
+    Returns:
+        (B, max(1, T // rate), H), or H * rate for "concat", and lengths (B,).
+    """
+    frames = max(1, x.shape[1] // rate)
+    lengths = torch.div(x_len, rate, rounding_mode="floor").clamp_min(1) * (x_len > 0)
+    if style == "drop":
+        return x[:, ::rate][:, :frames], lengths
+    x = nn.functional.pad(zero_padding(x, x_len), (0, 0, 0, max(0, rate - x.shape[1])))
+    return x[:, : frames * rate].reshape(len(x), frames, -1), lengths
 
 
 def reversal(x_len: Tensor, num_frames: int) -> Tensor:
@@ -70,8 +88,8 @@ class RNNLayer(nn.Module):
         recurrent = MODULES[module]
         size = hidden_size * (2 if bidirectional else 1)
         self.rate = sample_rate
-        self.concat = sample_style == "concat"
-        self.output_size = size * (sample_rate if self.concat else 1)
+        self.style = sample_style
+        self.output_size = size * (sample_rate if sample_style == "concat" else 1)
         self.forward_rnn = recurrent(input_size, hidden_size, batch_first=True)
         self.backward_rnn = recurrent(input_size, hidden_size, batch_first=True) if bidirectional else None
         self.norm = nn.LayerNorm(size) if layer_norm else None
@@ -79,7 +97,7 @@ class RNNLayer(nn.Module):
         self.proj = nn.Linear(self.output_size, self.output_size) if proj else None
 
     def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, input_size) -> (B, ceil(T / rate), output_size)."""
+        """(B, T, input_size) -> (B, max(1, T // rate), output_size)."""
         y, _ = self.forward_rnn(x)
         if self.backward_rnn is not None:
             index = reversal(x_len, x.shape[1])
@@ -89,7 +107,7 @@ class RNNLayer(nn.Module):
             y = self.norm(y)
         y = self.dropout(y)
         if self.rate > 1:
-            y, x_len = (stack_frames if self.concat else drop_frames)(y, x_len, self.rate)
+            y, x_len = subsample(y, x_len, self.rate, self.style)
         if self.proj is not None:
             y = torch.tanh(self.proj(y))
         return y, x_len
@@ -111,8 +129,8 @@ class RNNEncoder(nn.Module):
         dropout: dropout after each layer
         layer_norm: layer normalisation after each layer
         proj: tanh(linear) after each layer
-        sample_rate: each layer keeps one frame of this many
-        sample_style: how a layer sub-samples: drop (keep the first frame) or concat (join them, zero-filled)
+        sample_rate: each layer makes one frame of this many; those left over at the end are dropped
+        sample_style: how a layer sub-samples: drop (keep the first frame) or concat (join them)
         proj_size: size of a linear layer before the first recurrent one (0: none)
         stack: join this many successive frames before everything else, the last group zero-filled
     """
@@ -179,8 +197,7 @@ class RNNEncoder(nn.Module):
             x_len: (B,) int64.
 
         Returns:
-            (B, T'', output_size) and lengths (B,): each division of the length (stack, then layer by layer)
-            rounds up, so that no true frame is lost.
+            (B, T'', output_size) and lengths (B,). ``stack`` rounds lengths up, ``sample_rate`` down, to 1 at least.
         """
         x, x_len = stack_frames(x, x_len, self.stack)
         if self.input_proj is not None:
@@ -188,10 +205,6 @@ class RNNEncoder(nn.Module):
         for layer in self.layers:
             x, x_len = layer(x, x_len)
         return self.output(x), x_len
-
-
-def _ceil_div(lengths: Tensor, divisor: int) -> Tensor:
-    return torch.div(lengths + divisor - 1, divisor, rounding_mode="floor")
 
 
 def _reorder(x: Tensor, index: Tensor) -> Tensor:

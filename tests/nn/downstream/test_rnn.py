@@ -1,3 +1,5 @@
+"""The recurrent encoder: packed sequences, padded batches, stacking and sub-sampling; and the linear probes."""
+
 from __future__ import annotations
 
 import math
@@ -8,7 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
-from nn.downstream.rnn import RNNEncoder, drop_frames, stack_frames
+from nn.downstream.rnn import RNNEncoder, stack_frames, subsample
 
 LENGTHS = torch.tensor([13, 5, 1, 9])
 
@@ -77,12 +79,12 @@ def test_an_item_comes_out_of_a_padded_batch_as_alone(conf):
     lengths = torch.tensor([13, 5, 0, 1, 12])
     x = torch.randn(5, 13, 6)  # padding holds noise: nothing may read it
     y, y_len = encoder(x, lengths)
-    rates = [encoder.stack, *(layer.rate for layer in encoder.layers)]
-    assert encoder.downsample_rate == math.prod(rates)
+    rates = [layer.rate for layer in encoder.layers]
+    assert encoder.downsample_rate == encoder.stack * math.prod(rates)
     for i, n in enumerate(lengths.tolist()):
-        frames = n
+        frames = -(-n // encoder.stack)
         for rate in rates:
-            frames = -(-frames // rate)
+            frames = max(1, frames // rate) if frames else 0
         assert int(y_len[i]) == frames <= y.shape[1]
         if n:
             single, single_len = encoder(x[i : i + 1, :n], lengths[i : i + 1])
@@ -100,8 +102,28 @@ def test_stacking_joins_successive_frames_and_fills_with_zeros():
     x = torch.arange(1.0, 11.0).view(1, 5, 2)
     stacked, length = stack_frames(x, torch.tensor([4]), 3)
     assert stacked.tolist() == [[[1, 2, 3, 4, 5, 6], [7, 8, 0, 0, 0, 0]]] and length.tolist() == [2]
-    dropped, length = drop_frames(x, torch.tensor([4]), 3)
-    assert dropped.tolist() == [[[1, 2], [7, 8]]] and length.tolist() == [2]
+
+
+@pytest.mark.parametrize("style", ["drop", "concat"])
+@pytest.mark.parametrize("rate", [2, 3, 5])
+def test_subsampling_rounds_lengths_down_as_s3prl_does(style, rate):
+    lengths = torch.tensor([13, 12, 7, 5])
+    x = torch.randn(4, 13, 2, generator=torch.Generator().manual_seed(0))
+    y, y_len = subsample(x, lengths, rate, style)
+    assert y_len.tolist() == [n // rate for n in lengths.tolist()]
+    # s3prl.nn.rnn.downsample, written out
+    expected = x[:, ::rate] if style == "drop" else x[:, : 13 - 13 % rate].reshape(4, 13 // rate, 2 * rate)
+    for row, theirs, frames in zip(y, expected, y_len.tolist()):
+        assert torch.equal(row[:frames], theirs[:frames])
+
+
+@pytest.mark.parametrize(("style", "expected"), [("drop", [[1, 2]]), ("concat", [[1, 2, 3, 4, 0, 0]])])
+def test_an_utterance_shorter_than_the_rate_keeps_one_frame_and_an_empty_one_none(style, expected):
+    x = torch.arange(1.0, 11.0).view(1, 5, 2).expand(2, 5, 2)
+    y, y_len = subsample(x, torch.tensor([2, 0]), 3, style)
+    assert y_len.tolist() == [1, 0] and y[0].tolist() == expected
+    y, y_len = subsample(x[:, :2], torch.tensor([2, 0]), 3, style)  # the whole batch is that short
+    assert y_len.tolist() == [1, 0] and y[0].tolist() == expected
 
 
 def test_the_superb_recipe_has_the_parts_of_s3prl():
