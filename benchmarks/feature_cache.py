@@ -24,9 +24,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
 
 import torch
 
-from dataset.audio import durations
 from dataset.collate import collate
 from dataset.corpora import get_corpus
+from dataset.durations import durations
 from dataset.loader import LoaderSettings, train_stream
 from dataset.metadata import write_csv
 from dataset.samplers.buckets import FixedBatchSampler

@@ -55,7 +55,7 @@ def make(name: str, root: str, folder: Path) -> tuple[Task, object, object]:
     corpus = get_corpus("fsdd" if name == "digits" else "connected_digits")(dataset_root=root)
     rows = corpus.load(folder / "cache").train
     csv = folder / "train.csv"
-    from dataset.audio import durations
+    from dataset.durations import durations
 
     seconds, _ = durations([r["wav_path"] for r in rows], folder / "cache")
     write_csv(csv, [{**r, "seconds": seconds[r["wav_path"]]} for r in rows])

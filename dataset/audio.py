@@ -12,22 +12,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import logging
 import math
 import os
-import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 import torch
-
-logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16000
 END_TOLERANCE_SEC = 0.01  # metadata rounds times to 10 ms or finer
@@ -37,7 +31,6 @@ _SOX_UNKNOWN = range(0x7FFFF000 - 64, 0x80000000)  # sox and eSpeak NG, less the
 # Frames decoded before a segment, as libsndfile seeks inexactly: Vorbis can miss by a block inside the last
 # page (its issue 885; a page has at most 255 packets of 1024), and an MP3 frame uses bits of earlier ones.
 _PREROLL = {"OGG": 255 * 1024, "MP3": 16 * 1152}
-_CHUNK = 1000  # files handed to a thread, and variables in one query, at a time
 
 
 class AudioError(ValueError):
@@ -100,101 +93,6 @@ def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: 
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     wav = torch.from_numpy(mono)
     return wav if rate == SAMPLE_RATE else _resampler(rate)(wav)
-
-
-def durations(
-    paths: Iterable[str | os.PathLike[str]], cache_dir: str | os.PathLike[str], num_workers: int = 8
-) -> tuple[dict[str, float], dict[str, AudioError]]:
-    """Seconds of many files, from their headers in ``num_workers`` threads.
-
-    The answers are kept in ``cache_dir/durations.sqlite`` under absolute path, size and modification time;
-    bad files are not kept, so that a repaired one is seen. A cache that cannot be used costs only time.
-
-    Returns:
-        ``{path: seconds}`` of the good files and ``{path: error}`` of all the bad ones; each path is in one.
-    """
-    names = list(dict.fromkeys(os.fspath(path) for path in paths))
-    seconds: dict[str, float] = {}
-    errors: dict[str, AudioError] = {}
-    cache = _DurationCache(Path(cache_dir) / "durations.sqlite")
-    with ThreadPoolExecutor(max(1, num_workers)) as pool:
-        keys: dict[str, tuple[str, int, int]] = {}
-        for found in pool.map(_keys, (names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK))):
-            keys.update(found)
-        cached = cache.load([key[0] for key in keys.values()])
-        seconds.update((name, cached[key]) for name, key in keys.items() if key in cached)
-        missing = [name for name in names if name not in seconds]
-        # saved every few thousand files, so that an interrupted first pass over a large corpus is not lost
-        for i in range(0, len(missing), 10 * _CHUNK):
-            part = missing[i : i + 10 * _CHUNK]
-            answers = dict(zip(part, pool.map(_seconds_or_error, part)))
-            errors.update((name, got) for name, got in answers.items() if isinstance(got, AudioError))
-            good = {name: got for name, got in answers.items() if not isinstance(got, AudioError)}
-            seconds.update(good)
-            cache.save([(*keys[name], got) for name, got in good.items() if name in keys])
-    return {name: seconds[name] for name in names if name in seconds}, errors
-
-
-def _keys(names: list[str]) -> dict[str, tuple[str, int, int]]:
-    """``{name: (absolute path, size, mtime_ns)}``; what cannot be seen is left to :func:`info` to explain."""
-    found = {}
-    for name in names:
-        with contextlib.suppress(OSError):
-            stat = os.stat(name)
-            found[name] = (os.path.abspath(name), stat.st_size, stat.st_mtime_ns)
-    return found
-
-
-def _seconds_or_error(path: str) -> float | AudioError:
-    try:
-        return info(path).seconds
-    except AudioError as error:
-        return error
-
-
-class _DurationCache:
-    """One sqlite table; its transactions and busy timeout make it safe under several processes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def load(self, paths: list[str]) -> dict[tuple[str, int, int], float]:
-        def query(db: sqlite3.Connection) -> dict[tuple[str, int, int], float]:
-            rows = {}
-            for i in range(0, len(paths), _CHUNK // 2):  # old builds of sqlite allow 999 variables
-                part = paths[i : i + _CHUNK // 2]
-                marks = ",".join("?" * len(part))
-                sql = f"SELECT path, size, mtime_ns, seconds FROM durations WHERE path IN ({marks})"
-                rows.update((row[:3], row[3]) for row in db.execute(sql, part))
-            return rows
-
-        return self._run(query) or {}
-
-    def save(self, rows: list[tuple[str, int, int, float]]) -> None:
-        if rows:
-            self._run(lambda db: db.executemany("INSERT OR REPLACE INTO durations VALUES (?,?,?,?)", rows))
-
-    def _run(self, action: Callable[[sqlite3.Connection], object]) -> object:
-        """Do ``action`` in one transaction; a damaged file is moved away and the action done on a new one."""
-        for _ in range(2):
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as db, db:
-                    db.execute(
-                        "CREATE TABLE IF NOT EXISTS durations "
-                        "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, seconds REAL) WITHOUT ROWID"
-                    )
-                    return action(db)
-            except (sqlite3.OperationalError, OSError) as error:  # locked, full disk, no permission
-                logger.warning("%s cannot be used (%s); durations are read from the files", self.path, error)
-                return None
-            except sqlite3.DatabaseError as error:
-                aside = self.path.with_name(f"{self.path.name}.corrupt")
-                logger.warning("%s is damaged (%s); moved to %s", self.path, error, aside.name)
-                with contextlib.suppress(FileNotFoundError):  # another process was faster
-                    os.replace(self.path, aside)
-                # a journal left behind would be rolled back into the new file
-                self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

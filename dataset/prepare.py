@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset.audio import END_TOLERANCE_SEC, AudioError, durations
+from dataset.audio import END_TOLERANCE_SEC, AudioError
 from dataset.corpora import Corpus, CorpusError, Row, Splits
+from dataset.durations import durations
 from dataset.files import write_text
 from dataset.metadata import write_csv
 from dataset.trial_tables import COLUMNS, SEPARATOR, utterances

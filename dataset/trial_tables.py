@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dataset.audio import durations
+from dataset.durations import durations
 from dataset.metadata import MetadataError, read_csv
 
 COLUMNS = ("id1", "id2", "wav_path1", "wav_path2", "label")

@@ -1,0 +1,70 @@
+"""Lengths of many audio files, read from their headers and cached."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dataset.audio import AudioError, info
+from dataset.sqlite_cache import SqliteCache
+
+COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "seconds": "REAL"}
+CHUNK = 1000  # files a thread looks at in turn
+
+_Key = tuple[str, int, int]  # absolute path, size, mtime_ns
+
+
+def durations(
+    paths: Iterable[str | os.PathLike[str]], cache_dir: str | os.PathLike[str], num_workers: int = 8
+) -> tuple[dict[str, float], dict[str, AudioError]]:
+    """Return the seconds of each file, read in ``num_workers`` threads, and the error of each bad one.
+
+    Lengths are cached in ``cache_dir/durations.sqlite`` under absolute path, size and modification time. Errors are
+    not, so that a repaired file is seen.
+
+    Returns:
+        ``{path: seconds}`` and ``{path: error}``, by the paths as given; each path is in one of them.
+    """
+    names = list(dict.fromkeys(os.fspath(path) for path in paths))
+    errors: dict[str, AudioError] = {}
+    cache = SqliteCache(Path(cache_dir) / "durations.sqlite", COLUMNS)
+    with ThreadPoolExecutor(max(1, num_workers)) as pool:
+        keys: dict[str, _Key] = {}
+        for part in pool.map(_keys, (names[i : i + CHUNK] for i in range(0, len(names), CHUNK))):
+            keys.update(part)
+        cached = {row[:3]: row[3] for row in cache.load(key[0] for key in keys.values())}
+        seconds = {name: cached[key] for name, key in keys.items() if key in cached}
+        missing = [name for name in names if name not in seconds]
+        # saved every few thousand files, so that an interrupted first pass over a large corpus is not lost
+        for i in range(0, len(missing), 10 * CHUNK):
+            part = missing[i : i + 10 * CHUNK]
+            rows = []
+            for name, result in zip(part, pool.map(_seconds_or_error, part)):
+                if isinstance(result, AudioError):
+                    errors[name] = result
+                    continue
+                seconds[name] = result
+                if name in keys:
+                    rows.append((*keys[name], result))
+            cache.save(rows)
+    return {name: seconds[name] for name in names if name in seconds}, errors
+
+
+def _keys(names: list[str]) -> dict[str, _Key]:
+    """Return the cache key of each file that exists; :func:`info` explains the others."""
+    keys = {}
+    for name in names:
+        with contextlib.suppress(OSError):
+            stat = os.stat(name)
+            keys[name] = (os.path.abspath(name), stat.st_size, stat.st_mtime_ns)
+    return keys
+
+
+def _seconds_or_error(path: str) -> float | AudioError:
+    try:
+        return info(path).seconds
+    except AudioError as error:
+        return error
