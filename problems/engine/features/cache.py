@@ -142,7 +142,7 @@ class FeatureCache:
 
         Where it is not, the reason has been said.
         """
-        apart = distributed.total([not self._sees_the_main_ones()])[0] > 0
+        apart = distributed.any(not self._sees_the_main_ones())
         if distributed.on_main(lambda: self._is_too_much(indices, apart)):
             return False
         self.keys = distributed.on_main(lambda: self._keys(indices))
@@ -162,7 +162,7 @@ class FeatureCache:
             return False
         self.full = place == "ram"
         began, wanted = time.monotonic(), [groups[number] for number in missing]
-        if distributed.total([not self._computed(wanted)])[0]:
+        if distributed.any(not self._computed(wanted)):
             return False
         self._share_memory()
         there = self.shards.find(self.keys[i] for i in indices)
@@ -180,7 +180,8 @@ class FeatureCache:
         root = self.settings.root
         if distributed.world().size == 1:
             return True
-        return distributed.sees(root) if distributed.on_main(lambda: _writable(root)) else distributed.world().shared
+        is_writable = distributed.on_main(lambda: _writable(root))
+        return distributed.sees_main_files(root) if is_writable else distributed.world().shared
 
     def _keys(self, indices: Iterable[int]) -> dict[int, str]:
         """What utterances are known by, as their files are now."""

@@ -157,7 +157,7 @@ class TrainLoop(WindowLoop):
             declarations=self.task.metrics,
             writes=self.world.main,
         )
-        distributed.same_everywhere([*self.task.parameters(), *self.task.buffers()])
+        distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
             with self.stop, watching(self.train["watchdog"]):
@@ -171,7 +171,7 @@ class TrainLoop(WindowLoop):
                     self.after_step()
                 if self.world.writes:
                     self.checkpoints.prune()  # a kill may have come between the last checkpoint and its pruning
-                self.asked_to_stop = distributed.total([bool(self.stop)])[0] > 0  # in the last step or its checkpoint
+                self.asked_to_stop = distributed.any(bool(self.stop))  # in the last step or its checkpoint
                 if self.asked_to_stop:
                     raise self.stop.error("the training is done and saved; the same command goes on from there")
         finally:
@@ -267,7 +267,7 @@ class TrainLoop(WindowLoop):
         at_once = self.stop.at_once() if self.world.size == 1 else contextlib.nullcontext()
         try:
             with self._averaged(), self.evaluating(), seeding.isolated(), at_once:
-                distributed.same_everywhere(list(self.task.buffers()))
+                distributed.broadcast_tensors(list(self.task.buffers()))
                 metrics = self.validate()
         except Interrupted:
             self.save_checkpoint(interim=True)

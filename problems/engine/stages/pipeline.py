@@ -142,10 +142,10 @@ class Pipeline:
         """
         from problems.engine.loops.setup import pick_device
 
-        wanted = distributed.asked(self.config["world_size"], self.config["rank"])
+        wanted = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
         self.work.device = str(pick_device(self.config["device"], wanted.local))
-        with distributed.together(wanted, self.work.device):
-            world = distributed.look_for_files(self.root)
+        with distributed.process_group(wanted, self.work.device):
+            world = distributed.detect_shared_files(self.root)
             with contextlib.ExitStack() as held:
                 if world.writes:
                     if self.config["remove_all_cache"]:
@@ -156,14 +156,13 @@ class Pipeline:
                     self._follow(world)
                     return
                 self._run_stages()
-            if world.size > 1:
-                distributed.on_main(lambda: None)
+            distributed.announce(None)
 
     def _follow(self, world: distributed.World) -> None:
         """Do what the main process says: on a file system that it does not write, stages 0 and 1 as well."""
         if world.writes:
             store.tidy(self.train_dir)
-        while (number := distributed.on_main(lambda: None)) is not None:
+        while (number := distributed.next_stage()) is not None:
             if number > 1 or world.writes:
                 self._call(STAGES[number])
 
@@ -207,8 +206,7 @@ class Pipeline:
 
     def _together(self, stage: Stage) -> None:
         """Do a stage with the other processes, which wait for its number."""
-        if distributed.world().size > 1:
-            distributed.on_main(lambda: stage.number)
+        distributed.announce(stage.number)
         self._call(stage)
 
     def _first(self) -> int | None:
@@ -350,7 +348,7 @@ class Pipeline:
         """See that a machine with files of its own trains on the same data, and on no training that is not ours."""
         world, mine = distributed.world(), hash_files(map(Path, self.work.csvs()[:2]), self.root)
         mine |= hash_files(self.work.encoder_files(), self.root)
-        theirs, begun = distributed.on_main(lambda: (mine, bool(store.steps_in(self.train_dir))))
+        theirs, begun = distributed.broadcast((mine, bool(store.steps_in(self.train_dir))))
         other = [name for name in theirs if mine.get(name) != theirs[name]]
         if "missing" in (mine.get(name, "missing") for name in other):
             raise StageError(

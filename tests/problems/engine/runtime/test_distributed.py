@@ -1,0 +1,64 @@
+"""Collectives: every process ends up with the same values, and one process alone needs no others."""
+
+from __future__ import annotations
+
+import torch
+
+from problems.engine.runtime import distributed
+from tests.parts.ranks import run_ranks
+
+COLLECTIVES = """
+rank = distributed.world().rank
+print(distributed.any(rank == 1), distributed.any(False), distributed.broadcast(f"from {rank}"),
+      distributed.on_main(lambda: rank), distributed.gather(rank), distributed.total([rank, 1]))
+if rank == 0:
+    for stage in (2, 3, None):
+        distributed.announce(stage)
+else:
+    print([distributed.next_stage() for _ in range(3)])
+"""
+
+GRADIENTS = """
+import torch
+rank = distributed.world().rank
+a, b, unused = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
+a.grad = torch.full((2,), rank + 1.0)
+if rank == 1:
+    b.grad = torch.ones(2)
+distributed.sum_gradients([a, b, unused])
+print(a.grad.tolist(), b.grad.tolist(), unused.grad)
+weights = torch.full((3,), float(rank))
+distributed.broadcast_tensors([weights])
+print(weights.tolist())
+"""
+
+
+def test_alone_every_collective_gives_back_what_it_got():
+    assert distributed.world() == distributed.World()
+    assert distributed.any(True) and not distributed.any(False)
+    assert distributed.broadcast("x") == "x" and distributed.on_main(lambda: 3) == 3 and distributed.gather(1) == [1]
+    assert distributed.total([1, 2]) == [1.0, 2.0]
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    distributed.sum_gradients([parameter])
+    assert parameter.grad is None
+
+
+def test_two_processes_agree():
+    main, other = run_ranks(COLLECTIVES)
+    assert main.code == other.code == 0, main.err + other.err
+    line = "True False from 0 0 [0, 1] [1.0, 2.0]\n"
+    assert main.out == line and other.out == f"{line}[2, 3, None]\n"
+
+
+def test_a_gradient_that_one_process_lacks_counts_as_zero_and_one_that_all_lack_stays_none():
+    for rank in run_ranks(GRADIENTS):
+        assert rank.out == "[3.0, 3.0] [1.0, 1.0] None\n[0.0, 0.0, 0.0]\n", rank.err
+
+
+def test_the_world_is_torchruns_or_the_callers(monkeypatch):
+    assert distributed.World.from_environment(4, 3) == distributed.World(3, 4, 3)
+    for name, value in (("WORLD_SIZE", "8"), ("RANK", "5"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    world = distributed.World.from_environment(4, 3)
+    assert world == distributed.World(5, 8, 1) and not world.main and not world.writes
+    assert distributed.World(5, 8, 0, shared=False).writes and not distributed.World(5, 8, 1, shared=False).writes
