@@ -13,8 +13,8 @@ import pytest
 from problems.engine.cli.main import execute
 from problems.engine.features import shards
 from problems.engine.loops.history import read_history
-from tests.end_to_end.test_distributed import PLAIN, finish, launch
 from tests.parts.frozen_asr import FrozenASR
+from tests.parts.processes import PLAIN, finish, launch
 
 PROGRAM = ("-m", "tests.parts.frozen_asr")
 

@@ -14,7 +14,7 @@ from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.main import execute
 from problems.engine.loops.history import read_history
 from problems.engine.loops.progress import Progress
-from tests.problems.engine.loops.test_train import loop_of
+from tests.parts.least_squares import loop_of
 
 
 def best(folder):

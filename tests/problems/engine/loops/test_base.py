@@ -9,7 +9,7 @@ from problems.engine.loops.base import Callback
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from tasks.base import Mode
-from tests.problems.engine.loops.test_train import Fit, Points, loop_of, weights
+from tests.parts.least_squares import Fit, Points, loop_of, weights
 
 
 class Diary(Callback):

@@ -10,8 +10,8 @@ from problems.engine.loops.base import Callback
 from problems.engine.loops.failed_batches import count, lost
 from problems.engine.loops.progress import Progress
 from problems.engine.runtime.errors import Interrupted, TrainingError
-from tests.end_to_end.test_distributed import finish, launch, options_of
-from tests.problems.engine.loops.test_train import Fit, Points, loop_of, weights
+from tests.parts.least_squares import Fit, Points, loop_of, weights
+from tests.parts.processes import finish, launch, options_of
 
 
 class Broken(Fit):

@@ -3,99 +3,20 @@
 from __future__ import annotations
 
 import math
-import signal
 
 import pytest
 import torch
 
-from dataset.loader import LoaderSettings, epoch_batches, train_stream
+from dataset.loader import epoch_batches
 from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
 from problems.engine.checkpoints import averaging
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.config.sections import Train
-from problems.engine.loops.base import Callback
 from problems.engine.loops.history import read_history
 from problems.engine.loops.progress import Progress
-from problems.engine.loops.train import TrainLoop
-from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime.errors import Interrupted, TrainingError
 from problems.engine.runtime.memory import is_out_of_memory
-from tasks.base import StepOutput, Task
-
-DEFAULTS = vars(Train()) | {
-    "total_steps": 6, "log_step": 2, "eval_step": 3, "save_step": 3, "gradient_clipping": None,
-    "keep_num_ckpts": None, "nonfinite_patience": 2,
-}  # fmt: skip
-
-
-class Points(torch.utils.data.Dataset):
-    """y = x . w, some of them twice as heavy."""
-
-    def __init__(self, count=37):
-        generator = torch.Generator().manual_seed(3)
-        self.x = torch.randn(count, 4, generator=generator)
-        self.y = self.x @ torch.tensor([1.0, -2.0, 0.5, 3.0])
-
-    def __len__(self):
-        return len(self.x)
-
-    def __getitem__(self, index):
-        return index
-
-
-class Fit(Task):
-    """Least squares; ``spoil`` maps an utterance's index to what goes wrong with its batch."""
-
-    def __init__(self, data, spoil=None):
-        super().__init__(torch.nn.Linear(4, 1, bias=False))
-        torch.nn.init.zeros_(self.model.weight)
-        self.data, self.spoil, self.seen = data, spoil or {}, []
-
-    def forward(self, mode, index):
-        self.seen.append(index.tolist())
-        for i in index.tolist():
-            if self.spoil.get(i) == "oom":
-                self.spoil.pop(i)
-                raise RuntimeError(
-                    "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-                )
-        error = self.model(self.data.x[index])[:, 0] - self.data.y[index]
-        loss = error.square().mean()
-        if any(self.spoil.get(i) == "nan" for i in index.tolist()):
-            loss = loss * math.nan
-        return StepOutput(loss, float(len(index)), {"id": index.tolist()})
-
-
-def loop_of(
-    tmp_path, task=None, batch=8, shuffle=True, optimizer=None, validate=None, count=37, kind=TrainLoop, callbacks=(),
-    optimizers=None, **train,
-):  # fmt: skip
-    data = Points(count)
-    task = task or Fit(data)
-    task.data = data
-    sampler = FixedBatchSampler(count, batch, shuffle=shuffle, seed=1)
-
-    settings = DEFAULTS | train
-
-    def stream(epoch, position, make_dataloader):
-        how = LoaderSettings(keep_errors=settings["skip_errors"], make_dataloader=make_dataloader)
-        return train_stream(
-            data, sampler, lambda i: {"index": torch.tensor(i)}, seed=0, epoch=epoch, position=position, settings=how
-        )
-
-    def one(task):
-        made = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
-        return [OptimScheduler(made, max_norm=settings["gradient_clipping"])]
-
-    validate = validate or (lambda: {"loss": 1.0})
-    return kind(
-        task, optimizers or one, settings, tmp_path, stream, validate, lambda folder: None, torch.device("cpu"),
-        callbacks,
-    )  # fmt: skip
-
-
-def weights(loop):
-    return loop.task.model.weight.detach().clone()
+from tasks.base import StepOutput
+from tests.parts.least_squares import Fit, Points, StoppedAt, loop_of, resumed, weights
 
 
 @pytest.mark.parametrize("count", [64, 37])
@@ -118,7 +39,7 @@ def test_the_remainder_of_an_epoch_is_a_step_of_its_own(tmp_path):
 def test_it_learns_what_a_plain_loop_learns(tmp_path):
     loop = loop_of(tmp_path, total_steps=10, gradient_clipping=0.5)
     loop.fit()
-    data, task = Points(), Fit(Points())
+    task = Fit(Points())
     optimizer = torch.optim.SGD(task.parameters(), lr=0.05)
     for batch in loop.task.seen:
         optimizer.zero_grad()
@@ -126,23 +47,7 @@ def test_it_learns_what_a_plain_loop_learns(tmp_path):
         torch.nn.utils.clip_grad_norm_(task.parameters(), 0.5)
         optimizer.step()
     assert torch.equal(weights(loop), task.model.weight)
-    assert len(data) == 37
-
-
-class StoppedAt(Callback):
-    """Asks the loop to stop, as a signal does, after some steps."""
-
-    def __init__(self, *steps):
-        self.steps = steps
-
-    def on_fit_batch_end(self, loop, batch, output):
-        if loop.progress.step + 1 in self.steps:
-            loop.stop.signal = signal.SIGTERM
-
-
-def resumed(loop, folder):
-    loop.load_state_dict(torch.load(steps_in(folder)[-1] / "training.pt", weights_only=True))
-    return loop
+    assert sorted(i for batch in loop.task.seen[:5] for i in batch) == list(range(37))
 
 
 def test_a_training_that_was_stopped_leaves_the_checkpoints_and_the_average_of_one_that_was_not(tmp_path):

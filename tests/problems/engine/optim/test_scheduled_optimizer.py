@@ -11,7 +11,7 @@ from problems.engine.optim.ema import EMA
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime.errors import TrainingError
 from tasks.base import StepOutput, Task
-from tests.problems.engine.loops.test_train import Fit, Points, loop_of, weights
+from tests.parts.least_squares import Fit, Points, loop_of, weights
 
 
 class TwoLosses(Task):
