@@ -23,12 +23,17 @@ class SpecAugment(nn.Module):
     changed in place; frames past an utterance's length come out as they went in; lengths stay. Ranges are
     inclusive; a mask is never wider than what it masks.
 
+    Time masks lie inside each utterance's own frames. Without ``time_mask_share`` (the paper's p), masks of a fixed
+    width would cover most of a short utterance. s3prl draws their places over the padded length instead, so that short
+    utterances of a batch are masked less.
+
     Args:
         time_warp: a random frame moves by at most this many frames, its two sides stretched (0: off)
         freq_mask_width: least and greatest width of a frequency mask, in features
         num_freq_masks: frequency masks an utterance
         time_mask_width: least and greatest width of a time mask, in frames
         num_time_masks: time masks an utterance
+        time_mask_share: a time mask covers at most this share of the utterance's own frames (null: no limit)
         adaptive: time masks grow with the utterance: number and greatest width are shares of its frames
         adaptive_number_ratio: adaptive: masks per frame (0: num_time_masks whatever the length)
         adaptive_size_ratio: adaptive: share of the frames that one mask may cover, within time_mask_width
@@ -42,6 +47,7 @@ class SpecAugment(nn.Module):
         num_freq_masks: int = 4,
         time_mask_width: list[int] = [0, 40],  # noqa: B006
         num_time_masks: int = 2,
+        time_mask_share: float | None = 0.2,
         adaptive: bool = False,
         adaptive_number_ratio: float = 0.04,
         adaptive_size_ratio: float = 0.04,
@@ -51,6 +57,8 @@ class SpecAugment(nn.Module):
         for name, width in (("freq_mask_width", freq_mask_width), ("time_mask_width", time_mask_width)):
             if len(width) != 2 or not 0 <= width[0] <= width[1]:
                 raise ValueError(f"{name} is {width!r}, expected [least, greatest] with 0 <= least <= greatest")
+        if time_mask_share is not None and not 0 < time_mask_share <= 1:
+            raise ValueError(f"time_mask_share is {time_mask_share}, expected more than 0 and at most 1, or null")
         counts = {
             "time_warp": time_warp,
             "num_freq_masks": num_freq_masks,
@@ -67,6 +75,7 @@ class SpecAugment(nn.Module):
         self.num_freq_masks = num_freq_masks
         self.time_mask_width = tuple(time_mask_width)
         self.num_time_masks = num_time_masks
+        self.time_mask_share = time_mask_share
         self.number_ratio = adaptive_number_ratio if adaptive else 0.0
         self.size_ratio = adaptive_size_ratio if adaptive else 0.0
         self.max_time_masks = max_time_masks
@@ -86,9 +95,9 @@ class SpecAugment(nn.Module):
             bins = torch.full_like(x_len, x.shape[2])
             mask = mask | _masks(freq, bins, self.freq_mask_width, None, None, x.shape[2]).unsqueeze(1)
         if num_time:
-            widest, number = None, None
-            if self.size_ratio > 0:
-                widest = (x_len * self.size_ratio).long()
+            shares = [share for share in (self.time_mask_share, self.size_ratio) if share]
+            widest = (x_len * min(shares)).long() if shares else None
+            number = None
             if self.number_ratio > 0:
                 number = (x_len * self.number_ratio).long().clamp_max(self.max_time_masks)
             mask = mask | _masks(time, x_len, self.time_mask_width, widest, number, x.shape[1]).unsqueeze(2)

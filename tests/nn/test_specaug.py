@@ -1,3 +1,5 @@
+"""SpecAugment: masks and warps inside each utterance, reproducible, never in place."""
+
 from __future__ import annotations
 
 import pytest
@@ -56,7 +58,7 @@ def test_restoring_torch_s_rng_repeats_the_augmentation():
 
 def test_masks_are_within_width_number_and_true_length():
     x, x_len = batch([60, 30, 5, 0])
-    time = SpecAugment(**{**OFF, "num_time_masks": 1}, time_mask_width=[3, 12])
+    time = SpecAugment(**{**OFF, "num_time_masks": 1}, time_mask_width=[3, 12], time_mask_share=None)
     freq = SpecAugment(**{**OFF, "num_freq_masks": 1}, freq_mask_width=[1, 4])
     widths, edges, bins = [set() for _ in range(4)], set(), set()
     for _ in range(300):
@@ -76,6 +78,21 @@ def test_masks_are_within_width_number_and_true_length():
     assert widths == [set(range(3, 13)), set(range(3, 13)), {3, 4, 5}, {0}]
     assert edges == {"start", "end"}
     assert bins == {1, 2, 3, 4}
+
+
+def test_a_time_mask_covers_a_share_of_the_utterance_s_own_frames_at_most():
+    x, x_len = batch([400, 100, 31, 4])
+    conf = {**OFF, "num_time_masks": 1, "time_mask_width": [0, 40]}
+    masks = {share: SpecAugment(**conf, time_mask_share=share) for share in (0.2, 0.05, None)}
+    widths = {share: torch.zeros(4) for share in masks}
+    for _ in range(300):
+        for share, augment in masks.items():
+            masked = (augment(x, x_len) == 0).all(2).sum(1).float()
+            widths[share] = torch.maximum(widths[share], masked)
+    assert widths[0.2].tolist() == [40, 20, 6, 0]
+    assert widths[0.05].tolist() == [20, 5, 1, 0]
+    assert widths[None].tolist() == [40, 40, 31, 4]
+    assert SpecAugment().time_mask_share == 0.2  # on by default
 
 
 def test_utterances_of_a_batch_get_different_masks():
@@ -133,6 +150,7 @@ def test_gradients_pass_where_nothing_is_masked():
     [
         ({"freq_mask_width": [5, 2]}, "freq_mask_width is"),
         ({"time_mask_width": [3]}, "time_mask_width is"),
+        ({"time_mask_share": 0.0}, "time_mask_share is 0.0, expected more than 0"),
         ({"num_time_masks": -1}, "num_time_masks is -1, expected 0 or more"),
     ],
 )
