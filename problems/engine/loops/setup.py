@@ -217,6 +217,7 @@ class Training:
         folders = averaging.members(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
         target, names = self.train_dir / averaging.NAME, [folder.name for folder in folders]
         if distributed.on_main(lambda: averaging.is_of(target, names)):
+            self._load_weights(target)  # the layers' weights are then written of these, as they were the first time
             return
         self._load_weights(folders[0])
         for part, module in (("model", self.model), ("task", self.task)):
