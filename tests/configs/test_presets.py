@@ -1,0 +1,110 @@
+"""Every preset opens with its command and resolves; SUPERB's presets state what they leave out."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+from pathlib import Path
+
+import pytest
+
+import problems
+from problems.base import Problem
+from problems.classification import Classification, MultiLabel
+from problems.engine.cli.main import execute, resolved
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = sorted((ROOT / "configs").glob("*/*.yaml"))
+BASES = {"classification": Classification, "multilabel": MultiLabel}  # for problems of a user's own
+IN_ALL = ["Unlike s3prl", "in fp16", "padding is exact"]
+LEFT_OUT = {
+    "asr": ["end symbol", "time masks"],
+    "asv": ["held-out training speakers", "pooled deviations", "similar length", "3 dB"],
+    "er": ["whole dialogues", "similar length"],
+    "ic": ["similar length"],
+    "ks": ["without replacement", "noise is split", "3 dB"],
+    "sid": ["similar length"],
+}
+
+
+def named(preset: Path) -> str:
+    return f"{preset.parent.name}/{preset.stem}"
+
+
+def comment_of(preset: Path) -> str:
+    """The comment that a preset opens with, without its marks."""
+    return re.match(r"(?:#.*\n)*", preset.read_text(encoding="utf-8"))[0].replace("#", "")
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=named)
+def test_a_preset_opens_with_its_command(preset):
+    family = preset.parent.name
+    command = "my_problem.py" if family in BASES else f"-m problems.{family}"
+    config = "" if preset.stem == "default" else f" --config {preset.stem}"
+    assert f"python {command} run{config}" in comment_of(preset)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=named)
+def test_a_preset_is_understood(preset, capsys):
+    family = preset.parent.name
+    problem: Problem = BASES[family]() if family in BASES else problems.get(family)()
+    assert execute(problem, ["config", "--config", preset.stem]) == 0
+
+
+@pytest.mark.parametrize("family", LEFT_OUT)
+def test_a_preset_of_superb_states_what_it_leaves_out(family):
+    comment = " ".join(comment_of(ROOT / "configs" / family / "superb.yaml").split())
+    assert not [words for words in (*IN_ALL, *LEFT_OUT[family]) if words not in comment]
+
+
+def test_every_problem_of_superb_is_among_them():
+    assert {preset.parent.name for preset in PRESETS if preset.stem == "superb"} == set(LEFT_OUT)
+
+
+S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
+    "prepare_data.train_sets": ["train-clean-100"],
+    "prepare_data.valid_sets": ["dev-clean"],
+    "prepare_data.test_sets": ["test-clean"],
+    "build_encoder.name": "character",
+    "build_dataset.speeds": [1.0],
+    "build_batch_sampler.train": {"batch_size": 16, "max_seconds": None, "shuffle": True},
+    "build_batch_sampler.valid.batch_size": 1,
+    "build_batch_sampler.test.batch_size": 1,
+    "build_featurizer": {"layer_selections": None, "normalize": False},
+    "build_downstream.name": "rnn",
+    "build_downstream.conf.module": "LSTM",
+    "build_downstream.conf.bidirectional": True,
+    "build_downstream.conf.proj_size": 1024,
+    "build_downstream.conf.hidden_size": [1024, 1024],
+    "build_downstream.conf.dropout": [0.2, 0.2],
+    "build_downstream.conf.layer_norm": False,
+    "build_downstream.conf.proj": False,
+    "build_downstream.conf.sample_rate": 1,
+    "build_downstream.conf.stack": 1,
+    "build_model.upstream_trainable": False,
+    "build_model.specaug.time_warp": 5,
+    "build_model.specaug.freq_mask_width": [0, 50],
+    "build_model.specaug.num_freq_masks": 4,
+    "build_model.specaug.time_mask_width": [0, 40],
+    "build_model.specaug.num_time_masks": 2,
+    "build_optimizer.name": "Adam",
+    "build_optimizer.conf.lr": 1e-4,
+    "train.total_steps": 200000,
+    "train.log_step": 100,
+    "train.eval_step": 2000,
+    "train.save_step": 500,
+    "train.gradient_clipping": 1.0,
+    "train.gradient_accumulate": 1,
+    "train.keep_num_ckpts": 2,
+    "train.valid_metric": "wer",
+    "train.valid_higher_better": False,
+    "train.use_scheduler": False,
+    "train.seed": 0,
+}
+
+
+def test_superb_s_speech_recognition_has_the_numbers_of_s3prl():
+    config = resolved(problems.get("asr")(), ["superb"], [("prepare_data.dataset_root", "/data")])
+    values = {key: functools.reduce(operator.getitem, key.split("."), config) for key in S3PRL_ASR}
+    assert values == S3PRL_ASR
