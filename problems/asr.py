@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dataset.setting import setting
 from problems.base import Problem, Section
+
+
+@dataclass
+class BuildTask:
+    """CTC training and greedy decoding."""
+
+    log_predictions: int = setting(
+        0, "references and hypotheses to log after each validation and test", min=0, resume="free"
+    )
 
 
 class ASR(Problem):
     """From speech to text: characters, words, phones or word pieces by CTC; word and character error rates."""
 
     summary = "speech recognition: audio to text, by CTC"
+    sections: dict[str, type] = Problem.sections | {"build_task": BuildTask}
     columns = ("transcription",)
 
     def default_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the train and evaluation loops ask of every task."""
+"""Task: one train, validation or test step, its metrics and its predictions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tasks.metrics.kinds import Metric
 
+Records = Mapping[str, list[Any]]
+
 
 class Mode(str, enum.Enum):
-    """What a step is for. Each equals its name as text: ``Mode.TRAIN == "train"``."""
+    """The purpose of a step. Each mode equals its name as text: ``Mode.TRAIN == "train"``."""
 
     TRAIN = "train"
     VALID = "valid"
@@ -28,12 +31,12 @@ INPUTS = ("wav", "wav_len", "hidden_states", "hidden_lens")
 
 @dataclass
 class StepOutput:
-    """What one step hands to the loop.
+    """The result of one step.
 
-    loss: scalar tensor, the mean over ``weight`` units; the loop multiplies it by ``weight`` before
-        ``backward`` and divides the summed gradients by the summed weight, so that batches of any size and
-        any sharding count each unit once.
-    weight: how many units the loss is a mean over: utterances or tokens, the task's choice.
+    loss: scalar tensor, the mean over ``weight`` units. The loop multiplies it by ``weight`` before ``backward`` and
+        divides the summed gradients by the summed weight, so that every unit counts once, whatever the batches and
+        the ranks.
+    weight: the number of units that the loss is a mean over: utterances or tokens, the task's choice.
     records: lists with one JSON-able value an utterance, always with ``id``.
     losses: further losses by name, each a mean over the same units, for optimizers that follow one of them
         (``build_optimizer.optimizers.<name>.optim_loss``).
@@ -48,7 +51,8 @@ class StepOutput:
 class Task(nn.Module):
     """One step of a problem, its metrics and its predictions; ``self.model`` is what is trained.
 
-    A subclass writes ``forward``, ``reduction`` and ``predict``.
+    A subclass writes ``forward``, ``measure`` and ``infer``. It may override ``reduction`` and ``predict`` instead of
+    the last two, which are called by them after the usual checks.
     """
 
     metrics: Mapping[str, Metric] = {}
@@ -57,45 +61,90 @@ class Task(nn.Module):
     Names that depend on a task's settings are declared by the instance: ``self.metrics = {**self.metrics, ...}``.
     """
     takes_features = False
-    """Whether ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model where a batch has them."""
+    """True if ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model when a batch has them."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
+    # ---- a step ----
+
     def forward(self, mode: str, **batch: Any) -> StepOutput:
         """One step on a collated batch. ``train`` must not wait for the device: no ``.item()``."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward(mode, **batch)")
 
-    def reduction(self, mode: str, records: Mapping[str, list[Any]]) -> dict[str, float]:
-        """The metrics over all utterances at once.
-
-        ``records`` joins those of every batch and rank, in any order; the result must not depend on that
-        order (sum integers, or floats by ``math.fsum``).
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not define reduction(mode, records)")
-
-    def predict(self, wav: Tensor, wav_len: Tensor) -> list[Any]:
-        """One prediction an utterance. wav: (B, T) at 16 kHz, zero-padded; wav_len: (B,) samples."""
-        raise NotImplementedError(f"{type(self).__name__} does not define predict(wav, wav_len)")
-
-    def get_state(self) -> dict[str, Any]:
-        """What a checkpoint must keep beyond weights and buffers: JSON-able, or tensors."""
-        return {}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what ``get_state`` gave."""
-        if state:
-            raise ValueError(
-                f"{type(self).__name__} keeps no state beyond its weights, but was given {sorted(state)}: "
-                "the checkpoint was written by another task"
-            )
-
-    def run_model(self, batch: Mapping[str, Any]) -> Any:
-        """What the model gives for a batch's waveforms or hidden states."""
+    def run_model(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """The model's output and lengths for the waveforms or hidden states of a batch."""
         return self.model(**{key: batch[key] for key in INPUTS if batch.get(key) is not None})
 
     def check_mode(self, mode: str) -> None:
         """Raise ValueError unless mode is train, valid or test."""
         if mode not in MODES:
             raise ValueError(f"unknown mode {mode!r}: expected one of {', '.join(MODES)}")
+
+    # ---- metrics ----
+
+    def reduction(self, mode: str, records: Records) -> dict[str, float]:
+        """The metrics over all utterances at once; none for training records, which hold no predictions.
+
+        ``records`` joins those of every batch and rank, in any order.
+
+        Raises:
+            ValueError: there are no utterances.
+        """
+        self.check_mode(mode)
+        if mode == Mode.TRAIN:
+            return {}
+        if not records["id"]:
+            raise ValueError(f"no utterances to score in mode {mode}: the data set or its sampler is empty")
+        return self.measure(mode, records)
+
+    def measure(self, mode: str, records: Records) -> dict[str, float]:
+        """The metrics over at least one utterance, in mode valid or test.
+
+        The result must not depend on the order of the records: sum integers, or floats by ``math.fsum``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define measure(mode, records)")
+
+    # ---- new audio ----
+
+    def predict(self, wav: Tensor, wav_len: Tensor) -> list[Any]:
+        """One prediction an utterance.
+
+        Args:
+            wav: (B, T) at 16 kHz, zero-padded. wav_len: (B,) samples.
+
+        Raises:
+            RuntimeError: the task is in training mode.
+        """
+        if self.training:
+            raise RuntimeError("the task is in training mode, in which dropout acts: call task.eval() first")
+        with torch.no_grad():
+            return self.infer(wav, wav_len)
+
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Any]:
+        """One prediction an utterance, in evaluation mode and without gradients."""
+        raise NotImplementedError(f"{type(self).__name__} does not define infer(wav, wav_len)")
+
+    # ---- state ----
+
+    def get_state(self) -> dict[str, Any]:
+        """The state that a checkpoint keeps beyond weights and buffers: JSON-able values or tensors."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`get_state` returned."""
+        if state:
+            raise ValueError(
+                f"{type(self).__name__} has no state beyond its weights, but got {sorted(state)}: the checkpoint was"
+                " written by another task"
+            )
+
+
+def check_scores(logits: Tensor, classes: int, unit: str) -> None:
+    """Raise ValueError unless ``logits`` hold a score of each class for each ``unit``: "a frame", "an utterance"."""
+    if logits.shape[-1] != classes:
+        raise ValueError(
+            f"the model gives {logits.shape[-1]} scores {unit} but the encoder has {classes} classes: build the model"
+            " with the size of this encoder"
+        )

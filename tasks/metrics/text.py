@@ -1,7 +1,7 @@
-"""Errors of recognised text: counted per utterance as integers, divided once over the corpus.
+"""Word and character errors: counted per utterance as integers, divided once over the corpus.
 
-The alignment is Levenshtein's with unit costs, by rapidfuzz. The number of errors is unique; where several
-alignments have it, the split into substitutions, deletions and insertions is the one that rapidfuzz finds.
+The alignment is Levenshtein's with unit costs, by rapidfuzz. The number of errors is unique. If several alignments
+have it, rapidfuzz's choice decides the split into substitutions, deletions and insertions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """Counts of one alignment, or the sum of many."""
+    """The counts of one alignment, or the sum over many."""
 
     hits: int = 0
     substitutions: int = 0
@@ -40,9 +40,9 @@ class ErrorCounts:
 
     @property
     def rate(self) -> float:
-        """Errors over reference length, a fraction that insertions can lift above 1.
+        """Errors over reference length, a fraction that insertions can raise above 1.
 
-        With an empty reference: 0.0 if nothing was inserted, else infinity; ``corpus_rate`` refuses it.
+        With an empty reference: 0.0 if nothing was inserted, else infinity; ``corpus_rate`` refuses both.
         """
         if self.reference_length == 0:
             return math.inf if self.errors else 0.0
@@ -59,7 +59,7 @@ def error_counts(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCo
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorCounts:
-    """Errors in words, which are what white space separates; case and punctuation count as written."""
+    """Errors in words, separated by white space; case and punctuation count as written."""
     return error_counts(reference.split(), hypothesis.split())
 
 
@@ -69,17 +69,17 @@ def char_errors(reference: str, hypothesis: str) -> ErrorCounts:
 
 
 def corpus_rate(counts: Iterable[ErrorCounts], unit: str) -> tuple[float, ErrorCounts]:
-    """All errors over all reference units, and the summed counts.
+    """The rate of all errors over all reference units, and the summed counts.
 
-    Raises ValueError where no reference has any unit: a rate over nothing would look like a perfect result.
+    Raises ValueError if no reference has any unit: a rate over nothing would look like a perfect result.
     """
     total, utterances = ErrorCounts(), 0
-    for one in counts:
-        total += one
+    for utterance_counts in counts:
+        total += utterance_counts
         utterances += 1
     if total.reference_length == 0:
         raise ValueError(
-            f"no error rate: the references of all {utterances} utterances hold no {unit}; "
+            f"no error rate: none of the references of all {utterances} utterances holds a {unit}; "
             "expected text in at least one, check the transcription column of this data set's CSV"
         )
     return total.rate, total

@@ -1,9 +1,9 @@
-"""From embeddings to scores of trials: cosine or PLDA, with what is learnt from training speakers before and after.
+"""Score trials from embeddings: cosine or PLDA, with centring, LDA and score normalisation.
 
 Notation: U utterances, D dimensions, N trials, M enrolments, S training speakers (the cohort).
 
-Every back end turns an embedding into two vectors, and a score is the dot product of an enrolment's first with a
-test's second. So trials are scored in blocks of gathered rows, at the speed of memory.
+Every back end turns an embedding into two vectors. A score is the dot product of the first vector of the enrolment and
+the second vector of the test. Trials are therefore scored in blocks of gathered rows, at the speed of memory.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from tasks.verification.trials import Trials
 
 BACKENDS = ("cosine", "plda")
 ENROLMENTS = ("embedding", "score")
-BLOCK = 4096  # trials at a time: what they gather stays in a core's cache
+BLOCK = 4096  # trials at a time: the gathered rows fit into the cache of a core
 CELLS = 2**24  # scores against the cohort at a time
 
 
 class Scorer:
     """Scores trials.
 
-    In order: the cohort's mean is subtracted (``centre``); linear discriminant analysis (``lda``); length one; the
-    back end; adaptive score normalisation (``as_norm``).
+    The steps in order: subtract the mean of the cohort (``centre``), linear discriminant analysis (``lda``), length
+    normalisation, the back end, adaptive score normalisation (``as_norm``).
 
     Args:
         centre: subtract the mean embedding of the training speakers.
-        lda: dimensions that linear discriminant analysis (scikit-learn's) of the training speakers keeps; None: none.
+        lda: dimensions that linear discriminant analysis (scikit-learn's) of the training speakers keeps; None: off.
         backend: cosine, or plda (:mod:`tasks.verification.plda`).
-        as_norm: how many of the training speakers that are nearest to a side normalise a trial's score; None: none.
-        enrolment: an enrolment of several utterances averages their embedding, or its trials' score.
+        as_norm: number of training speakers, the nearest to each side, that normalise the score; None: off.
+        enrolment: "embedding" or "score", which is averaged over the utterances of an enrolment.
     """
 
     def __init__(
@@ -45,34 +45,34 @@ class Scorer:
     ):
         if backend not in BACKENDS or enrolment not in ENROLMENTS:
             raise ValueError(
-                f"backend is {backend!r}, enrolment {enrolment!r}: expected one of {', '.join(BACKENDS)}, and one of "
-                f"{', '.join(ENROLMENTS)}"
+                f"backend is {backend!r}, enrolment {enrolment!r}: expected one of {', '.join(BACKENDS)}, and one of"
+                f" {', '.join(ENROLMENTS)}"
             )
         if (lda is not None and lda < 1) or (as_norm is not None and as_norm < 2):
-            raise ValueError(f"lda is {lda}, as_norm {as_norm}: expected at least 1 dimension and 2 speakers, or none")
+            raise ValueError(f"lda is {lda}, as_norm {as_norm}: expected at least 1 dimension and 2 speakers, or null")
         self.centre, self.lda, self.backend, self.as_norm, self.enrolment = centre, lda, backend, as_norm, enrolment
         self.learnt: dict[str, np.ndarray] = {}
 
     @property
     def needs_cohort(self) -> bool:
-        """Whether something is to be learnt from embeddings of training speakers."""
+        """True if a step is learnt from embeddings of training speakers."""
         return self.centre or self.lda is not None or self.backend == "plda" or self.as_norm is not None
 
-    # ---- what is learnt ----
+    # ---- learning ----
 
     def check_cohort(self, speakers: int) -> None:
-        """Raise ValueError where the cohort has fewer speakers than are to normalise a score."""
+        """Raise ValueError if the cohort has fewer speakers than ``as_norm``."""
         if self.as_norm is not None and self.as_norm > speakers:
             raise ValueError(
-                f"as_norm is {self.as_norm}: there are {speakers} training speakers in the cohort; set as_norm to "
-                "at most that"
+                f"as_norm is {self.as_norm}: there are {speakers} training speakers in the cohort; set as_norm to"
+                " at most that"
             )
 
     def learn(self, x: np.ndarray, speakers: Sequence[str]) -> None:
-        """Learn from embeddings (U, D) of training speakers, their names (U,).
+        """Learn from embeddings (U, D) of training speakers with the names ``speakers`` (U,).
 
         Raises:
-            ValueError: there are too few for what is wanted of them.
+            ValueError: there are too few speakers or utterances for a step.
         """
         names, numbers = np.unique(np.asarray(speakers), return_inverse=True)
         self.check_cohort(len(names))
@@ -91,27 +91,27 @@ class Scorer:
     def _learn_lda(self, x: np.ndarray, numbers: np.ndarray) -> dict[str, np.ndarray]:
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-        most = min(x.shape[1], numbers.max())
-        if self.lda > most:
+        limit = min(x.shape[1], numbers.max())
+        if self.lda > limit:
             raise ValueError(
-                f"lda is {self.lda}: {numbers.max() + 1} training speakers and {x.shape[1]} dimensions leave at most "
-                f"{most}"
+                f"lda is {self.lda}: expected at most {limit} with {numbers.max() + 1} training speakers and"
+                f" {x.shape[1]} dimensions"
             )
-        found = LinearDiscriminantAnalysis(n_components=self.lda).fit(x, numbers)
-        return {"mean": found.xbar_, "lda": found.scalings_[:, : self.lda]}
+        analysis = LinearDiscriminantAnalysis(n_components=self.lda).fit(x, numbers)
+        return {"mean": analysis.xbar_, "lda": analysis.scalings_[:, : self.lda]}
 
     def state(self) -> dict[str, np.ndarray]:
-        """What was learnt, by name."""
+        """The learnt arrays by name."""
         return dict(self.learnt)
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         self.learnt = {name: np.asarray(value, dtype=np.float64) for name, value in state.items()}
 
-    # ---- scores ----
+    # ---- scoring ----
 
     def prepared(self, x: np.ndarray) -> np.ndarray:
-        """Embeddings (U, D) centred, projected, and of length one: (U, D')."""
+        """Embeddings (U, D) after centring, projection and length normalisation: (U, D')."""
         x = np.asarray(x, dtype=np.float64)
         if "mean" in self.learnt:
             x = x - self.learnt["mean"]
@@ -120,7 +120,7 @@ class Scorer:
         return _unit(x)
 
     def sides(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The vectors, float32, by which prepared embeddings (U, D') score as enrolment and as test."""
+        """The float32 vectors of prepared embeddings (U, D') as enrolments, and as tests."""
         if self.backend == "cosine":
             x = x.astype(np.float32)
             return x, x
@@ -132,55 +132,55 @@ class Scorer:
         """The score of each trial, float32 (N,).
 
         Args:
-            ids: of U utterances, all those of ``trials`` among them.
+            ids: the ids of U utterances, among them all of ``trials``.
             x: their embeddings, float (U, D).
         """
         if not len(trials):
             return np.empty(0, dtype=np.float32)
         if self.needs_cohort and not self.learnt:
             raise ValueError("nothing was learnt from training speakers yet: validate before scoring")
-        place = {id: number for number, id in enumerate(ids)}
+        row_of = {id: row for row, id in enumerate(ids)}
         prepared = self.prepared(x)
-        members = [[place[id] for id in one] for one in trials.members()]
-        tests = prepared[[place[id] for id in trials.tests]]
-        if self.enrolment == "embedding" or all(len(one) == 1 for one in members):
-            means = np.stack([prepared[one].mean(axis=0) for one in members])
+        members = [[row_of[id] for id in enrolment] for enrolment in trials.members()]
+        tests = prepared[[row_of[id] for id in trials.tests]]
+        if self.enrolment == "embedding" or all(len(rows) == 1 for rows in members):
+            means = np.stack([prepared[rows].mean(axis=0) for rows in members])
             return self._scores(_unit(means), tests, trials.enrol, trials.test)
         return self._mean_scores(prepared, tests, members, trials)
 
     def _mean_scores(
         self, prepared: np.ndarray, tests: np.ndarray, members: list[list[int]], trials: Trials
     ) -> np.ndarray:
-        """Each utterance of an enrolment against the test, and the mean of these scores."""
+        """The mean score of the utterances of each enrolment against the test."""
         total = np.zeros(len(trials), dtype=np.float32)
-        sizes = np.array([len(one) for one in members])[trials.enrol]
+        sizes = np.array([len(rows) for rows in members])[trials.enrol]
         for turn in range(sizes.max()):
             chosen = np.flatnonzero(sizes > turn)
-            own = prepared[[one[min(turn, len(one) - 1)] for one in members]]
-            total[chosen] += self._scores(own, tests, trials.enrol[chosen], trials.test[chosen])
+            enrolled = prepared[[rows[min(turn, len(rows) - 1)] for rows in members]]
+            total[chosen] += self._scores(enrolled, tests, trials.enrol[chosen], trials.test[chosen])
         return total / sizes
 
     def _scores(self, enrolled: np.ndarray, tests: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
         left, right = self.sides(enrolled)[0], self.sides(tests)[1]
-        found = paired_products(left, right, enrol, test)
+        scores = paired_products(left, right, enrol, test)
         if self.as_norm is None:
-            return found
-        first, second = self.sides(self.learnt["cohort"])
-        normalised = np.zeros_like(found)
-        # each side's own scores against the cohort, as enrolment and as test
-        for vectors, cohort, index in ((left, second, enrol), (right, first, test)):
+            return scores
+        cohort_left, cohort_right = self.sides(self.learnt["cohort"])
+        normalised = np.zeros_like(scores)
+        # the statistics of the enrolments against the cohort as tests, and the other way round
+        for vectors, cohort, index in ((left, cohort_right, enrol), (right, cohort_left, test)):
             mean, deviation = nearest_statistics(vectors, cohort, self.as_norm)
-            normalised += (found - mean[index]) / deviation[index]
+            normalised += (scores - mean[index]) / deviation[index]
         return normalised / 2
 
 
 def paired_products(left: np.ndarray, right: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """left[enrol] . right[test] of each trial: (M, D), (U, D), int (N,) twice -> float32 (N,)."""
-    found = np.empty(len(enrol), dtype=np.float32)
+    """The dot product of left[enrol] and right[test] of each trial: (M, D), (U, D), int (N,) twice -> float32 (N,)."""
+    products = np.empty(len(enrol), dtype=np.float32)
     for start in range(0, len(enrol), BLOCK):
         part = slice(start, start + BLOCK)
-        np.einsum("nd,nd->n", left[enrol[part]], right[test[part]], out=found[part])
-    return found
+        np.einsum("nd,nd->n", left[enrol[part]], right[test[part]], out=products[part])
+    return products
 
 
 def nearest_statistics(vectors: np.ndarray, cohort: np.ndarray, nearest: int) -> tuple[np.ndarray, np.ndarray]:

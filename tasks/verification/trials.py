@@ -1,4 +1,4 @@
-"""Trials of speaker verification as indices, so that millions of them are a few arrays."""
+"""Verification trials as index arrays, so that millions of them fit in memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LABELS = {"1": True, "0": False, "target": True, "nontarget": False}
 class Trials:
     """Pairs of an enrolment, of one utterance or several, and a test utterance.
 
-    enrolments: names of the M enrolments; those of several utterances name them with " ; " between.
+    enrolments: names of the M enrolments; the ids of several utterances are joined by " ; ".
     tests: ids of the test utterances.
-    enrol, test: int64 (N,), places in ``enrolments`` and ``tests``.
-    targets: bool (N,), whether both sides are one speaker.
+    enrol, test: int64 (N,), indices into ``enrolments`` and ``tests``.
+    targets: bool (N,), true if both sides are one speaker.
     """
 
     enrolments: list[str]
@@ -36,12 +36,12 @@ class Trials:
         """The trials of a table with the columns ``id1, id2, label``; a label is 1 (or target) or 0 (nontarget).
 
         Raises:
-            ValueError: there is no trial; a label is another, with its row.
+            ValueError: the table is empty, or has another label; the message names its row.
         """
         import pandas as pd
 
         if not len(table):
-            raise ValueError("the list of trials is empty; expected at least one target trial and one other")
+            raise ValueError("the list of trials is empty; expected at least one target and one non-target trial")
         enrol, enrolments = pd.factorize(table["id1"])
         test, tests = pd.factorize(table["id2"])
         kind, labels = pd.factorize(table["label"])
@@ -50,7 +50,7 @@ class Trials:
                 row = int(np.argmax(kind == number))
                 raise ValueError(
                     f"trial {row + 1} ({table['id1'].iloc[row]} {table['id2'].iloc[row]}) has the label {label!r}: "
-                    "expected 1 where both sides are one speaker, 0 where they are two"
+                    "expected 1 for one speaker on both sides, or 0 for two"
                 )
         values = np.array([LABELS[str(label)] for label in labels])
         return cls([str(e) for e in enrolments], [str(t) for t in tests], enrol, test, values[kind])
@@ -63,15 +63,20 @@ class Trials:
         return [name.split(SEPARATOR) for name in self.enrolments]
 
     def among(self, ids: Sequence[str]) -> Trials:
-        """The trials all of whose utterances are among ``ids``; itself where all are."""
-        known = set(ids)
-        enrolled = np.array([known.issuperset(members) for members in self.members()], dtype=bool)
-        tested = np.array([test in known for test in self.tests], dtype=bool)
-        kept = enrolled[self.enrol] & tested[self.test]
-        if kept.all():
+        """The trials whose utterances are all among ``ids``; the object itself if that is all of them."""
+        available = set(ids)
+        has_enrolment = np.array([available.issuperset(members) for members in self.members()], dtype=bool)
+        has_test = np.array([test in available for test in self.tests], dtype=bool)
+        complete = has_enrolment[self.enrol] & has_test[self.test]
+        if complete.all():
             return self
-        # only what is still named: a scorer asks for the embedding of everything that is
-        enrolments, enrol = np.unique(self.enrol[kept], return_inverse=True)
-        tests, test = np.unique(self.test[kept], return_inverse=True)
-        named = [self.enrolments[n] for n in enrolments], [self.tests[n] for n in tests]
-        return Trials(*named, enrol, test, self.targets[kept])
+        # drop the names that no trial uses: a scorer needs an embedding for every name
+        enrolments, enrol = np.unique(self.enrol[complete], return_inverse=True)
+        tests, test = np.unique(self.test[complete], return_inverse=True)
+        return Trials(
+            enrolments=[self.enrolments[n] for n in enrolments],
+            tests=[self.tests[n] for n in tests],
+            enrol=enrol,
+            test=test,
+            targets=self.targets[complete],
+        )

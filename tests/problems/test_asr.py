@@ -77,6 +77,14 @@ def test_how_often_it_looks_does_not_change_what_is_learnt(run):
     assert weights(run("often", "--stop=2", "--train.eval_step=1", "--train.save_step=3", "--train.log_step=1")) == one
 
 
+def test_predictions_are_logged_on_demand_and_this_may_change_under_a_training(run):
+    target = run("logged", "--stop=2", "--build_task.log_predictions=2")
+    count = (target / "run.log").read_text().count("  hypothesis: ")
+    assert count == 2 * 3, "two at each validation, and at the first look before the training"
+    run("logged", "--stop=2", "--build_task.log_predictions=0", "--train.total_steps=12")
+    assert (target / "run.log").read_text().count("  hypothesis: ") == count
+
+
 @pytest.mark.parametrize(
     ("encoder", "symbols"),
     [("word", set(WORDS)), ("character", set("badegoku ")), ("phoneme", set(WORDS))],

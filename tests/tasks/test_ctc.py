@@ -1,3 +1,5 @@
+"""CTC: losses equal the sum over all paths, error rates equal jiwer's, and padding changes nothing."""
+
 from __future__ import annotations
 
 import itertools
@@ -10,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.base import Task
 from tasks.ctc import CTCTask, ctc_losses
 
 
@@ -104,9 +105,9 @@ def test_padding_changes_neither_loss_nor_text(task):
         frames, labels = together["wav_len"][i], len(text)
         alone = {key: value[i : i + 1] for key, value in together.items()}
         alone["wav"], alone["tokens"] = alone["wav"][:, :frames], alone["tokens"][:, :labels]
-        one = task("valid", **alone).records
-        assert one.pop("loss") == pytest.approx([records["loss"][i]], rel=1e-5)
-        assert one == {key: values[i : i + 1] for key, values in records.items() if key != "loss"}
+        record = task("valid", **alone).records
+        assert record.pop("loss") == pytest.approx([records["loss"][i]], rel=1e-5)
+        assert record == {key: values[i : i + 1] for key, values in records.items() if key != "loss"}
     together["wav"] = nn.functional.pad(together["wav"], (0, 7), value=9.0)  # loud padding is never decoded
     assert task("valid", **together).records["hypothesis"] == records["hypothesis"]
 
@@ -115,7 +116,7 @@ def test_padding_changes_neither_loss_nor_text(task):
     "text, frames, too_short",
     [("ab", 2, 0), ("ab", 1, 1), ("aa", 2, 1), ("aa", 3, 0), ("a", 0, 1), ("", 0, 1), ("", 1, 0)],
 )
-def test_too_few_frames_cost_nothing_and_are_said(task, text, frames, too_short):
+def test_too_few_frames_cost_nothing_and_are_counted(task, text, frames, too_short):
     batch = make_batch([text, "ab a"])
     batch["wav_len"][0] = frames
     output = task("valid", **batch)
@@ -191,11 +192,9 @@ def test_reduction_is_the_same_to_the_last_bit_in_any_order(task):
         assert task.reduction("test", join(parts)) == expected
 
 
-def test_predict_is_the_hypothesis_and_needs_eval_mode(task):
+def test_a_prediction_is_the_hypothesis(task):
     batch = make_batch(["ab", "b a"])
     expected = task("test", **batch).records["hypothesis"]
-    with pytest.raises(RuntimeError, match="task.eval"):
-        task.predict(batch["wav"], batch["wav_len"])
     assert task.eval().predict(batch["wav"], batch["wav_len"]) == expected
 
 
@@ -208,22 +207,9 @@ def test_log_predictions_shows_the_first_by_id(task, caplog):
     assert [record.args[:2] for record in caplog.records] == [("0-0", "ab")]
 
 
-def test_mistakes_are_said(task):
+def test_wrong_settings_are_refused(task):
     batch = make_batch(["ab"])
-    with pytest.raises(ValueError, match="unknown mode 'dev'"):
-        task("dev", **batch)
-    with pytest.raises(ValueError, match="gives 7 scores a frame but the encoder has 4"):
+    with pytest.raises(ValueError, match="gives 7 scores a frame but the encoder has 4 classes"):
         CTCTask(Frames(7), Letters())("train", **batch)
-    with pytest.raises(ValueError, match="no utterances"):
-        task.reduction("valid", {"id": []})
     with pytest.raises(ValueError, match="log_predictions is -1"):
         CTCTask(Frames(), Letters(), log_predictions=-1)
-
-
-def test_default_state_is_empty_and_refuses_another_tasks():
-    task = Task(nn.Identity())
-    task.set_state(task.get_state())
-    with pytest.raises(ValueError, match="centroids"):
-        task.set_state({"centroids": [1.0]})
-    with pytest.raises(NotImplementedError, match="Task does not define forward"):
-        task("train", wav=None)

@@ -1,3 +1,5 @@
+"""Metrics of labels equal their definitions."""
+
 from __future__ import annotations
 
 import math
@@ -6,9 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.metrics.classification import (
-    balanced_weights,
     calibration_error,
-    confusion_matrix,
     macro_f1,
     mean_average_precision,
     unweighted_average_recall,
@@ -22,12 +22,6 @@ def test_macro_f1_and_unweighted_recall_by_hand():
     # a: precision 1, recall 2/3; b: 1/2, 1/2; c: 0, 0; d, which no reference has: 0
     assert macro_f1(REFERENCES, HYPOTHESES) == pytest.approx((0.8 + 0.5 + 0 + 0) / 4)
     assert unweighted_average_recall(REFERENCES, HYPOTHESES) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
-
-
-def test_the_confusion_matrix_has_references_as_rows():
-    labels, counts = confusion_matrix(REFERENCES, HYPOTHESES)
-    assert labels == ["a", "b", "c", "d"]
-    assert counts.tolist() == [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
 
 
 def test_calibration_error_equals_its_definition():
@@ -50,10 +44,3 @@ def test_average_precision_skips_labels_that_are_never_true():
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
     assert mean_average_precision(truth, scores) == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert math.isnan(mean_average_precision(truth[:, 1:], scores[:, 1:]))
-
-
-def test_balanced_weights_give_each_label_the_same_part():
-    labels = ["x"] * 6 + ["y"] * 3 + ["z"]
-    weights = balanced_weights(labels)
-    assert sum(weights[label] for label in labels) == pytest.approx(len(labels))
-    assert [labels.count(name) * weights[name] for name in "xyz"] == pytest.approx([10 / 3] * 3)

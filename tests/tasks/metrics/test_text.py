@@ -1,3 +1,5 @@
+"""Error counts equal torchaudio's, and corpus rates jiwer's."""
+
 from __future__ import annotations
 
 import math
@@ -53,7 +55,7 @@ def test_empty_reference_and_hypothesis():
 
 def test_insertions_on_silence_count_in_the_corpus_but_a_corpus_of_silence_is_refused():
     assert corpus_rate([word_errors("", "a"), word_errors("b c", "b c")], "word")[0] == 0.5
-    with pytest.raises(ValueError, match="all 2 utterances hold no word"):
+    with pytest.raises(ValueError, match="all 2 utterances holds a word"):
         corpus_rate([word_errors("", "a"), word_errors(" ", "")], "word")
 
 

@@ -1,3 +1,5 @@
+"""Verification metrics equal their definitions, counted one by one."""
+
 from __future__ import annotations
 
 import math
@@ -46,13 +48,13 @@ def brute_force_min_dcf(scores: np.ndarray, targets: np.ndarray, p_target: float
 @pytest.mark.parametrize("seed", range(4))
 def test_eer_and_min_dcf_equal_their_definition_with_equal_scores_too(seed, sizes, step):
     scores, targets = drawn(seed, *sizes, step)
-    found = TrialScores(scores, targets)
-    assert found.eer == pytest.approx(brute_force_eer(scores, targets), abs=1e-12)
+    trial_scores = TrialScores(scores, targets)
+    assert trial_scores.eer == pytest.approx(brute_force_eer(scores, targets), abs=1e-12)
     for p_target in (0.01, 0.05, 0.5, 0.9):
         expected = brute_force_min_dcf(scores, targets, p_target)
-        assert found.min_dcf(p_target) == pytest.approx(expected, abs=1e-12)
-        cost, point = found.min_dcf_point(p_target)
-        at = found.at(point.threshold)
+        assert trial_scores.min_dcf(p_target) == pytest.approx(expected, abs=1e-12)
+        cost, point = trial_scores.min_dcf_point(p_target)
+        at = trial_scores.at(point.threshold)
         again = (p_target * at.miss + (1 - p_target) * at.false_alarm) / min(p_target, 1 - p_target)
         assert again == pytest.approx(cost)
 
@@ -79,17 +81,17 @@ def test_eer_is_where_the_roc_of_scikit_learn_crosses():
 )
 def test_known_equal_error_rates(target, other, eer):
     scores = np.array(target + other, dtype=np.float32)
-    found = TrialScores(scores, np.arange(len(scores)) < len(target))
-    assert found.eer == pytest.approx(eer)
+    trial_scores = TrialScores(scores, np.arange(len(scores)) < len(target))
+    assert trial_scores.eer == pytest.approx(eer)
 
 
 def test_scores_of_two_normal_distributions_have_the_rate_of_theory():
     # equal deviations, means 2 d apart: the rate at the middle is Phi(-d)
     draw = np.random.default_rng(0)
     scores = np.concatenate([draw.normal(1.5, 1, 400_000), draw.normal(-1.5, 1, 400_000)])
-    found = TrialScores(scores, np.arange(800_000) < 400_000)
-    assert found.eer == pytest.approx(0.0668072, abs=1e-3)  # Phi(-1.5)
-    assert found.eer_point.threshold == pytest.approx(0, abs=0.02)
+    trial_scores = TrialScores(scores, np.arange(800_000) < 400_000)
+    assert trial_scores.eer == pytest.approx(0.0668072, abs=1e-3)  # Phi(-1.5)
+    assert trial_scores.eer_point.threshold == pytest.approx(0, abs=0.02)
 
 
 def test_cost_is_normalised_by_the_better_default():
@@ -99,26 +101,26 @@ def test_cost_is_normalised_by_the_better_default():
     assert perfect.min_dcf(0.01) == 0.0
     # one of two targets is below one of 100 others: accept it at the cost of an alarm, or miss it
     scores = np.array([5, 1] + [2] + [0] * 99, dtype=np.float32)
-    found = TrialScores(scores, np.arange(102) < 2)
-    assert found.min_dcf(0.01) == pytest.approx(min(0.5, 99 * 0.01))
-    assert found.min_dcf(0.05) == pytest.approx(min(0.5, 19 * 0.01))
+    trial_scores = TrialScores(scores, np.arange(102) < 2)
+    assert trial_scores.min_dcf(0.01) == pytest.approx(min(0.5, 99 * 0.01))
+    assert trial_scores.min_dcf(0.05) == pytest.approx(min(0.5, 19 * 0.01))
     with pytest.raises(ValueError, match="p_target is 1"):
-        found.min_dcf(1)
+        trial_scores.min_dcf(1)
 
 
 def test_a_cost_ratio_counts():
     scores, targets = drawn(3)
-    found = TrialScores(scores, targets)
+    trial_scores = TrialScores(scores, targets)
     # 10 * miss * 0.1 + 1 * alarm * 0.9: as p = 10/19 with costs of one, in units of the lesser
-    assert found.min_dcf(0.1, cost_miss=10) == pytest.approx(found.min_dcf(1 / 1.9))
+    assert trial_scores.min_dcf(0.1, cost_miss=10) == pytest.approx(trial_scores.min_dcf(1 / 1.9))
 
 
 def test_det_points_are_operating_points_from_end_to_end():
     scores, targets = drawn(1, 500, 800)
-    found = TrialScores(scores, targets)
-    curve = found.det_curve(100)
+    trial_scores = TrialScores(scores, targets)
+    curve = trial_scores.det_curve(100)
     assert 50 < len(curve) <= 100
-    assert all(point == found.at(point.threshold) for point in curve)
+    assert all(point == trial_scores.at(point.threshold) for point in curve)
     misses, alarms = [p.miss for p in curve], [p.false_alarm for p in curve]
     assert misses == sorted(misses) and alarms == sorted(alarms, reverse=True)
     assert alarms[0] == 1 and misses[-1] > 0.99
@@ -156,9 +158,9 @@ def test_calibration_of_separable_or_constant_scores_is_finite():
 @pytest.mark.parametrize(
     "scores, targets, message",
     [
-        ([0.1, 0.2], [1, 1], "2 target trials and 0 others"),
+        ([0.1, 0.2], [1, 1], "2 target and 0 non-target trials: an error rate needs both"),
         ([0.1, float("nan"), float("inf")], [1, 0, 0], "2 of 3 scores are not finite; the first is of trial 1"),
-        ([0.1, 0.2], [1], "must be two lists of one length"),
+        ([0.1, 0.2], [1], "expected two lists of one length"),
     ],
 )
 def test_what_has_no_error_rate_is_refused(scores, targets, message):
