@@ -98,13 +98,16 @@ def interval(step: int, at: Sequence[int] = (), factors: Sequence[float] = ()) -
 
 
 class NewBob:
-    """Lower the rate when the metric hardly gains: by ``factor`` after more than ``patience`` steps in a row whose
-    relative gain (previous - new)/|previous| is under ``threshold``.
+    """Lower the learning rate when the metric hardly gains.
 
-    The rule of ICSI's QuickNet ("newbob"), with the patience and the thresholds that SpeechBrain gave it.
+    A step is poor if its relative gain, (previous - new)/|previous|, is under ``threshold``; from a metric of 0 there
+    is none. The first ``patience`` poor steps are let pass, the next one multiplies the rate by ``factor``, and the
+    count begins anew. Steps that gain do not reset the count.
+
+    This is SpeechBrain's ``NewBobScheduler``, after the "newbob" rule of ICSI's QuickNet.
 
     Args:
-        mode: ``min`` where less of the metric is better, ``max`` where more is.
+        mode: ``min`` if less of the metric is better, ``max`` if more is.
     """
 
     def __init__(
@@ -126,9 +129,8 @@ class NewBob:
         previous, self.previous = self.previous, metrics
         if previous is None:
             return
-        gain = self.sign * (previous - metrics) / max(abs(previous), 1e-12)
+        gain = self.sign * (previous - metrics) / abs(previous) if previous else 0.0
         if gain >= self.threshold:
-            self.waited = 0
             return
         self.waited += 1
         if self.waited > self.patience:

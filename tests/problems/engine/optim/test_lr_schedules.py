@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def test_what_depends_on_the_total_follows_one_that_is_extended(name):
     """Resumed with a longer total it has the rates that it would have had with that total from the start."""
     conf = BY_TIME[name]
     short, resumed, whole = made(name, conf, 10), made(name, conf, 20), made(name, conf, 20)
-    steps(short, range(6)), steps(whole, range(6))
+    steps(short, range(9)), steps(whole, range(9))
     resumed.load_state_dict(short.state_dict())
     assert steps(resumed, range(10)) == pytest.approx(steps(whole, range(10)))
 
@@ -97,11 +98,36 @@ def test_the_formulas():
     assert at(lr_schedules.interval, (0, 4, 5, 19, 20), at=[5, 20], factors=[0.3, 0.1]) == [1, 1, 0.3, 0.3, 0.1]
 
 
+def speechbrains_rates(values, rate, factor, threshold, patience):
+    """The rates of SpeechBrain's NewBobScheduler, written out: a gain does not give back what patience is used up."""
+    rates, left = [], patience
+    for number, value in enumerate(values):
+        previous = values[number - 1] if number else None
+        if previous is not None:
+            gain = (previous - value) / previous if previous else 0.0
+            if gain < threshold and left == 0:
+                rate, left = rate * factor, patience
+            elif gain < threshold:
+                left -= 1
+        rates.append(rate)
+    return rates
+
+
+def test_newbob_halves_when_speechbrains_does():
+    """Over 200 random histories of a metric that falls slowly, with zeros among them."""
+    draw = random.Random(0)
+    for _ in range(200):
+        factor, threshold, patience = draw.choice([0.5, 0.8]), draw.choice([0.0025, 0.1]), draw.randint(0, 4)
+        values = [max(0.0, round(draw.gauss(1, 0.1) * 0.98**n, 2) - 0.3) for n in range(40)]
+        conf = {"factor": factor, "threshold": threshold, "patience": patience}
+        assert steps(made("newbob", conf), values) == speechbrains_rates(values, 0.5, factor, threshold, patience)
+
+
 def test_newbob_halves_when_the_relative_gain_is_small_and_waits_its_patience():
     at_once = made("newbob", {"threshold": 0.1})
     assert steps(at_once, [1.0, 0.8, 0.75, 0.5, 0.49]) == [0.5, 0.5, 0.25, 0.25, 0.125]
     patient = made("newbob", {"threshold": 0.1, "patience": 1})
-    assert steps(patient, [1.0, 0.95, 0.94, 0.5, 0.5]) == [0.5, 0.5, 0.25, 0.25, 0.25]
+    assert steps(patient, [1.0, 0.95, 0.94, 0.5, 0.5, 0.5]) == [0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
     upward = made("newbob", {"threshold": 0.1, "mode": "max"})
     assert steps(upward, [0.5, 0.6, 0.61]) == [0.5, 0.5, 0.25]
 
