@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from problems.engine.config.signatures import check_conf, find_class
 from problems.engine.runtime.errors import ConfigError
@@ -207,14 +207,19 @@ def planned(section: Mapping[str, Any], steps: int, epochs: int, higher_better: 
 
 
 def load_schedule(scheduler: Any, state: Mapping[str, Any]) -> None:
-    """Take up a schedule's place; what was planned over a total follows the total of this run, from this step on."""
-    kept = {k: v for k in ("total_steps", "_schedule_phases") if (v := getattr(scheduler, k, None)) is not None}
+    """Restore a schedule's state but keep this run's total; the next step is taken at the rate of the new plan."""
+    plan = {name: vars(scheduler)[name] for name in ("total_steps", "_schedule_phases") if name in vars(scheduler)}
     scheduler.load_state_dict(state)
-    vars(scheduler).update(kept)
+    vars(scheduler).update(plan)
     if isinstance(scheduler, LambdaLR):
         for group, base, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas):
             group["lr"] = base * factor(scheduler.last_epoch)
         scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+    elif isinstance(scheduler, OneCycleLR) and scheduler.last_epoch > 0:
+        steps_taken = scheduler._step_count
+        scheduler.last_epoch -= 1
+        scheduler.step()  # its rate is a function of last_epoch alone
+        scheduler._step_count = steps_taken
 
 
 def goes_by_metric(scheduler: Any) -> bool:

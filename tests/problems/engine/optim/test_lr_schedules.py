@@ -76,6 +76,7 @@ def test_what_depends_on_the_total_follows_one_that_is_extended(name):
     short, resumed, whole = made(name, conf, 10), made(name, conf, 20), made(name, conf, 20)
     steps(short, range(9)), steps(whole, range(9))
     resumed.load_state_dict(short.state_dict())
+    assert rate(resumed) == pytest.approx(rate(whole)) != rate(short)  # the next step is taken at this rate
     assert steps(resumed, range(10)) == pytest.approx(steps(whole, range(10)))
 
 
