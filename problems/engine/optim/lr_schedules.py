@@ -1,58 +1,64 @@
-"""Learning rates over time: a factor on each group's own rate as a function of time, or a reaction to a metric.
+"""Learning rate schedules: formulas, newbob and the classes of torch, by name.
 
-``s`` is how often the schedule has been stepped, ``T`` is ``total_steps``: steps, epochs or validations, as
-``build_scheduler.every`` says. A schedule by formula is torch's ``LambdaLR``, so that its state is one number; any
-class of ``torch.optim.lr_scheduler`` serves as well.
+Notation: ``s`` is how often the schedule has been stepped, ``T`` is ``total_steps``; both count steps, epochs or
+validations, as ``build_scheduler.every`` says. A formula is a factor on each group's own rate. It becomes torch's
+``LambdaLR``, so that its state is one number.
 """
 
 from __future__ import annotations
 
 import bisect
 import inspect
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch.optim import Optimizer
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from problems.engine.config.signatures import check_conf, find_class
 from problems.engine.runtime.errors import ConfigError
 
-STEP, EPOCH, VALIDATION = EVERY = ("step", "epoch", "validation")
+log = logging.getLogger(__name__)
+
+STEP, EPOCH, VALIDATION = "step", "epoch", "validation"
 
 
-def _warm(s: int, warmup: int) -> float | None:
-    """The straight way up: (s + 1) / (w + 1) before w = ``warmup``."""
-    return (s + 1) / (warmup + 1) if s < warmup else None
+def _warmup(s: int, warmup: int) -> float:
+    """(s + 1)/(w + 1) before w = ``warmup``."""
+    return (s + 1) / (warmup + 1)
 
 
-def _done(s: int, warmup: int, total_steps: int) -> float:
-    """How much of the time after the warm-up is behind, from 0 to 1."""
+def _after_warmup(s: int, warmup: int, total_steps: int) -> float:
+    """The share of the steps after the warm-up that have been taken: (s - w)/(T - w), at most 1."""
     return min(1.0, (s - warmup) / max(1, total_steps - warmup))
 
 
 def warmup_linear(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.0) -> float:
     """Up to w = warmup, then a straight line from 1 to ``final``: 1 - (1 - final)(s - w)/(T - w)."""
-    up = _warm(step, warmup)
-    return 1 - (1 - final) * _done(step, warmup, total_steps) if up is None else up
+    if step < warmup:
+        return _warmup(step, warmup)
+    return 1 - (1 - final) * _after_warmup(step, warmup, total_steps)
 
 
 def warmup_cosine(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.0) -> float:
     """Up to w = warmup, then half a cosine to ``final``: final + (1 - final)(1 + cos(pi (s - w)/(T - w)))/2."""
-    up = _warm(step, warmup)
-    return final + (1 - final) * (1 + math.cos(math.pi * _done(step, warmup, total_steps))) / 2 if up is None else up
+    if step < warmup:
+        return _warmup(step, warmup)
+    return final + (1 - final) * (1 + math.cos(math.pi * _after_warmup(step, warmup, total_steps))) / 2
 
 
 def warmup_exponential(step: int, warmup: int = 100, total_steps: int = 0, final: float = 0.1) -> float:
     """Up to w = warmup, then an exponential from 1 to ``final``: final^((s - w)/(T - w))."""
-    up = _warm(step, warmup)
-    return final ** _done(step, warmup, total_steps) if up is None else up
+    if step < warmup:
+        return _warmup(step, warmup)
+    return final ** _after_warmup(step, warmup, total_steps)
 
 
 def warmup_constant(step: int, warmup: int = 100) -> float:
     """Up to w = warmup, then 1."""
-    return min(1.0, (step + 1) / (warmup + 1))
+    return min(1.0, _warmup(step, warmup))
 
 
 def noam(step: int, warmup: int = 4000, model_size: int | None = None) -> float:
@@ -90,9 +96,9 @@ def cyclic(step: int, period: int = 2000, low: float = 0.1, shrink: float = 1.0)
 
 
 def interval(step: int, at: Sequence[int] = (), factors: Sequence[float] = ()) -> float:
-    """1 before the first time in ``at``, then the factor that goes with the last one passed."""
+    """1 before the first step in ``at``, then the factor of the last one passed."""
     if len(at) != len(factors) or list(at) != sorted(at):
-        raise ValueError(f"at {list(at)} and factors {list(factors)}: expected as many of each, at in rising order")
+        raise ValueError(f"at {list(at)} and factors {list(factors)}: expected equally many, and at in rising order")
     passed = bisect.bisect_right(at, step)
     return factors[passed - 1] if passed else 1.0
 
@@ -139,70 +145,85 @@ class NewBob:
                 group["lr"] = max(self.min_lr, group["lr"] * self.factor)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on; the rates stand in the optimizer's state."""
+        """The state that the next step depends on; the rates are part of the optimizer's state."""
         return {"previous": self.previous, "waited": self.waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self.previous, self.waited = state["previous"], state["waited"]
 
 
 FORMULAS: dict[str, Callable[..., float]] = {
-    f.__name__: f
-    for f in (
-        warmup_linear, warmup_cosine, warmup_exponential, warmup_constant, noam, tri_stage, cyclic, interval,
-    )
-}  # fmt: skip
+    "warmup_linear": warmup_linear,
+    "warmup_cosine": warmup_cosine,
+    "warmup_exponential": warmup_exponential,
+    "warmup_constant": warmup_constant,
+    "noam": noam,
+    "tri_stage": tri_stage,
+    "cyclic": cyclic,
+    "interval": interval,
+}
 NEWBOB, PLATEAU = "newbob", "ReduceLROnPlateau"
-OWN = (*FORMULAS, NEWBOB)
 
 
-def check_scheduler(section: Mapping[str, Any]) -> Callable:
-    """The formula or class that ``build_scheduler`` names.
+def check_scheduler(section: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return the formula or class that ``build_scheduler`` names.
 
     Raises:
-        ConfigError: it, or one of its settings, does not exist.
+        ConfigError: it, or one of its settings, does not exist, or it cannot be stepped at the time that it asks for.
     """
-    import torch
-
-    name, own = section["name"], {**FORMULAS, NEWBOB: NewBob}
-    found = own.get(name) or find_class(torch.optim.lr_scheduler, LRScheduler, name, "build_scheduler", own)
-    check_conf(found, section["conf"], "build_scheduler.conf", ("step", "optimizer"), ("total_steps",))
+    name, builtin = section["name"], {**FORMULAS, NEWBOB: NewBob}
+    schedule = builtin.get(name) or find_class(lr_scheduler, LRScheduler, name, "build_scheduler", builtin)
+    check_conf(schedule, section["conf"], "build_scheduler.conf", ("step", "optimizer"), ("total_steps",))
     by_metric, every = name in (NEWBOB, PLATEAU), section.get("every")
     if every and by_metric != (every == VALIDATION):
         allowed = VALIDATION if by_metric else f"{STEP} or {EPOCH}"
-        raise ConfigError(f"build_scheduler.every: {name} cannot go by {every!r}: expected {allowed}, or null")
-    return found
+        raise ConfigError(f"build_scheduler.every: {name} cannot be stepped by {every!r}: expected {allowed}, or null")
+    return schedule
 
 
 def build_scheduler(section: Mapping[str, Any], optimizer: Optimizer) -> Any:
-    """The schedule of ``optimizer`` that the section names."""
-    made, conf = check_scheduler(section), dict(section["conf"])
+    """Build the schedule of ``optimizer`` that the section names.
+
+    Raises:
+        ConfigError: as :func:`check_scheduler`, or the schedule refuses a setting's value.
+    """
+    schedule, conf = check_scheduler(section), dict(section["conf"])
     try:
         if section["name"] in FORMULAS:
-            made(0, **conf)  # what it refuses is said in this section's name
-            return LambdaLR(optimizer, lambda step: made(step, **conf))
-        return made(optimizer, **conf)
+            schedule(0, **conf)  # so that a value that it refuses is reported here, not in the first step
+            return LambdaLR(optimizer, lambda step: schedule(step, **conf))
+        return schedule(optimizer, **conf)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(f"build_scheduler: {section['name']} refuses its settings: {error}") from error
 
 
 def every(section: Mapping[str, Any]) -> str:
-    """When the schedule is stepped: as the section says, or else as its kind goes."""
+    """When to step the schedule: ``every`` if given, else validation for schedules by a metric and step for others."""
     return section.get("every") or (VALIDATION if section["name"] in (NEWBOB, PLATEAU) else STEP)
 
 
 def planned(section: Mapping[str, Any], steps: int, epochs: int, higher_better: bool = False) -> dict[str, Any]:
-    """The section with what the training knows filled in where the schedule takes it and the config leaves it open.
+    """Return the section with what the training knows filled in, if the schedule takes it and the config omits it.
 
-    That is ``total_steps`` (the training's steps or epochs), and the ``mode`` of one that goes by a metric.
+    That is ``total_steps`` (the training's steps or epochs), and the ``mode`` of a schedule by a metric. A warm-up
+    that is longer than the training is logged as a warning.
     """
-    takes, conf = inspect.signature(check_scheduler(section)).parameters, dict(section["conf"])
+    parameters, conf = inspect.signature(check_scheduler(section)).parameters, dict(section["conf"])
     when = every(section)
-    if "total_steps" in takes and not conf.get("total_steps"):
-        conf["total_steps"] = epochs if when == EPOCH else steps
-    if when == VALIDATION and "mode" in takes:
+    duration = epochs if when == EPOCH else steps
+    if "total_steps" in parameters and not conf.get("total_steps"):
+        conf["total_steps"] = duration
+    if when == VALIDATION and "mode" in parameters:
         conf.setdefault("mode", "max" if higher_better else "min")
+    if "warmup" in parameters:
+        warmup = conf.get("warmup", parameters["warmup"].default)
+        if warmup > duration:
+            log.warning(
+                "build_scheduler.conf.warmup: the warm-up of %s takes %d %ss, longer than the training (%d):"
+                " the learning rate never reaches its full value",
+                *(section["name"], warmup, when, duration),
+            )
     return {**section, "conf": conf}
 
 
@@ -223,5 +244,5 @@ def load_schedule(scheduler: Any, state: Mapping[str, Any]) -> None:
 
 
 def goes_by_metric(scheduler: Any) -> bool:
-    """Whether ``scheduler.step`` must be given the metric."""
+    """Return True if ``scheduler.step`` takes the value of the metric."""
     return isinstance(scheduler, (NewBob, ReduceLROnPlateau))

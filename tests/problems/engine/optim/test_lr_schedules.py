@@ -133,6 +133,17 @@ def test_newbob_halves_when_the_relative_gain_is_small_and_waits_its_patience():
     assert steps(upward, [0.5, 0.6, 0.61]) == [0.5, 0.5, 0.25]
 
 
+@pytest.mark.parametrize(
+    ("conf", "every", "warns"),
+    [({"warmup": 41}, None, True), ({"warmup": 40}, None, False), ({"warmup": 11}, "epoch", True), ({}, None, True)],
+)
+def test_a_warmup_longer_than_the_training_is_warned_of(caplog, conf, every, warns):
+    """Of 40 steps in 10 epochs; the default of 100 steps is longer too."""
+    lr_schedules.planned({"name": "warmup_linear", "conf": conf, "every": every}, 40, 10)
+    assert ("longer than the training" in caplog.text) == warns
+    assert not warns or "build_scheduler.conf.warmup" in caplog.text
+
+
 def test_a_schedule_by_epochs_is_planned_over_epochs():
     section = {**SECTION, "name": "warmup_linear", "conf": {"warmup": 0}, "every": "epoch"}
     assert lr_schedules.planned(section, 1000, 10)["conf"]["total_steps"] == 10
@@ -150,8 +161,8 @@ def test_the_mode_of_a_metric_is_that_of_training():
         ({"name": "warmup_liner"}, "no 'warmup_liner'.*warmup_linear"),
         ({"name": "noam", "conf": {"warmp": 1}}, r"conf.warmp: noam takes no such argument.*warmup"),
         ({"name": "StepLR"}, "conf.step_size: StepLR must be given it"),
-        ({"name": "newbob", "every": "step"}, "newbob cannot go by 'step': expected validation"),
-        ({"name": "noam", "every": "validation"}, "noam cannot go by 'validation': expected step or epoch"),
+        ({"name": "newbob", "every": "step"}, "newbob cannot be stepped by 'step': expected validation"),
+        ({"name": "noam", "every": "validation"}, "noam cannot be stepped by 'validation': expected step or epoch"),
     ],
 )
 def test_what_cannot_be_is_said_before_training(section, message):
