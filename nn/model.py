@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nn.finetune.schedule import FineTuning, Trainable, hold_frozen
-from nn.traits import claim
+from nn.traits import trait
 
 
 class UpstreamDownstreamModel(nn.Module):
@@ -62,13 +62,13 @@ class UpstreamDownstreamModel(nn.Module):
     @property
     def needed_layers(self) -> list[int] | None:
         """The upstream's layers that ``forward`` reads; it takes their states alone too. None: all of them."""
-        return claim(self.featurizer, "needed_layers", None)
+        return trait(self.featurizer, "needed_layers")
 
     @property
     def commutes_with_mean(self) -> bool:
         """Whether the mean of an utterance's states over its frames, as one frame, gives what the states give."""
         parts = (self.featurizer, self.downstream)
-        return self.augment is None and all(claim(part, "commutes_with_mean", False) for part in parts)
+        return self.augment is None and all(trait(part, "commutes_with_mean") for part in parts)
 
     def train(self, mode: bool = True) -> UpstreamDownstreamModel:
         """Set training or evaluation mode; what is frozen of the upstream stays in evaluation mode."""

@@ -1,18 +1,19 @@
-"""What a part says about its own behaviour, believed as far as it was said of the code that runs."""
+"""Properties that a class declares about one of its methods, as ``commutes_with_mean`` about ``forward``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def claim(part: Any, name: str, default: Any, about: str = "forward") -> Any:
-    """The attribute ``name`` of ``part``, which says something about its method ``about``; ``default`` where it cannot.
+def trait(part: object, name: str, method: str = "forward") -> Any:
+    """The value of ``part.name``, or None if the class of ``part`` does not declare it for its own ``method``.
 
-    A class that overrides the method inherits no word about it: it must say it again.
+    A declaration holds for the method beside which it stands. A subclass that overrides the method must declare the
+    trait again.
     """
     for cls in type(part).__mro__:
         if name in vars(cls):
             return getattr(part, name)
-        if about in vars(cls):
-            return default
-    return default
+        if method in vars(cls):
+            return None
+    return None

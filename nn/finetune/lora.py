@@ -7,11 +7,16 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from nn.upstream.pretrained.base import Encoder
+from nn.upstream.pretrained.base import PretrainedEncoder
 
 
 def add_adapters(
-    upstream: Encoder, layers: Collection[int], rank: int, alpha: float, dropout: float, targets: list[str] | None
+    upstream: PretrainedEncoder,
+    layers: Collection[int],
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: list[str] | None,
 ) -> None:
     """Put an adapter on linear maps of ``layers`` (counted from 1), in place; they begin as the identity.
 
@@ -43,7 +48,7 @@ def add_adapters(
 
 
 @torch.no_grad()
-def _called(upstream: Encoder) -> list[str]:
+def _called(upstream: PretrainedEncoder) -> list[str]:
     """The linear maps that a forward pass calls. An adapter on one whose weight is taken past it would never act."""
     found: list[str] = []
     hooks = [

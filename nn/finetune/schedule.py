@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nn.finetune.lora import add_adapters
 from nn.finetune.span_mask import SpanMask
-from nn.upstream.pretrained.base import Encoder
+from nn.upstream.pretrained.base import PretrainedEncoder
 
 Trainable = bool | Sequence[int | str]
 
@@ -20,8 +20,8 @@ class FineTuning(nn.Module):
     """The settings of fine-tuning, applied to one upstream by :meth:`prepare`.
 
     Layer drop, masks, activation checkpointing, adapters and the schedule need an upstream with numbered layers
-    (:class:`nn.upstream.pretrained.base.Encoder`); with their defaults, none of them acts, and any upstream can be
-    trained.
+    (:class:`nn.upstream.pretrained.base.PretrainedEncoder`). With their defaults none of them acts, and any upstream
+    can be trained.
 
     Args:
         freeze_feature_encoder: leave the convolutions before the transformer as they are, as wav2vec 2.0's authors do
@@ -94,7 +94,7 @@ class FineTuning(nn.Module):
         if not self._needs_layers():
             self._depths = [(p, 0) for p in upstream.parameters() if p.requires_grad]
             return
-        if not isinstance(upstream, Encoder):
+        if not isinstance(upstream, PretrainedEncoder):
             raise ValueError(
                 f"{type(upstream).__name__} has no numbered layers, which these settings of fine-tuning need:"
                 f" {', '.join(self._needs_layers())}"
@@ -120,7 +120,7 @@ class FineTuning(nn.Module):
         }
         return [name for name, value in asked.items() if value]
 
-    def _install(self, upstream: Encoder) -> None:
+    def _install(self, upstream: PretrainedEncoder) -> None:
         if self.activation_checkpointing:
             upstream.checkpoint_layers()
         if self.layer_drop:
@@ -176,7 +176,7 @@ class FineTuning(nn.Module):
 class _Masked:
     """A forward hook that masks what a projection gives; a class, so that a copy of the model has its own."""
 
-    def __init__(self, mask: SpanMask, upstream: Encoder):
+    def __init__(self, mask: SpanMask, upstream: PretrainedEncoder):
         self.mask, self.upstream = mask, upstream
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -192,7 +192,7 @@ def hold_frozen(upstream: nn.Module) -> None:
     A module without any weights (a dropout) goes with the layer that it stands in, where layers have numbers.
     """
     names = [name for name, parameter in upstream.named_parameters() if parameter.requires_grad]
-    numbered = isinstance(upstream, Encoder)
+    numbered = isinstance(upstream, PretrainedEncoder)
     depths = {upstream.layer_of(name) for name in names} if numbered else set()
     for path, module in upstream.named_modules():
         mine = [parameter.requires_grad for parameter in module.parameters()]
@@ -220,7 +220,7 @@ def trained_names(upstream: nn.Module, trainable: Trainable) -> list[str]:
 
 
 def _numbered(upstream: nn.Module, names: list[str], number: int) -> list[str]:
-    if not isinstance(upstream, Encoder):
+    if not isinstance(upstream, PretrainedEncoder):
         raise ValueError(f"upstream_trainable: {type(upstream).__name__} has no numbered layers: give names, or true")
     count = len(upstream.layers)
     if not -count <= number <= count:

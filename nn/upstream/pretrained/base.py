@@ -15,7 +15,7 @@ from nn.mask import zero_padding
 from nn.upstream.pretrained.masked_norms import normalise_wav
 
 
-class Encoder(nn.Module):
+class PretrainedEncoder(nn.Module):
     """A pretrained encoder as an upstream: N + 1 states, the transformer's input and what each layer gives.
 
     State i is what layer i gives, counted from 1; the last one is the encoder's own output, after its final layer

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nn.mask import frame_mask
-from nn.upstream.pretrained.base import Encoder, convolved, receptive_field
+from nn.upstream.pretrained.base import PretrainedEncoder, convolved, receptive_field
 from nn.upstream.pretrained.masked_norms import replace_group_norms
 from nn.upstream.signal.kaldi import Fbank
 
 WAV_EPSILON = 1e-7  # of transformers' normalisation of waveforms
 
 
-class HuggingFaceEncoder(Encoder):
+class HuggingFaceEncoder(PretrainedEncoder):
     """A model of transformers whose hidden states are its transformer's input and what each layer gives."""
 
     takes_waveforms = True  # and may want them normalised

@@ -18,14 +18,14 @@ from torchaudio.models import wav2vec2_model, wavlm_model
 from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
 from nn.mask import frame_mask, zero_padding
-from nn.upstream.pretrained.base import Encoder, convolved, receptive_field
+from nn.upstream.pretrained.base import PretrainedEncoder, convolved, receptive_field
 from nn.upstream.pretrained.masked_norms import replace_group_norms
 from nn.upstream.pretrained.weights import fetched
 
 SERVER = "https://download.pytorch.org/torchaudio/models"
 
 
-class Wav2Vec2(Encoder):
+class Wav2Vec2(PretrainedEncoder):
     """A model of ``torchaudio.models`` (``Wav2Vec2Model``) as an upstream.
 
     Args:

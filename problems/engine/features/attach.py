@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nn.traits import claim
+from nn.traits import trait
 from problems.engine.features.cache import FeatureCache, Settings
 from problems.engine.features.extraction import Encoder
 from problems.engine.features.upstream_digest import digest_of
@@ -106,15 +106,15 @@ def encoder_of(model: Any, settings: Settings) -> Encoder | None:
     parameters = list(upstream.parameters()) if frozen else []
     if not parameters or any(p.requires_grad for p in parameters):
         return None
-    layers = claim(model, "needed_layers", None) or list(range(upstream.num_layers))
-    return Encoder(upstream, layers, claim(model, "commutes_with_mean", False), settings.dtype)
+    layers = trait(model, "needed_layers") or list(range(upstream.num_layers))
+    return Encoder(upstream, layers, bool(trait(model, "commutes_with_mean")), settings.dtype)
 
 
 def changing(dataset: Any) -> str | None:
     """Why an item's waveform is not known to be always the same."""
     kind = type(dataset).__name__
     for name in ("sources", "without_audio"):
-        if claim(dataset, name, None, about="__getitem__") is None:
+        if trait(dataset, name, method="__getitem__") is None:
             changes = name == "sources" and getattr(dataset, "augment", None) is not None
             return f"{kind} changes the audio at each access" if changes else f"{kind} does not say {name} of its items"
     return None
