@@ -9,7 +9,6 @@ from dataset.files import read_json
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.history import DECLARATIONS, TIMES, duration, read_history, shown
 from problems.engine.stages.pipeline import Pipeline
-from problems.engine.stages.stage import STAGES
 from tasks.metrics.kinds import from_json
 
 
@@ -20,9 +19,9 @@ def show(problem: Any, config: dict[str, Any]) -> str:
         return f"{pipeline.root}: nothing has run here yet"
     entries = pipeline.manifest.load()
     lines = [f"{type(problem).__name__} in {pipeline.root}"]
-    for stage in STAGES:
+    for stage in pipeline.stages:
         entry = entries.get(str(stage.number), {})
-        reasons = pipeline.stale(stage)
+        reasons = pipeline.freshness.reasons(stage)
         state = (
             "done"
             if not reasons
@@ -35,8 +34,8 @@ def show(problem: Any, config: dict[str, Any]) -> str:
         took = f"{duration(entry['seconds'])}, {entry['time']}" if entry.get("status") == "done" else ""
         lines.append(f"  {stage.number} {stage.name:21} {state:12} {took}".rstrip())
         lines += [f"      {reason}" for reason in reasons if entry]
-        if stage.number == 2 and steps_in(pipeline.train_dir):
-            lines.append(f"      {_training(pipeline.train_dir)}")
+        if stage is pipeline.train_stage and steps_in(stage.output_dir):
+            lines.append(f"      {_training(stage.output_dir)}")
     lines += _results(pipeline.root)
     return "\n".join(lines)
 

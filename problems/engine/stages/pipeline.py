@@ -1,4 +1,4 @@
-"""The five stages of every problem: what each reads and leaves, which of them run, and running them."""
+"""Run the stages: which of them, in which order, and why not."""
 
 from __future__ import annotations
 
@@ -6,38 +6,34 @@ import contextlib
 import logging
 import os
 import shutil
-import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dataset.files import free_name, read_json, write_json, write_text
 from problems.engine.checkpoints import store
-from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.config.schema import resume_keys
 from problems.engine.config.sections import DIAGNOSTICS
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import describe, versions
 from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
 from problems.engine.runtime.folder_lock import folder_lock
-from problems.engine.stages.stage import (
-    STAGES,
-    Fingerprint,
-    Manifest,
-    Stage,
-    differences,
-    fingerprint,
-    hash_files,
-)
-from problems.engine.stages.summary import describe_plan
-from problems.engine.stages.target_folder import MARK, OWN_AVERAGE, Work
+from problems.engine.stages.build_encoder import BuildEncoder
+from problems.engine.stages.evaluate import Evaluate
+from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
+from problems.engine.stages.freshness import Freshness
+from problems.engine.stages.manifest import Manifest
+from problems.engine.stages.prepare_data import PrepareData
+from problems.engine.stages.report import Report
+from problems.engine.stages.stage import Stage
+from problems.engine.stages.summary import summary
+from problems.engine.stages.target_folder import TargetFolder
+from problems.engine.stages.train import BEGUN, Train
 
 log = logging.getLogger(__name__)
 
-
-def _short(reasons: list[str], limit: int = 8) -> str:
-    return "\n  ".join(reasons[:limit] + ([f"... and {len(reasons) - limit} more"] if len(reasons) > limit else []))
+STAGES = (PrepareData, BuildEncoder, Train, Evaluate, Report)
 
 
 class Pipeline:
@@ -49,262 +45,177 @@ class Pipeline:
     """
 
     def __init__(self, problem: Any, config: dict[str, Any]):
-        self.problem, self.config, self.work = problem, config, Work(problem, config)
-        self.root, self.cache, self.train_dir = self.work.root, self.work.cache, self.work.train_dir
-        self.manifest = Manifest(self.root)
-        self.stop = 4 if config["stop"] is None else config["stop"]
         if config["eval_batch"] == 0:
             raise ConfigError("eval_batch is 0: expected how many batches to evaluate, or -1 for all")
-        if config["start"] is not None and config["start"] > self.stop:
-            raise ConfigError(f"start {config['start']} is after stop {self.stop}: there is no stage between them")
-
-    # ---- what each stage reads and leaves ----
-
-    def inputs(self, stage: Stage) -> dict[str, str]:
-        """The content of what ``stage`` reads."""
-        train, valid, tests = self.work.csvs() if stage.number else ("", "", [])
-        if stage.number == 0:
-            corpus = self.problem.corpus(self.config["prepare_data"])
-            found: Iterable[Any] = corpus.sources() if corpus else ()
-        elif stage.number == 1:
-            found = [train, valid, *tests]
-        elif stage.number == 2:
-            found = [train, valid, *self.work.encoder_files()]
-        elif stage.number == 3:
-            found = [*tests, *(folder / store.MANIFEST for folder in self.work.tested())]
-        else:
-            found = [
-                self.train_dir / "metrics.jsonl",
-                *sorted((self.root / "evaluate").glob("*/*/result.json")),
-            ]
-        return hash_files((Path(p) for p in found), self.root)
-
-    def outputs(self, stage: Stage) -> list[Path]:
-        """The files that ``stage`` leaves, those that later stages and ``status`` verify."""
-        if stage.number == 0:
-            train, valid, tests = self.work.csvs()
-            return [Path(p) for p in (train, valid, *tests)]
-        if stage.number == 1:
-            return self.work.encoder_files()
-        if stage.number == 2:
-            kept = store.steps_in(self.train_dir)
-            return [self.train_dir / "best.json", *(p / store.MANIFEST for p in kept)]
-        if stage.number == 3:
-            return [folder / name for *_, folder in self.work.pairs() for name in ("result.json", "predictions.csv")]
-        return sorted(p for p in (self.root / "report").rglob("*") if p.is_file())
-
-    def mark(self, stage: Stage) -> Fingerprint:
-        """The fingerprint of ``stage`` as things stand."""
-        mark = fingerprint(self.problem, stage, self.config, self.inputs(stage))
-        if stage.number in (2, 3):
-            mark["config"]["eval_batch"] = self.config["eval_batch"]
-        if stage.number == 3:
-            mark["config"]["build_batch_sampler"] = {"test": (self.config.get("build_batch_sampler") or {}).get("test")}
-        return mark
-
-    def stale(self, stage: Stage) -> list[str]:
-        """Why ``stage`` is not done and fresh; empty when it is."""
-        try:
-            free = resume_keys(self.problem, "free")
-            reasons = [r for r in self.manifest.stale(stage, self.mark(stage)) if r.split(":")[0] not in free]
-        except store.CheckpointError as error:
-            return [str(error)]
-        if not reasons and stage.number == 0:
-            reasons = self._missing_audio()
-        if not reasons and stage.number == 2:
-            kept = store.steps_in(self.train_dir)
-            kept += [self.train_dir / AVERAGE] if self.config["train"].get("average") else []
-            wrong = ((p, store.damage(p)) for p in kept)
-            reasons = [f"the checkpoint {p.name} is damaged: {damage}" for p, damage in wrong if damage]
-        return reasons
-
-    def _missing_audio(self) -> list[str]:
-        """Audio that a corpus made in the cache and that is gone."""
-        from dataset.metadata import PATH_COLUMNS, read_csv
-        from dataset.trial_tables import SEPARATOR
-
-        train, valid, tests = self.work.csvs()
-        for csv in (train, valid, *tests):
-            table = read_csv(csv, ())
-            paths = {path for column in PATH_COLUMNS if column in table for path in table[column]}
-            paths = {part for path in paths for part in ([path] if os.path.exists(path) else path.split(SEPARATOR))}
-            lost = sorted(p for p in paths if p.startswith(f"{self.cache}{os.sep}") and not os.path.exists(p))
-            if lost:
-                return [f"{len(lost)} files of {Path(csv).name} are gone from the cache, such as {lost[0]}"]
-        return []
-
-    # ---- which stages run ----
+        self.problem, self.config = problem, config
+        self.folder, self.freshness = TargetFolder(problem, config), Freshness()
+        self.root = self.folder.root
+        self.manifest = Manifest(self.root)
+        self.stages = [stage(problem, config, self.folder, self.manifest) for stage in STAGES]
+        self.train_stage = next(stage for stage in self.stages if isinstance(stage, Train))
+        self.start, self.stop = config["start"], self.stages[-1].number if config["stop"] is None else config["stop"]
+        self.diagnostics = [key for key in DIAGNOSTICS if config["train"].get(key)]
+        if self.start is not None and self.start > self.stop:
+            raise ConfigError(f"start {self.start} is after stop {self.stop}: there is no stage between them")
 
     def run(self) -> None:
         """Run the stages that are asked for, or all from the first that is not done and fresh.
 
-        Of several processes the main one decides and does stages 0, 1 and 4; the others follow it into 2 and 3.
+        With several processes the main one decides; it runs some stages alone, and the others join it for the rest.
         """
         from problems.engine.loops.setup import pick_device
 
-        wanted = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
-        self.work.device = str(pick_device(self.config["device"], wanted.local))
-        with distributed.process_group(wanted, self.work.device):
+        world = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
+        self.device = str(pick_device(self.config["device"], world.local))
+        with distributed.process_group(world, self.device), contextlib.ExitStack() as locks:
             world = distributed.detect_shared_files(self.root)
-            with contextlib.ExitStack() as held:
-                if world.writes:
-                    if self.config["remove_all_cache"]:
-                        self._remove_cache()
-                    held.enter_context(folder_lock(self.root))
-                    held.enter_context(folder_lock(self.cache, shared=True))
-                if not world.main:
-                    self._follow(world)
-                    return
-                self._run_stages()
-            distributed.announce(None)
+            if world.writes:
+                self._lock(locks)
+                store.tidy(self.folder.train_dir)
+            for stage in self._scheduled() if world.main else self._announced(world):
+                with self._recorded(stage) as fingerprint:
+                    stage.run(self.device, fingerprint)
 
-    def _follow(self, world: distributed.World) -> None:
-        """Do what the main process says: on a file system that it does not write, stages 0 and 1 as well."""
-        if world.writes:
-            store.tidy(self.train_dir)
+    def _lock(self, locks: contextlib.ExitStack) -> None:
+        if self.config["remove_all_cache"]:
+            self._remove_cache()
+        locks.enter_context(folder_lock(self.root))
+        locks.enter_context(folder_lock(self.folder.cache, shared=True))
+
+    # ---- which stages run ----
+
+    def _announced(self, world: distributed.World) -> Iterator[Stage]:
+        """The stages that the main process announces and that this process has a part in."""
         while (number := distributed.next_stage()) is not None:
-            if number > 1 or world.writes:
-                self._call(STAGES[number])
+            stage = self.stages[number]
+            if stage.on_every_process or (stage.on_every_machine and world.writes):
+                yield stage
 
-    def _run_stages(self) -> None:
-        store.tidy(self.train_dir)
-        if any(self.config["train"].get(key) for key in DIAGNOSTICS):
-            self._try()
-            return
+    def _scheduled(self) -> Iterator[Stage]:
+        """The stages to run, each announced to the other processes first."""
+        for stage in self._diagnostic_stages() if self.diagnostics else self._chosen_stages():
+            distributed.announce(stage.number)
+            yield stage
+        distributed.announce(None)
+
+    def _chosen_stages(self) -> Iterator[Stage]:
         first = self._first()
         if first is None:
             log.info("every stage is done and fresh in %s; --start N runs stage N again", self.root)
             return
-        chosen = [s for s in STAGES if first <= s.number <= self.stop and self._counts(s)]
-        anew = not self.config["train"].get("auto_resume", True) and any(s.number == 2 for s in chosen)
-        fresh = self.config["fresh"] or anew
+        chosen = [s for s in self.stages if first <= s.number <= self.stop and self._is_needed(s)]
+        trains = self.train_stage in chosen
+        fresh = self.config["fresh"] or (trains and not self.config["train"].get("auto_resume", True))
         self._check_parts()
-        if not fresh and any(s.number == 2 for s in chosen):
+        if trains and not fresh:
             self._refuse_other_training(first)
         self._write_config()
-        for line in describe_plan(self, chosen):
+        has_data, has_encoder = (not self.freshness.reasons(s) for s in self.stages[: self.train_stage.number])
+        known = {"has_data": has_data, "has_encoder": has_data and has_encoder}
+        for line in summary(self.train_stage, chosen, **known, device=self.device):
             log.info("%s", line)
         if fresh:
-            self._set_aside(first)
+            self._move_aside(chosen)
         for stage in chosen:
-            asked = self.config["start"] is not None
-            if not asked and stage.number > first and not self.stale(stage):
+            if self.start is None and stage.number > first and not self.freshness.reasons(stage):
                 log.info("stage %d %s: done and fresh", stage.number, stage.name)
                 continue
-            self._run_stage(stage)
+            yield stage
 
-    def _try(self) -> None:
-        """What the config asks to try of stage 2: nothing of it is recorded or kept, and no training is touched."""
+    def _diagnostic_stages(self) -> Iterator[Stage]:
+        """The training stage, after those before it that are stale."""
         self._check_parts()
-        stale = [stage for stage in STAGES[:2] if self.stale(stage)]
+        stale = [s for s in self.stages[: self.train_stage.number] if self.freshness.reasons(s)]
         if stale:
             self._refuse_other_training(stale[0].number)
-        for stage in stale:
-            self._run_stage(stage)
-        log.info("== a trial of stage 2: %s", ", ".join(key for key in DIAGNOSTICS if self.config["train"].get(key)))
-        self._together(STAGES[2])
-
-    def _together(self, stage: Stage) -> None:
-        """Do a stage with the other processes, which wait for its number."""
-        distributed.announce(stage.number)
-        self._call(stage)
+        yield from stale
+        log.info("== in place of stage %d: %s", self.train_stage.number, ", ".join(self.diagnostics))
+        yield self.train_stage
 
     def _first(self) -> int | None:
-        """The stage to begin with; None when there is nothing to do."""
-        start = self.config["start"]
-        if start is None:
-            return next(
-                (s.number for s in STAGES if s.number <= self.stop and self._counts(s) and self.stale(s)),
-                0 if self.config["fresh"] else None,
-            )
-        for stage in STAGES[:start]:
-            if not self._counts(stage) or (stage.number == 3 and start == 4):
-                continue  # a report is of whatever results there are
-            reasons = self.stale(stage)
+        """The number of the stage to begin with; None if there is nothing to do.
+
+        Raises:
+            StageError: a stage before ``--start`` is missing or stale.
+        """
+        if self.start is None:
+            needed = (s for s in self.stages if s.number <= self.stop and self._is_needed(s))
+            stale = (s.number for s in needed if self.freshness.reasons(s))
+            return next(stale, 0 if self.config["fresh"] else None)
+        for stage in self.stages[: self.start]:
+            if not self._is_needed(stage) or stage.is_optional:
+                continue
+            reasons = self.freshness.reasons(stage)
             if reasons:
                 raise StageError(
-                    f"stage {start} stands on stage {stage.number} ({stage.name}), which is not done and fresh:\n"
-                    f"  {_short(reasons)}\n"
+                    f"stage {self.start} needs stage {stage.number} ({stage.name}), which is missing or stale:\n"
+                    f"  {_listed(reasons, 8)}\n"
                     f"run it first: --start {stage.number} --stop {self.stop}, or leave out --start"
                 )
-        return start
+        return self.start
 
-    def _counts(self, stage: Stage) -> bool:
-        """Whether the stage has a part in the run: a checkpoint from elsewhere is tested without a training here."""
-        elsewhere = self.config["test_ckpt_dir"] and self.config["test_ckpt_dir"] not in OWN_AVERAGE
-        elsewhere = elsewhere and (self.config["start"] is None or self.config["start"] > 2)
-        return not (elsewhere and stage.number in (1, 2))
+    def _is_needed(self, stage: Stage) -> bool:
+        """True if this run needs the stage: a checkpoint from elsewhere is tested without training."""
+        past_training = self.start is None or self.start > self.train_stage.number
+        return not (stage.of_own_training and self.folder.tests_elsewhere and past_training)
 
     def _refuse_other_training(self, first: int) -> None:
-        """Never go on with a training under settings or data that it was not begun with."""
+        """Refuse to continue a training with other settings or data than it was begun with.
+
+        Args:
+            first: the number of the first stage to run.
+        """
+        train = self.train_stage
         begun = self._begun()
-        if begun is None or not store.steps_in(self.train_dir):
+        if begun is None or not store.steps_in(train.output_dir):
             return
-        now = self.mark(STAGES[2])
-        if first < 2:
+        now = dict(self.freshness.fingerprint(train))
+        if first < train.number:
             now["inputs"] = self._rehearse(first)
-        reasons = differences(begun, now, resume_keys(self.problem, "free") | resume_keys(self.problem, "extends"))
+        may_change = resume_keys(self.problem, "free") | resume_keys(self.problem, "extends")
+        reasons = differences(begun, now, may_change)
         if not reasons:
             return
-        entries = self.manifest.load()
-        for stage in STAGES[first:2]:  # why the data are others now
-            entry = entries.get(str(stage.number), {})
-            reasons += differences(entry["fingerprint"], self.mark(stage)) if entry.get("fingerprint") else []
+        for stage in self.stages[first : train.number]:  # why the data are different
+            recorded = self.manifest.entry(stage.number).get("fingerprint")
+            reasons += differences(recorded, self.freshness.fingerprint(stage)) if recorded else []
         raise StageError(
-            f"{self.train_dir} holds a training that was begun with other settings or data:\n"
-            f"  {_short(reasons, 20)}\nput them back to go on with it, take another --target_dir,"
-            " or --fresh: that moves it aside and starts anew"
+            f"{train.output_dir} holds a training with different settings or data:\n"
+            f"  {_listed(reasons, 20)}\nRestore them to continue, choose another --target_dir,"
+            " or use --fresh to move it aside and start over"
         )
 
     def _rehearse(self, first: int) -> dict[str, str]:
-        """What the training would read if stages 0 and 1 ran now, found out in a folder of its own."""
-        log.info("stages 0 and 1 are tried first, since a training stands on what they leave")
+        """Digests of what the training would read if the stages from ``first`` on ran now.
+
+        They run in a temporary folder, so that a refusal leaves everything as it was.
+        """
+        log.info("stages 0 and 1 are tried in a temporary folder first: the training depends on their outputs")
         scratch = self.root / ".rehearsal"
         shutil.rmtree(scratch, ignore_errors=True)
-        work = Work(self.problem, self.config | {"target_dir": str(scratch)}, self.work.device)
+        config = self.config | {"target_dir": str(scratch)}
+        folder = TargetFolder(self.problem, config)
         try:
-            if first == 0:
-                work.prepare()
-            else:
-                shutil.copytree(self.root / "data", scratch / "data")
-            work.encode()
-            train, valid, _ = work.csvs()
-            for csv in (train, valid):  # audio that stage 0 itself made stands elsewhere then
+            for stage in self.stages[: self.train_stage.number]:
+                if stage.number < first:
+                    shutil.copytree(stage.output_dir, scratch / stage.output_dir.relative_to(self.root))
+                else:
+                    type(stage)(self.problem, config, folder, self.manifest).run(self.device, None)
+            for csv in folder.csvs()[:2]:  # audio that stage 0 made is elsewhere then
                 text = Path(csv).read_text(encoding="utf-8").replace(str(scratch), str(self.root))
                 Path(csv).write_text(text, encoding="utf-8", newline="")
-            return hash_files([Path(train), Path(valid), *work.encoder_files()], scratch)
+            return hash_files(Train(self.problem, config, folder, self.manifest).inputs(), scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _begun(self) -> Fingerprint | None:
+        """The fingerprint that the existing training was begun with."""
         try:
-            return read_json(self.train_dir / MARK)
+            return read_json(self.train_stage.output_dir / BEGUN)
         except (FileNotFoundError, ValueError):
             return None
 
-    def _set_aside(self, first: int) -> None:
-        moved = [
-            n
-            for n, number in (("train", 2), ("evaluate", 3), ("report", 4))
-            if first <= number <= self.stop or (number > 2 and first <= 2 <= self.stop)
-        ]
-        for name in moved:
-            if (self.root / name).exists():
-                aside = free_name(self.root / name)
-                os.rename(self.root / name, aside)
-                log.info("the earlier %s is now %s", name, aside)
-
-    def _remove_cache(self) -> None:
-        entries = [
-            self.cache / name for name in {*self.problem.families(), self.config["prepare_data"].get("corpus")} if name
-        ]
-        with folder_lock(self.cache):
-            for entry in entries:
-                if entry.exists():
-                    log.info("removing from the cache: %s", entry)
-                    shutil.rmtree(entry)
-
-    # ---- what a person is told and what is kept of a run ----
+    # ---- what a run changes ----
 
     def _check_parts(self) -> None:
         from problems.engine.optim import lr_schedules, optimizers
@@ -314,63 +225,59 @@ class Pipeline:
         if self.config["train"].get("use_scheduler"):
             lr_schedules.check_scheduler(self.config["build_scheduler"])
 
+    def _move_aside(self, chosen: list[Stage]) -> None:
+        """Rename the folders of the chosen stages; with the training go the results that depend on it."""
+        for stage in self.stages:
+            if stage.is_moved_aside and stage.output_dir.exists() and {stage, self.train_stage} & {*chosen}:
+                aside = free_name(stage.output_dir)
+                os.rename(stage.output_dir, aside)
+                log.info("the earlier %s is now %s", stage.output_dir.name, aside)
+                self.freshness.forget(stage)
+
+    def _remove_cache(self) -> None:
+        entries = [
+            self.folder.cache / name
+            for name in {*self.problem.families(), self.config["prepare_data"].get("corpus")}
+            if name
+        ]
+        with folder_lock(self.folder.cache):
+            for entry in entries:
+                if entry.exists():
+                    log.info("removing from the cache: %s", entry)
+                    shutil.rmtree(entry)
+
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
 
         text = OmegaConf.to_yaml(OmegaConf.create(self.config))
         write_text(self.root / "config.yaml", text)
         write_text(self.root / "runs" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.yaml", text)
-        write_json(self.root / "env.json", describe(self.work.device))
+        write_json(self.root / "env.json", describe(self.device))
 
-    def _run_stage(self, stage: Stage) -> None:
-        log.info("== stage %d: %s", stage.number, stage.name)
-        began = time.monotonic()
-        before = self.mark(stage) if stage.number < 3 else {}
-        self.manifest.record(stage, status="begun", fingerprint=before)
-        if stage.number == 2:
-            write_json(self.train_dir / MARK, before)
-        try:
-            if stage.number < 4:
-                self._together(stage)
-            else:
-                self._call(stage)
-        except BaseException as error:
-            cut = isinstance(error, (KeyboardInterrupt, Interrupted))
-            self.manifest.record(stage, status="interrupted" if cut else "failed", error=str(error)[:2000])
-            raise
-        mark = self.mark(stage) if stage.number in (0, 3, 4) else before
-        if stage.number == 0:  # what it fetched itself was not there before; what was there is as it was read
-            there = {name: digest for name, digest in before["inputs"].items() if digest != "missing"}
-            mark["inputs"] |= {name: there[name] for name in mark["inputs"].keys() & there.keys()}
-        self.manifest.done(stage, mark, self.outputs(stage), time.monotonic() - began, versions())
+    @contextlib.contextmanager
+    def _recorded(self, stage: Stage) -> Iterator[Fingerprint | None]:
+        """Record what becomes of a stage in ``stages.json``; gives its fingerprint.
 
-    def _same_data(self) -> None:
-        """See that a machine with files of its own trains on the same data, and on no training that is not ours."""
-        world, mine = distributed.world(), hash_files(map(Path, self.work.csvs()[:2]), self.root)
-        mine |= hash_files(self.work.encoder_files(), self.root)
-        theirs, begun = distributed.broadcast((mine, bool(store.steps_in(self.train_dir))))
-        other = [name for name in theirs if mine.get(name) != theirs[name]]
-        if "missing" in (mine.get(name, "missing") for name in other):
-            raise StageError(
-                f"{socket.gethostname()} has files of its own, and no {other[0]} yet: let stages 0 and 1 run there too"
-                " (start=0)"
-            )
-        if other:
-            raise StageError(
-                f"{socket.gethostname()} has files of its own, and {other[0]} differs from that of the main process:"
-                " the corpus must be the same, at the same place, on every machine"
-            )
-        if world.writes and not world.main and not begun and self.train_dir.exists():
-            os.rename(self.train_dir, free_name(self.train_dir))
-        distributed.barrier()
-
-    def _call(self, stage: Stage) -> None:
-        work = self.work
-        if stage.number == 2:
-            self._same_data()
-        if stage.number == 3:
-            recorded = self.manifest.load().get("3", {}).get("outputs", {})
-            work.evaluate(*distributed.on_main(lambda: (self.mark(stage), recorded)))
+        Only the main process records, and nothing of a diagnostic.
+        """
+        if not distributed.world().main or (self.diagnostics and stage is self.train_stage):
+            yield None
             return
-        calls: dict[int, Callable[[], None]] = {0: work.prepare, 1: work.encode, 2: work.train, 4: work.report}
-        calls[stage.number]()
+        began, number = time.monotonic(), stage.number
+        log.info("== stage %d: %s", number, stage.name)
+        fingerprint = self.freshness.fingerprint(stage)
+        self.manifest.record(number, name=stage.name, status="begun", fingerprint=fingerprint)
+        try:
+            yield fingerprint
+        except BaseException as error:
+            was_cut = isinstance(error, (KeyboardInterrupt, Interrupted))
+            self.manifest.record(number, status="interrupted" if was_cut else "failed", error=str(error)[:2000])
+            raise
+        seconds = time.monotonic() - began
+        fingerprint = stage.final_fingerprint(fingerprint)
+        self.manifest.record_done(number, fingerprint, stage.outputs(), seconds=seconds, versions=versions())
+        self.freshness.forget(stage)
+
+
+def _listed(reasons: list[str], limit: int) -> str:
+    return "\n  ".join(reasons[:limit] + ([f"... and {len(reasons) - limit} more"] if len(reasons) > limit else []))

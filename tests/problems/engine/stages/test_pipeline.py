@@ -72,7 +72,7 @@ def test_stop_is_inclusive_and_the_next_run_goes_on(empty):
 
 def test_start_in_an_empty_folder(empty):
     text = empty("--start=2", code=2)
-    assert "stage 2 stands on stage 0 (prepare data)" in text and "has not run" in text
+    assert "stage 2 needs stage 0 (prepare data)" in text and "has not run" in text
     assert "--start 0 --stop 4" in text and not (empty.root / "data").exists()
 
 
@@ -91,7 +91,7 @@ def test_a_changed_csv(run):
     table.write_text(table.read_text("utf-8").replace("ba", "de"), "utf-8")
     assert "stale" in run.status(f"--target_dir={run.root}")
     text = run("--start=3", code=2)
-    assert "stage 3 stands on stage 0" in text and "test.csv changed" in text and "--start 0" in text
+    assert "stage 3 needs stage 0" in text and "test.csv changed" in text and "--start 0" in text
     assert run.ran() == [0, 1, 3, 4]  # the encoder comes out the same, and training reads no test set
 
 

@@ -1,0 +1,39 @@
+"""Stage 4: tables, plots and one HTML page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from problems.engine.stages.fingerprint import Fingerprint
+from problems.engine.stages.stage import Stage
+
+log = logging.getLogger(__name__)
+
+
+class Report(Stage):
+    """Reads the history and the results, and leaves ``report/``."""
+
+    number, name = 4, "report"
+    is_moved_aside = True
+
+    def inputs(self) -> list[Path]:
+        """The history of the training and every result."""
+        results = sorted(self.folder.evaluate_dir.glob("*/*/result.json"))
+        return [self.folder.train_dir / "metrics.jsonl", *results]
+
+    def outputs(self) -> list[Path]:
+        """Every file of the report."""
+        return sorted(path for path in self.output_dir.rglob("*") if path.is_file())
+
+    @property
+    def output_dir(self) -> Path:
+        """``report/``."""
+        return self.folder.report_dir
+
+    def run(self, device: str, fingerprint: Fingerprint | None) -> None:
+        """Write the report and print its table."""
+        from problems.engine.report import write_report  # matplotlib takes a second to load
+
+        print(write_report(self.folder.root, self.output_dir).table)
+        log.info("report: %s", self.output_dir / "report.html")

@@ -1,0 +1,140 @@
+"""Stage 2: checkpoints, the history and the best model."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from dataset.files import free_name, write_json
+from problems.engine.checkpoints import store
+from problems.engine.checkpoints.averaging import NAME as AVERAGE
+from problems.engine.runtime import distributed
+from problems.engine.runtime.environment import reading_workers
+from problems.engine.runtime.errors import StageError
+from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files
+from problems.engine.stages.stage import DATA, Stage
+
+BEGUN = "fingerprint.json"
+"""The fingerprint with which a training was begun, in its folder."""
+
+
+class Train(Stage):
+    """Reads the training and validation CSVs and the encoder, and leaves ``train/``."""
+
+    number, name = 2, "train"
+    sections = (
+        *DATA,
+        "build_batch_sampler",
+        "build_upstream",
+        "build_featurizer",
+        "build_downstream",
+        "build_model",
+        "build_task",
+        "build_optimizer",
+        "build_scheduler",
+        "train",
+        "save_model",
+        "save_task",
+    )
+    parts = ("train_loop", "callbacks")
+    on_every_process = True
+    of_own_training = True
+    is_moved_aside = True
+
+    def inputs(self) -> list[Path]:
+        """The training and validation CSVs and the encoder's files."""
+        train, valid, _ = self.folder.csvs()
+        return [Path(train), Path(valid), *self.folder.encoder_files()]
+
+    def outputs(self) -> list[Path]:
+        """``best.json`` and the manifests of the checkpoints."""
+        checkpoints = store.steps_in(self.output_dir)
+        return [self.output_dir / "best.json", *(folder / store.MANIFEST for folder in checkpoints)]
+
+    @property
+    def output_dir(self) -> Path:
+        """``train/``."""
+        return self.folder.train_dir
+
+    def settings(self) -> dict[str, Any]:
+        """The sections, and how much of the validation set is read."""
+        return super().settings() | {"eval_batch": self.config["eval_batch"]}
+
+    def damage(self) -> list[str]:
+        """Checkpoints that do not verify."""
+        folders = store.steps_in(self.output_dir)
+        folders += [self.output_dir / AVERAGE] if self.config["train"].get("average") else []
+        damages = ((folder, store.damage(folder)) for folder in folders)
+        return [f"the checkpoint {folder.name} is damaged: {damage}" for folder, damage in damages if damage]
+
+    def model_arguments(self, encoder: Any) -> dict[str, Any]:
+        """The arguments of ``build_model``; only the length of ``encoder`` counts."""
+        sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
+        return {**{name: self.section(name) for name in sections}, "model_output_size": len(encoder)}
+
+    def run(self, device: str, fingerprint: Fingerprint | None) -> None:
+        """Train, from the newest checkpoint if there is one."""
+        if fingerprint is not None:
+            write_json(self.output_dir / BEGUN, fingerprint)
+        self._require_same_data()
+        train_csv, valid_csv, _ = self.folder.csvs()
+        encoder_path = self.folder.encoder_path()
+        encoder = self.problem.load_encoder(encoder_path)
+        train_dataset, train_batch_sampler, train_collate_fn = self.build_data("train", train_csv, encoder_path)
+        valid_dataset, valid_batch_sampler, valid_collate_fn = self.build_data("valid", valid_csv, encoder_path)
+        task_arguments = self.problem.task_arguments(self.section("build_dataset"), "valid", valid_csv, train_csv)
+        self.problem.train(
+            self.section("train"),
+            train_dir=str(self.output_dir),
+            build_model_all_args=self.model_arguments(encoder),
+            build_task_all_args_except_model={
+                "build_task": self.section("build_task"),
+                "encoder": encoder,
+                **task_arguments,
+            },
+            save_model=self.section("save_model"),
+            save_task=self.section("save_task"),
+            build_optimizer=self.section("build_optimizer"),
+            build_scheduler=self.section("build_scheduler"),
+            evaluate=self.section("evaluate"),
+            train_dataset=train_dataset,
+            train_batch_sampler=train_batch_sampler,
+            train_collate_fn=train_collate_fn,
+            valid_dataset=valid_dataset,
+            valid_batch_sampler=valid_batch_sampler,
+            valid_collate_fn=valid_collate_fn,
+            num_workers=reading_workers(self.config),
+            world_size=distributed.world().size,
+            rank=distributed.world().rank,
+            eval_batch=self.config["eval_batch"],
+            device=device,
+            global_config=self.config,
+        )
+
+    def _require_same_data(self) -> None:
+        """Check that a machine with files of its own trains on the same data, and move aside a training of its own.
+
+        Raises:
+            StageError: its data are missing or different.
+        """
+        if distributed.world().size == 1:
+            return
+        digests = hash_files(self.inputs(), self.folder.root)
+        expected, has_begun = distributed.broadcast((digests, bool(store.steps_in(self.output_dir))))
+        different = [name for name in expected if digests.get(name) != expected[name]]
+        if any(digests.get(name, MISSING) == MISSING for name in different):
+            raise StageError(
+                f"{socket.gethostname()} does not share files with the main process and has no {different[0]} yet:"
+                " let stages 0 and 1 run there too (start=0)"
+            )
+        if different:
+            raise StageError(
+                f"{socket.gethostname()} does not share files with the main process, and its {different[0]} differs:"
+                " the corpus must be the same, at the same place, on every machine"
+            )
+        world = distributed.world()
+        if world.writes and not world.main and not has_begun and self.output_dir.exists():
+            os.rename(self.output_dir, free_name(self.output_dir))
+        distributed.barrier()
