@@ -23,7 +23,8 @@ import numpy as np
 import soundfile
 import torch
 
-SAMPLE_RATE = 16000
+from dataset import SAMPLE_RATE
+
 END_TOLERANCE_SEC = 0.01  # metadata rounds times to 10 ms or finer
 
 _UNKNOWN = 0xFFFFFFFF  # ffmpeg's data size when it writes to a pipe

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import torch
 
-from dataset.audio import SAMPLE_RATE
+from dataset import SAMPLE_RATE
 
 
 class RandomCrop:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from dataset.audio import SAMPLE_RATE
+from dataset import SAMPLE_RATE
 
 
 def at_pauses(wav: torch.Tensor, seconds: float = 30.0, search: float = 10.0) -> Iterator[torch.Tensor]:

@@ -8,7 +8,6 @@ pandas' own fills short rows up and takes the first of surplus cells for an inde
 from __future__ import annotations
 
 import csv
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dataset.files import write_text
+from dataset.nearest import nearest
 
 PATH_COLUMNS = ("wav_path", "wav_path1", "wav_path2")
 
@@ -137,9 +137,9 @@ def _check_ids(path: str | os.PathLike[str], ids: list[str]) -> None:
 
 def _missing(path: str | os.PathLike[str], column: str, columns: Sequence[str]) -> str:
     message = f"{path}: there is no column {column!r}; the columns are {', '.join(map(repr, columns))}"
-    near = difflib.get_close_matches(column, columns, n=1)
-    if near:
-        return f"{message}; did you mean {near[0]!r}? Rename it in the file"
+    suggestion = nearest(column, columns)
+    if suggestion:
+        return f"{message}{suggestion}; rename it in the file"
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
         return f"{message}; separate the cells by commas"
     return f"{message}; add it to the file"

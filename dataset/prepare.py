@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset import SAMPLE_RATE, SEPARATOR
 from dataset.audio import END_TOLERANCE_SEC, AudioError
 from dataset.corpora import Corpus, CorpusError, Row, Splits
 from dataset.durations import durations
 from dataset.files import write_text
 from dataset.metadata import write_csv
-from dataset.trial_tables import COLUMNS, SEPARATOR, utterances
+from dataset.trial_tables import COLUMNS, utterances
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ def _with_seconds(
                     raise errors[row["wav_path"]]
                 seconds = _seconds(row, lengths[row["wav_path"]])
                 if seconds < least:
-                    samples = f"{seconds * 1000:.3g} ms ({round(seconds * 16000)} samples at 16 kHz)"
+                    samples = f"{seconds * 1000:.3g} ms ({round(seconds * SAMPLE_RATE)} samples at 16 kHz)"
                     raise AudioError(f"{row['wav_path']}: {samples}, less than prepare_data.min_seconds {least:g}")
                 usable[name].append({**row, "seconds": f"{seconds:.6g}"})
             except AudioError as error:

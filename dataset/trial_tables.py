@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from dataset import SEPARATOR
 from dataset.durations import durations
 from dataset.metadata import MetadataError, read_csv
 
 COLUMNS = ("id1", "id2", "wav_path1", "wav_path2", "label")
-SEPARATOR = " ; "
 
 
 def utterances(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, str]:

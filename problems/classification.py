@@ -65,7 +65,7 @@ class Classification(Problem):
     columns = ("label",)
     usual_corpus = "folders"
     encoder = "category"
-    """The label encoder, a key of ``dataset.encoders.CATEGORIES``; it reads the first of ``columns``."""
+    """The label encoder, a key of ``dataset.encoders.LABEL_ENCODERS``; it reads the first of ``columns``."""
 
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, with ``usual_corpus``, SUPERB's linear head, and validation by accuracy."""

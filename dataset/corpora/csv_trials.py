@@ -9,8 +9,9 @@ from typing import Any
 
 from dataset.corpora.common.base import CorpusError, Row, Splits
 from dataset.corpora.common.draw_trials import draw_trials
-from dataset.corpora.common.tables import nearest, select
+from dataset.corpora.common.tables import select
 from dataset.corpora.csv import Csv, Utterance
+from dataset.nearest import nearest
 from dataset.setting import setting
 
 
@@ -77,7 +78,8 @@ class CsvTrials(Csv):
 
 def _given(line: Row, file: Path, number: int) -> Row:
     """A line of a list of trials with absolute paths."""
-    from dataset.trial_tables import COLUMNS, SEPARATOR, parts
+    from dataset import SEPARATOR
+    from dataset.trial_tables import COLUMNS, parts
 
     for column in COLUMNS:
         if not line.get(column):

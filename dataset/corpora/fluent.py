@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from dataset import SEPARATOR
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, require_file
 from dataset.corpora.common.tables import read_table
@@ -46,7 +47,7 @@ class FluentSpeechCommands(Corpus):
                 {
                     "id": Path(line["path"]).stem,
                     "wav_path": str(absolute(self.dataset_root) / line["path"]),
-                    "labels": " ; ".join(line[slot] for slot in SLOTS),
+                    "labels": SEPARATOR.join(line[slot] for slot in SLOTS),
                     "transcription": line["transcription"],
                     "speaker": line["speakerId"],
                 }

@@ -1,47 +1,46 @@
-"""Label encoders by name: text to ids and back, saved as JSON, loaded without the code that made them."""
+"""Label encoders by name: text to numbers and back, saved as JSON."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dataset.encoders.base import BLANK, UNKNOWN, UNKNOWN_TEXT, Encoder, EncoderError, LabelEncoder, read_record
+from dataset.encoders.base import EncoderError, LabelEncoder, read_record
+from dataset.encoders.text import BLANK, UNKNOWN, UNKNOWN_TEXT, TextEncoder
+from dataset.nearest import nearest
 
-ENCODERS = {
+TEXT_ENCODERS = {
     "character": "dataset.encoders.text:CharacterEncoder",
     "word": "dataset.encoders.text:WordEncoder",
     "phoneme": "dataset.encoders.text:PhonemeEncoder",
     "sentencepiece": "dataset.encoders.subword:SentencePieceEncoder",
 }
-"""Encoders of texts."""
+"""Encoders of transcripts."""
 
-CATEGORIES = {
+LABEL_ENCODERS = {
     "category": "dataset.encoders.category:CategoryEncoder",
-    "categories": "dataset.encoders.category:CategoryEncoders",
-    "tags": "dataset.encoders.category:TagEncoder",
+    "categories": "dataset.encoders.slots:SlotEncoder",
+    "tags": "dataset.encoders.tags:TagEncoder",
 }
 """Encoders of utterances' labels: one, one in each of several slots, or any number."""
 
 
 def get_encoder(name: str) -> type[LabelEncoder]:
-    """The class of the encoder called ``name``; an EncoderError names the known ones.
+    """Return the class of the encoder called ``name``, or raise an EncoderError that lists the names.
 
-    A class of the user's own is known by its ``name`` once the file that defines it has run.
+    A user's class is available by its ``name`` once the file that defines it has run.
     """
-    known = ENCODERS | CATEGORIES
-    if name in known:
-        return _import(known[name])
+    registry = TEXT_ENCODERS | LABEL_ENCODERS
+    if name in registry:
+        return _import(registry[name])
     for cls in _descendants(LabelEncoder):
         if getattr(cls, "name", None) == name:
             return cls
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" (nearest: {near[0]!r})" if near else ""
     raise EncoderError(
-        f"no encoder is called {name!r}{hint}; there are {', '.join(known)}; "
+        f"no encoder is called {name!r}{nearest(name, registry)}; choose one of {', '.join(registry)}; "
         "for one of your own, run the file that defines it"
     )
 
@@ -50,27 +49,31 @@ def build_encoder(name: str, texts: Iterable[str], **conf: Any) -> LabelEncoder:
     """Build the encoder called ``name`` from training texts.
 
     Args:
-        name: a key of :data:`ENCODERS` or :data:`CATEGORIES`, the ``name`` of a class of your own, or its
+        name: a key of :data:`TEXT_ENCODERS` or :data:`LABEL_ENCODERS`, the ``name`` of a user's class, or its
             ``module:Class``.
-        texts: training transcripts; one without symbols is allowed.
-        conf: settings of that encoder's ``build``. An EncoderError names those that it does not have.
+        texts: training transcripts or labels.
+        conf: settings of that encoder's ``build``.
+
+    Raises:
+        EncoderError: the name or a setting is unknown, or the texts do not suffice.
     """
     cls = _import(name) if ":" in name else get_encoder(name)
-    known = [key for key in inspect.signature(cls.build).parameters if key != "texts"]
+    settings = [key for key in inspect.signature(cls.build).parameters if key != "texts"]
     for key in conf:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" (nearest: {near[0]!r})" if near else ""
-            raise EncoderError(f"the {name} encoder has no setting {key!r}{hint}; it has {', '.join(known)}")
+        if key not in settings:
+            raise EncoderError(
+                f"the {name} encoder has no setting {key!r}{nearest(key, settings)}; "
+                f"its settings are {', '.join(settings) or 'none'}"
+            )
     return cls.build(texts, **conf)
 
 
 def load_encoder(folder: str | Path) -> LabelEncoder:
-    """The encoder saved in ``folder``; a FileNotFoundError or an EncoderError says what is wrong there."""
+    """Load the encoder in ``folder``; a FileNotFoundError or an EncoderError says what is wrong there."""
     return get_encoder(read_record(folder)["name"]).load(folder)
 
 
-def _import(target: str) -> type[Encoder]:
+def _import(target: str) -> type[LabelEncoder]:
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
 
@@ -83,13 +86,13 @@ def _descendants(cls: type) -> Iterator[type]:
 
 __all__ = [
     "BLANK",
-    "CATEGORIES",
-    "ENCODERS",
+    "LABEL_ENCODERS",
+    "TEXT_ENCODERS",
     "UNKNOWN",
     "UNKNOWN_TEXT",
-    "Encoder",
     "EncoderError",
     "LabelEncoder",
+    "TextEncoder",
     "build_encoder",
     "get_encoder",
     "load_encoder",

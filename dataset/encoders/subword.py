@@ -1,4 +1,4 @@
-"""Subword units learnt by SentencePiece (Kudo and Richardson, EMNLP 2018 demonstrations, pages 66-71)."""
+"""Subword encoder: pieces learnt by SentencePiece (Kudo and Richardson, EMNLP 2018 demonstrations, pages 66-71)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dataset.encoders.base import (
-    BLANK,
-    SPECIAL,
-    UNKNOWN,
-    Encoder,
-    EncoderError,
-    training_texts,
-)
+from dataset.encoders.base import EncoderError
+from dataset.encoders.text import BLANK, SPECIAL, UNKNOWN, TextEncoder, training_texts
 from dataset.files import write_bytes
 
 MODEL_FILE = "sentencepiece.model"
 MODEL_TYPES = ("unigram", "bpe")
-SPACE = "▁"  # SentencePiece's mark of a space, at the start of a word's first piece
+SPACE = "▁"  # SentencePiece's symbol for a space, at the start of a word's first piece
 
 
-class SentencePieceEncoder(Encoder):
-    """Pieces of words. Needs the extra ``[bpe]`` to build and to encode; decoding and loading do without."""
+class SentencePieceEncoder(TextEncoder):
+    """Pieces of words. Building and encoding need the extra ``[bpe]``; loading and decoding do not."""
 
     name = "sentencepiece"
 
@@ -39,7 +33,7 @@ class SentencePieceEncoder(Encoder):
         """
         super().__init__(symbols, case)
         self._model = model
-        self._processor: Any = None  # made when first used, in each worker process anew
+        self._processor: Any = None  # loaded at first use, in each worker process
 
     @classmethod
     def build(
@@ -54,21 +48,21 @@ class SentencePieceEncoder(Encoder):
             case: ``keep``, or make every text ``lower`` or ``upper`` case.
         """
         if model_type not in MODEL_TYPES:
-            raise EncoderError(f"model_type must be one of {', '.join(MODEL_TYPES)}, got {model_type!r}")
+            raise EncoderError(f"model_type must be one of {', '.join(MODEL_TYPES)}; got {model_type!r}")
         if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or vocab_size < 1:
-            raise EncoderError(f"vocab_size must be a whole number above 0, got {vocab_size!r}")
-        kept = training_texts(texts, case)
-        longest = max(len(text.encode()) for text in kept)  # bytes; the library skips what is longer than it is told
+            raise EncoderError(f"vocab_size must be a whole number above 0; got {vocab_size!r}")
+        texts = training_texts(texts, case)
+        longest = max(len(text.encode()) for text in texts)  # in bytes; the library skips longer ones by default
         library = _sentencepiece()
         model = io.BytesIO()
         try:
             library.SentencePieceTrainer.train(
-                sentence_iterator=iter(kept),
+                sentence_iterator=iter(texts),
                 model_writer=model,
                 vocab_size=vocab_size,
                 model_type=model_type,
                 character_coverage=1.0,
-                normalization_rule_name="identity",  # decoding gives the text back, not a rewritten one
+                normalization_rule_name="identity",  # so that decoding gives the same text back
                 max_sentence_length=longest,
                 pad_id=BLANK,
                 pad_piece=SPECIAL[BLANK],
@@ -79,7 +73,7 @@ class SentencePieceEncoder(Encoder):
                 minloglevel=2,
             )
         except RuntimeError as error:
-            raise EncoderError(_reason(str(error), vocab_size, len(kept))) from error
+            raise EncoderError(_reason(str(error), vocab_size, len(texts))) from error
         processor = library.SentencePieceProcessor(model_proto=model.getvalue())
         symbols = [processor.id_to_piece(index) for index in range(processor.get_piece_size())]
         return cls(symbols, case, model.getvalue())
@@ -98,7 +92,7 @@ class SentencePieceEncoder(Encoder):
         return {character for piece in unknown for character in piece}
 
     def save(self, folder: str | Path) -> None:
-        """Write ``sentencepiece.model``, then ``encoder.json``, into ``folder``, which is made if needed."""
+        """Write ``sentencepiece.model``, then ``encoder.json``, into ``folder``, which is created if needed."""
         write_bytes(Path(folder) / MODEL_FILE, self._model)
         super().save(folder)
 
@@ -113,7 +107,9 @@ class SentencePieceEncoder(Encoder):
         except FileNotFoundError:
             raise FileNotFoundError(f"{path} is missing; build the encoder again (stage 1)") from None
         if hashlib.sha256(model).hexdigest() != record.get("model_sha256"):
-            raise EncoderError(f"{path} is not the model that encoder.json beside it was saved with")
+            raise EncoderError(
+                f"{path} is not the model that encoder.json was saved with; build the encoder again (stage 1)"
+            )
         return cls(record["symbols"], record["case"], model)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,11 +132,11 @@ def _sentencepiece() -> ModuleType:
 
 
 def _reason(message: str, vocab_size: int, number: int) -> str:
-    """SentencePiece's internal error in words that say what to set."""
+    """Rewrite SentencePiece's internal error as one that names the setting to change."""
     most = re.search(r"Vocabulary size too high .* <= (\d+)", message)
     if most:
-        return f"vocab_size is {vocab_size}, but {number} texts give at most {most[1]} pieces: set at most that"
+        return f"vocab_size is {vocab_size}, but {number} texts give at most {most[1]} pieces; set at most that"
     least = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
     if least:
-        return f"vocab_size is {vocab_size}, but the characters alone need {least[1]}: set more than that"
+        return f"vocab_size is {vocab_size}, but the characters alone need {least[1]}; set a larger one"
     return f"sentencepiece could not learn {vocab_size} pieces from {number} texts: {message}"

@@ -8,6 +8,6 @@ never with this one.
 from __future__ import annotations
 
 from dataset.espeak.cache import synthesise
-from dataset.espeak.utterance import SAMPLE_RATE, Spoken, Utterance
+from dataset.espeak.utterance import Spoken, Utterance
 
-__all__ = ["SAMPLE_RATE", "Spoken", "Utterance", "synthesise"]
+__all__ = ["Spoken", "Utterance", "synthesise"]

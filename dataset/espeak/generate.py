@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset import SAMPLE_RATE
 from dataset.espeak import library
 from dataset.espeak.alignment import Segment, align
-from dataset.espeak.utterance import SAMPLE_RATE, Utterance
+from dataset.espeak.utterance import Utterance
 
 UP, DOWN = 320, 441  # 16000 : 22050
 PAD = 0.1  # seconds of silence at either end; eSpeak NG itself gives none

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLE_RATE = 16000
-
 Timed = tuple[float, float, str]  # start and end in seconds, and the label
 
 

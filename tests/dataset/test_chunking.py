@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dataset.audio import SAMPLE_RATE
+from dataset import SAMPLE_RATE
 from dataset.chunking import at_pauses
 
 

@@ -100,7 +100,7 @@ def test_paths_are_taken_from_the_folder_of_the_csv(table, tmp_path, monkeypatch
         ("", "file is empty"),
         ("\n\n", "file is empty"),
         ("id,text\n", "no rows"),
-        ("id,txt\na,b\n", r"no column 'text'; the columns are 'id', 'txt'; did you mean 'txt'\?"),
+        ("id,txt\na,b\n", r"no column 'text'; the columns are 'id', 'txt' \(did you mean 'txt'\?\); rename"),
         ("id;text\na;b\n", "no column 'id'.*separate the cells by commas"),
         ("id,wav\na,b\n", "no column 'text'.*add it"),
         ("id,text,text\na,b,c\n", "'text' twice"),

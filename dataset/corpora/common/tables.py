@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row
+from dataset.nearest import nearest
 
 
 def read_table(file: Path) -> list[tuple[int, Row]]:
@@ -56,9 +56,3 @@ def select(lines: list[tuple[int, Row]], conditions: Mapping, setting: str, file
             raise CorpusError(f"{file}: {setting}.{column} = {values!r} keeps no row; the column has {shown}")
         lines = kept
     return lines
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """`` (nearest: 'x')`` for an error about an unknown ``name``, or nothing if none is near."""
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-    return f" (nearest: {near[0]!r})" if near else ""

@@ -55,7 +55,7 @@ class BuildDataset:
 class BuildEncoder:
     """Stage 1: from labels to numbers."""
 
-    name: str = setting("character", "kind of label encoder", registry="dataset.encoders:ENCODERS")
+    name: str = setting("character", "kind of label encoder", registry="dataset.encoders:TEXT_ENCODERS")
     conf: dict = setting({}, "its settings")
 
 

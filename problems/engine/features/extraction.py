@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from dataset import seeding
-from dataset.audio import SAMPLE_RATE
+from dataset import SAMPLE_RATE, seeding
 from dataset.loader import LoaderSettings, eval_stream, require_readable
 from dataset.samplers.buckets import BucketBatchSampler
 from nn.pooling import MeanPooling

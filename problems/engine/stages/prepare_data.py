@@ -49,8 +49,8 @@ class PrepareData(Stage):
 
     def _made_audio(self, csv: Path) -> set[str]:
         """The audio of one CSV that is in the cache."""
+        from dataset import SEPARATOR
         from dataset.metadata import PATH_COLUMNS, read_csv
-        from dataset.trial_tables import SEPARATOR
 
         table, cache = read_csv(csv, ()), f"{self.folder.cache}{os.sep}"
         cells = {cell for column in PATH_COLUMNS if column in table for cell in table[column]}

@@ -180,12 +180,12 @@ def table_of_test(tmp_path: Path) -> str:
         (
             "path,text\n1.wav,a\n",
             {},
-            r"no column 'wav_path' \(nearest: 'path'\); it has path, text; set columns.wav_path",
+            r"no column 'wav_path' \(did you mean 'path'\?\); it has path, text; set columns.wav_path",
         ),
         (
             "wav_path,text\n1.wav,a\n",
             {"columns": {"transcription": "txt"}},
-            r"no column 'txt' \(nearest: 'text'\); it has wav_path, text; set columns.transcription",
+            r"no column 'txt' \(did you mean 'text'\?\); it has wav_path, text; set columns.transcription",
         ),
         ("wav_path,spk\n1.wav,a\n", {"split_by": "speaker"}, "no column 'speaker'.*set split_by"),
         ("wav_path,spk\n1.wav,\n", {"split_by": "spk"}, "line 2: 'spk', by which to split, is empty"),
@@ -328,7 +328,7 @@ def test_folds_that_cannot_be_are_refused(tmp_path):
         ({"folds": 5, "test_fraction": 0.1}, "give one of them"),
         ({"folds": 5, "test": train}, "give one of them"),
         ({"folds": 11, "split_by": "speaker"}, "10 groups, too few for 11 folds"),
-        ({"folds": 5, "stratify_by": "speakr"}, "nearest: 'speaker'.*set stratify_by"),
+        ({"folds": 5, "stratify_by": "speakr"}, "did you mean 'speaker'.*set stratify_by"),
     ):
         with pytest.raises(CorpusError, match=message):
             Csv(train, **settings).load(tmp_path)

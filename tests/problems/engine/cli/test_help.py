@@ -48,7 +48,7 @@ def test_every_section_is_named(capsys):
     "key, registry",
     [
         ("prepare_data.corpus", "dataset.corpora:CORPORA"),
-        ("build_encoder.name", "dataset.encoders:ENCODERS"),
+        ("build_encoder.name", "dataset.encoders:TEXT_ENCODERS"),
         ("build_upstream.name", "nn.upstream:UPSTREAMS"),
         ("build_downstream.name", "nn.downstream:DOWNSTREAMS"),
     ],

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 REGISTRIES = (
     "nn.upstream:UPSTREAMS",
     "nn.downstream:DOWNSTREAMS",
-    "dataset.encoders:ENCODERS",
+    "dataset.encoders:TEXT_ENCODERS",
     "dataset.corpora:CORPORA",
 )
 PARTS = [(registry, name) for registry in REGISTRIES for name in load_class(registry)]
