@@ -89,14 +89,12 @@ class Timed(TrainLoop):
 
     def parts(self, count: int, steps: int) -> Iterator[float]:
         """Seconds of each part of so many steps; the loop's own order of things: window, step, log."""
-        from problems.engine.loops.history import Monitor
-
-        self.monitor = Monitor(self.train_dir, 0, count * steps)
+        self.sinks = self.open_sinks()
         self.task.train()
         began, stream = time.perf_counter(), self.open_stream()
         for _ in range(count):
             for _ in range(steps):
-                self.step(stream)
+                self.step(self.next_window(stream))
                 self.after_step()
             now = time.perf_counter()
             yield now - began

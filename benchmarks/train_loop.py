@@ -112,15 +112,13 @@ class Timed(TrainLoop):
 
     def blocks(self, blocks: int, steps: int):
         """Steps a second of each block; the loop's own order of things: window, step, log."""
-        from problems.engine.loops.history import Monitor
-
-        self.monitor = Monitor(self.train_dir, 0, blocks * steps)
+        self.sinks = self.open_sinks()
         self.task.train()
         stream = self.open_stream()
         for _ in range(blocks):
             began = time.perf_counter()
             for _ in range(steps):
-                self.step(stream)
+                self.step(self.next_window(stream))
                 self.after_step()
             yield steps / (time.perf_counter() - began)
 

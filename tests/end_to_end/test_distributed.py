@@ -125,7 +125,7 @@ def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny,
     process.terminate()  # the agent hands it on: both processes stop at the same step
     assert "the training is saved at step" in process.communicate(timeout=60)[0]
     out = finish(launch(folder, options))
-    assert "saved by 2 processes and goes on with 1" in out
+    assert "saved by 2 processes; this training continues with 1" in out
     last = torch.load(steps_in(folder / "train")[-1] / "training.pt", weights_only=True)["progress"]
     assert last["step"] == 30
 

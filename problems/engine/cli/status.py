@@ -7,7 +7,9 @@ from typing import Any
 
 from dataset.files import read_json
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops.history import DECLARATIONS, TIMES, duration, read_history, shown
+from problems.engine.loops.display import format_metrics
+from problems.engine.loops.history import DECLARATIONS, TIMES, read_history
+from problems.engine.runtime.formatting import duration
 from problems.engine.stages.pipeline import Pipeline
 from tasks.metrics.kinds import from_json
 
@@ -46,13 +48,13 @@ def _training(train_dir: Path) -> str:
     values = {k: v for k, v in valid[-1].items() if k not in ("step", "epoch", *TIMES)} if valid else {}
     path = train_dir / DECLARATIONS
     declarations = from_json(read_json(path)) if path.exists() else {}
-    return f"newest checkpoint {newest}; last validation: {shown(values, declarations) or 'none yet'}"
+    return f"newest checkpoint {newest}; last validation: {format_metrics(values, declarations) or 'none yet'}"
 
 
 def _results(root: Path) -> list[str]:
     lines = []
     for path in sorted((root / "evaluate").glob("*/*/result.json")):
         result = read_json(path)
-        metrics = shown(result["metrics"], from_json(result.get("declarations")))
+        metrics = format_metrics(result["metrics"], from_json(result.get("declarations")))
         lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {metrics}")
     return ["results:", *lines] if lines else []

@@ -60,7 +60,7 @@ def no_optim(loop: Any) -> None:
         began = time.monotonic()
         window = loop.next_window(stream)
         read = time.monotonic()
-        loop.fit_window(window)
+        loop.step(window)
         if loop.device.type == "cuda":
             torch.cuda.synchronize(loop.device)
         if step:  # the first one starts workers and allocates
@@ -85,7 +85,7 @@ def overfit_one_batch(loop: Any) -> None:
     stream.close()
     losses: list[float] = []
     for step in itertools.count(1):
-        loop.fit_window(window)
+        loop.step(window)
         losses.append(loop.read_loss())
         if step % loop.train["log_step"] == 0:
             log.info("  step %d  loss %.4g", step, losses[-1])

@@ -17,7 +17,7 @@ from dataset.files import finite, write_json
 from dataset.loader import LoaderSettings, epoch_batches, eval_stream
 from dataset.metadata import write_csv
 from problems.engine.loops.base import Batch, Loop
-from problems.engine.loops.prefetch import ahead
+from problems.engine.loops.prefetch import prefetch
 from problems.engine.runtime import distributed
 from problems.engine.runtime.watchdog import beat
 from tasks.base import Mode
@@ -130,7 +130,7 @@ class EvalLoop(Loop):
                 self.hook("on_evaluate_start", mode)
                 wanted = [batches[n] for n in mine]
                 stream = eval_stream(dataset, wanted, collate_fn, settings)
-                for number, batch in ahead(zip(mine, stream), self.device):
+                for number, batch in prefetch(zip(mine, stream), self.device):
                     part.add(number, self.evaluate_batch(batch, mode))
                     beat()
         finally:

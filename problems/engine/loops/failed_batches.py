@@ -1,4 +1,4 @@
-"""Batches that fail: which failures are survived, how they are counted and named, when they are too many."""
+"""Failed batches: which errors are tolerated, how they are counted and logged, and when training aborts."""
 
 from __future__ import annotations
 
@@ -18,53 +18,67 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
-class Lost:
-    """A batch that came to nothing, as far as another process needs to know it."""
+class BatchFailure:
+    """A batch that is left out of its step.
 
-    memory: bool
+    Args:
+        out_of_memory: True if memory ran out.
+        text: the error, and the batch's shapes and utterances.
+    """
+
+    out_of_memory: bool
     text: str
 
 
-def lost(batch: Mapping[str, Any] | Unreadable, error: Exception, skip_errors: bool, may_lose: bool = True) -> Lost:
-    """The batch as lost, where its failure is one to survive; otherwise the error goes on.
+def classify_failure(
+    batch: Mapping[str, Any] | Unreadable, error: Exception, *, skip_errors: bool, may_skip: bool = True
+) -> BatchFailure:
+    """Return the failure if it is tolerated; re-raise its error otherwise.
 
-    Memory that ran out is always survived, other errors where ``skip_errors`` says so; none where the batch is not this
-    process's to lose (``may_lose``), and none that is the config's fault.
+    Running out of memory is always tolerated, a config error never, and other errors with ``skip_errors``.
+
+    Args:
+        may_skip: False if this process cannot leave out a batch by itself.
     """
-    memory = is_out_of_memory(error)
-    if isinstance(error, (Interrupted, ConfigError)) or not (may_lose and (memory or skip_errors)):
+    out_of_memory = is_out_of_memory(error)
+    if isinstance(error, (Interrupted, ConfigError)) or not (may_skip and (out_of_memory or skip_errors)):
         raise error
-    if memory and torch.cuda.is_available():
+    if out_of_memory and torch.cuda.is_available():
         torch.cuda.empty_cache()
-    log.debug("a batch is lost", exc_info=error)
-    said = (str(error).splitlines() or [""])[0]
-    what = "out of memory" if memory else f"{type(error).__name__}: {said}"
+    log.debug("a batch failed", exc_info=error)
+    first_line = (str(error).splitlines() or [""])[0]
+    reason = "out of memory" if out_of_memory else f"{type(error).__name__}: {first_line}"
     if isinstance(batch, Unreadable):
-        return Lost(memory, f"{what}: utterances {', '.join(batch.ids)}")
-    shapes = {k: tuple(v.shape) for k, v in batch.items() if isinstance(v, torch.Tensor)}
-    ids = [str(i) for i in batch.get("id", [])]
-    return Lost(memory, f"{what}: {shapes}, utterances {', '.join(ids) or 'without an id'}")
+        return BatchFailure(out_of_memory, f"{reason}: utterances {', '.join(batch.ids)}")
+    shapes = {key: tuple(value.shape) for key, value in batch.items() if isinstance(value, torch.Tensor)}
+    ids = ", ".join(str(i) for i in batch.get("id", [])) or "without an id"
+    return BatchFailure(out_of_memory, f"{reason}: {shapes}, utterances {ids}")
 
 
-def count(progress: Progress, everyones: Sequence[Lost], nothing_left: bool, patience: int) -> None:
-    """Count the batches that all processes lost in a step, name them, and end where too many steps came to nothing.
+def count_failures(progress: Progress, failures: Sequence[BatchFailure], is_step_lost: bool, patience: int) -> None:
+    """Count and log the failed batches of a step, those of all processes.
+
+    Args:
+        is_step_lost: True if no batch of the step is left.
+        patience: steps in a row that may be lost.
 
     Raises:
-        TrainingError: more such steps in a row than ``patience`` allows; every process raises it.
+        TrainingError: more steps in a row were lost; every process raises it.
     """
-    memory = sum(one.memory for one in everyones)
-    progress.out_of_memory += memory
-    progress.errors += len(everyones) - memory
-    progress.lost_in_a_row = progress.lost_in_a_row + 1 if nothing_left and everyones else 0
+    out_of_memory = sum(failure.out_of_memory for failure in failures)
+    progress.out_of_memory += out_of_memory
+    progress.errors += len(failures) - out_of_memory
+    progress.lost_in_a_row = progress.lost_in_a_row + 1 if is_step_lost and failures else 0
     so_far = progress.out_of_memory + progress.errors
-    for one in everyones:
-        log.warning("a batch of step %d is left out (%d so far): %s", progress.step + 1, so_far, one.text)
+    for failure in failures:
+        log.warning("a batch of step %d is left out (%d so far): %s", progress.step + 1, so_far, failure.text)
     if progress.lost_in_a_row <= patience:
         return
-    reason, advice = f"{progress.lost_in_a_row} steps in a row lost all their batches", "see to the errors above"
-    if memory:
-        reason = f"memory ran out for {progress.lost_in_a_row} steps in a row"
-        advice = "make batches smaller (build_batch_sampler.train.max_seconds), or the model"
+    reason = f"all batches failed in {progress.lost_in_a_row} steps in a row"
+    advice = "fix the errors logged above"
+    if out_of_memory:
+        reason = f"memory ran out in {progress.lost_in_a_row} steps in a row"
+        advice = "use smaller batches (build_batch_sampler.train.max_seconds) or a smaller model"
     raise TrainingError(
         f"step {progress.step + 1}: {reason}, more than train.nonfinite_patience {patience} allows: {advice}"
     )

@@ -1,4 +1,4 @@
-"""Batches on their way to a GPU: copied while the one before is worked on."""
+"""Copy each batch to the GPU while the one before it is computed on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def to_device(value: Any, device: torch.device) -> Any:
     return value
 
 
-def ahead(stream: Iterator[tuple[T, Any]], device: torch.device) -> Iterator[tuple[T, Any]]:
+def prefetch(stream: Iterator[tuple[T, Any]], device: torch.device) -> Iterator[tuple[T, Any]]:
     """The (place, batch) pairs of ``stream``, each batch on its way to a GPU one turn before it is asked for."""
     if device.type != "cuda":
         yield from stream

@@ -1,48 +1,55 @@
-"""Where a training stands, as plain numbers that are saved and read back as they are."""
+"""The position of a training as plain numbers, saved in every checkpoint."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 
 
 @dataclasses.dataclass
 class Progress:
-    """Where a training stands."""
+    """The position of a training, and what it has counted so far."""
 
     step: int = 0
     epoch: int = 0
-    position: int = 0  # batches of the epoch that are behind, of all processes
-    batches: int = 1  # batches of the epoch
-    validated: int = -1  # the step of the last validation
-    saved: int = -1  # the step of the last checkpoint
-    best: float | None = None  # by the primary metric, for early stopping
-    waited: int = 0  # validations since it was reached
-    ended: bool = False  # early stopping said so
-    nonfinite: int = 0  # steps skipped in all
+    position: int = 0  # batches of the epoch that are done, by all processes
+    batches: int = 1  # batches in the epoch
+    validated: int = -1  # step of the last validation
+    saved: int = -1  # step of the last checkpoint
+    best: float | None = None  # best value of the primary metric, for early stopping
+    waited: int = 0  # validations since then
+    ended: bool = False  # True after early stopping
+    nonfinite: int = 0  # skipped steps
     nonfinite_in_a_row: int = 0
-    out_of_memory: int = 0  # batches lost in all
-    errors: int = 0  # batches lost in all, to other errors
-    lost_in_a_row: int = 0  # steps that came to nothing, up to now
-    loss_sum: float = 0.0  # since the last line of the history ...
+    out_of_memory: int = 0  # failed batches
+    errors: int = 0  # batches that failed for another reason
+    lost_in_a_row: int = 0  # steps in a row without a batch left
+    loss_sum: float = 0.0  # since the last line of the history
     weight_sum: float = 0.0
-    epoch_loss_sum: float = 0.0  # ... and since the epoch began
+    epoch_loss_sum: float = 0.0  # since the epoch began
     epoch_weight_sum: float = 0.0
 
     @property
     def epochs(self) -> float:
-        """Epochs behind, with the part of the one under way."""
+        """Epochs done, with the fraction of the one under way."""
         return self.epoch + self.position / self.batches
 
-    def validate(self, value: float, higher_better: bool, threshold: float, relative: bool) -> None:
-        """Take the primary metric of a validation: the best so far, or one more without gain.
+    def is_at(self, steps: int | None, epochs: int | None) -> bool:
+        """Return True at each multiple of ``steps`` and at the end of each multiple of ``epochs``; None: never."""
+        at_step = steps is not None and self.step % steps == 0
+        at_epoch = epochs is not None and self.position == 0 and self.epoch % epochs == 0
+        return at_step or at_epoch
 
-        Args:
-            threshold: how much better counts as better, in the metric's unit, or as a part of the best so far.
-        """
-        if self.best is None or not math.isfinite(self.best):
-            better = value == value and value != self.best
-        else:
-            gain = (value - self.best) * (1 if higher_better else -1)
-            better = gain > threshold * (abs(self.best) if relative else 1)
-        self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
+    def add_loss(self, loss: float, units: float) -> None:
+        """Add the summed loss of ``units`` units."""
+        self.loss_sum, self.weight_sum = self.loss_sum + loss, self.weight_sum + units
+        self.epoch_loss_sum, self.epoch_weight_sum = self.epoch_loss_sum + loss, self.epoch_weight_sum + units
+
+    def take_loss(self) -> tuple[float, float]:
+        """Return and reset the summed loss and units since the last line of the history."""
+        sums = self.loss_sum, self.weight_sum
+        self.loss_sum = self.weight_sum = 0.0
+        return sums
+
+    def reset_epoch_loss(self) -> None:
+        """Begin the sums of a new epoch."""
+        self.epoch_loss_sum = self.epoch_weight_sum = 0.0

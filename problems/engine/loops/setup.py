@@ -17,7 +17,7 @@ from problems.engine.checkpoints import averaging, store, task_state, weights
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, cache
 from problems.engine.loops.diagnostics import trial_of
-from problems.engine.loops.history import shown
+from problems.engine.loops.display import format_metrics
 from problems.engine.loops.profiler import Profiler
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim import lr_schedules, optimizers
@@ -233,7 +233,7 @@ class Training:
 
         if self.world.writes:
             store.write(target, fill)
-        metrics_text = shown(metrics, self.task.metrics, self.config["valid_metric"])
+        metrics_text = format_metrics(metrics, self.task.metrics, self.config["valid_metric"])
         log.info("the mean of the weights of %s: valid %s", ", ".join(names), metrics_text)
         distributed.barrier()
 

@@ -1,62 +1,67 @@
-"""The train loop: one design for every problem.
+"""TrainLoop: optimizer steps over windows of batches, with logging, validation and checkpoints between them.
 
-Windows of batches, one optimizer step each (:mod:`problems.engine.loops.step`), with logging, validation and
-checkpoints between them. All that the loop knows is in :class:`Progress` and in what it trains; both are saved, so that
-a run that was cut goes on as if it had not been.
+Everything that the loop knows is in :class:`Progress` and in what it trains. Both are saved, so that a training that
+was interrupted continues as if it had not been.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import logging
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dataset import seeding
-from dataset.loader import Place
+from dataset.loader import Place, Unreadable
 from problems.engine.checkpoints.store import Checkpoints
-from problems.engine.loops.base import Batch, Callback
-from problems.engine.loops.history import open_monitor
-from problems.engine.loops.prefetch import ahead
+from problems.engine.loops import training_state
+from problems.engine.loops.base import Batch, Callback, Loop
+from problems.engine.loops.display import Display
+from problems.engine.loops.early_stopping import EarlyStopping
+from problems.engine.loops.failed_batches import classify_failure, count_failures
+from problems.engine.loops.history import History, Sink, Stopwatch
+from problems.engine.loops.prefetch import prefetch
 from problems.engine.loops.progress import Progress
-from problems.engine.loops.step import Window, WindowLoop
+from problems.engine.loops.step import GradientWindow, StepTotals, Window
 from problems.engine.optim import lr_schedules
+from problems.engine.optim.ema import EMA
+from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
-from problems.engine.runtime.errors import Interrupted
+from problems.engine.runtime.errors import ConfigError, Interrupted
+from problems.engine.runtime.numerics import scaler_of
+from problems.engine.runtime.stop_signals import StopRequest
 from problems.engine.runtime.watchdog import beat, watching
-from tasks.base import Mode
+from tasks.base import Mode, StepOutput, Task
 
-log = logging.getLogger(__name__)
-
-Stream = Iterator[tuple[Place, Batch]]
+Stream = Iterator[tuple[Place, Batch | Unreadable]]
 
 
-class TrainLoop(WindowLoop):
-    """Trains a task. Its public methods are there to be overridden.
+class TrainLoop(Loop):
+    """Trains a task. Override its public methods to change how.
 
     Args:
         task: the task, on its device.
         make_optimizers: builds the optimizers over a task's parameters.
-        train: the config's section ``train``, ``total_steps`` filled in.
-        train_dir: where checkpoints and history go.
-        make_stream: from (epoch, position) and a maker of data loaders to the batches from there on
+        train: the config's section ``train`` with ``total_steps`` filled in.
+        train_dir: the folder of checkpoints and history.
+        make_stream: from (epoch, position, make_dataloader) to the batches from there on
             (:func:`dataset.loader.train_stream`).
-        validate: gives the validation metrics.
+        validate: returns the validation metrics.
         save: writes model and task into a checkpoint's folder.
         device: where batches go.
-        callbacks: called at the same places as the loop's own hooks.
+        callbacks: called after the loop's own hooks.
     """
 
     def __init__(
         self,
-        task: Any,
-        make_optimizers: Callable[[Any], list[OptimScheduler]],
+        task: Task,
+        make_optimizers: Callable[[Task], list[OptimScheduler]],
         train: Mapping[str, Any],
         train_dir: Path,
         make_stream: Callable[..., Stream],
@@ -65,10 +70,35 @@ class TrainLoop(WindowLoop):
         device: torch.device,
         callbacks: Sequence[Callback] = (),
     ):
-        super().__init__(task, make_optimizers, train, device, callbacks)
+        super().__init__(task, device, train["precision"], callbacks)
+        self.make_optimizers, self.train = make_optimizers, train
         self.make_stream, self.validate, self.save = make_stream, validate, save
         self.train_dir = Path(train_dir)
+        self.optimizers = self.init_optimizers()
+        self.scaler = scaler_of(device, self.precision)
+        self.ema = EMA(self.parameters, train["ema"]) if train["ema"] else None
+        self.world, self.progress = distributed.world(), Progress()
+        self.window = GradientWindow(device)
+        self.totals = StepTotals(task, device, train["nonfinite_patience"])
+        self.grad_norm = torch.zeros(())
         self.checkpoints = Checkpoints(self.train_dir, best_rules(train), train["keep_num_ckpts"])
+        self.early_stopping = EarlyStopping(
+            metric=train["valid_metric"],
+            higher_better=train["valid_higher_better"],
+            patience=train["patience"],
+            threshold=train["threshold"],
+            is_relative=train["threshold_mode"] == "rel",
+        )
+        self.sinks: list[Sink] = []
+        self.stopwatch = Stopwatch(0)
+        self.stop, self.asked_to_stop, self.save_now = StopRequest(), False, False
+        self.saved_at = time.monotonic()
+        self.is_in_epoch = False
+
+    @functools.cached_property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters of all optimizers."""
+        return [p for optimizer in self.optimizers for p in optimizer.parameters]
 
     # ---- hooks ----
 
@@ -76,66 +106,83 @@ class TrainLoop(WindowLoop):
         """Before the first step of this run; checkpoints have been loaded."""
 
     def on_stage_start(self, mode: Mode) -> None:
-        """Before an epoch of training (or what is left of it), or before a validation."""
+        """Before an epoch of training (or the rest of it), or before a validation."""
 
     def on_stage_end(self, mode: Mode, metrics: Mapping[str, float]) -> None:
         """After an epoch of training (its mean ``loss``), or after a validation (its metrics)."""
 
-    # ---- state ----
+    def on_fit_batch_start(self, batch: Batch) -> None:
+        """Before the forward pass of a batch."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the weights that the next step depends on, of all processes; each must ask for it."""
-        self._read_sums()
-        return {
-            "progress": dataclasses.asdict(self.progress),
-            "total_steps": self.train["total_steps"],
-            "ranking": self.checkpoints.state(),
-            "optimizers": [one.state_dict() for one in self.optimizers],
-            "scaler": self.scaler.state_dict() if self.scaler else None,
-            "ema": self.ema.state_dict() if self.ema else None,
-            "callbacks": [c.state_dict() if hasattr(c, "state_dict") else None for c in self.callbacks],
-            "rng": distributed.gather(seeding.get_state()),
-        }
+    def on_fit_batch_end(self, batch: Batch, output: StepOutput) -> None:
+        """After the backward pass of a batch."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave; the weights are the caller's to load."""
-        progress = self.progress = Progress(**state["progress"])
-        patience = self.train["patience"]
-        progress.ended = patience is not None and progress.waited >= patience  # by the patience of this run
-        before, now = state["total_steps"], self.train["total_steps"]
-        if before != now and any(one.scheduler for one in self.optimizers):
-            log.info("the schedule is planned again from here: over %d steps in all, not %d", now, before)
-        self.checkpoints.restore(state["ranking"], self.world.writes)
-        for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            one.load_state_dict(saved)
+    def init_optimizers(self) -> list[OptimScheduler]:
+        """Return the optimizers, each with its schedule and its parameters."""
+        return self.make_optimizers(self.task)
+
+    def freeze_optimizers(self, optimizers: list[OptimScheduler]) -> list[OptimScheduler]:
+        """Return the optimizers that act in this step; the others ignore its gradients."""
+        return optimizers
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        self.task.zero_grad(set_to_none=True)
+
+    def fit_batch(self, batch: Batch, units: Callable[[StepOutput], float]) -> StepOutput:
+        """Run one batch forward and backward, add its gradients to the window's, and return the task's output.
+
+        Args:
+            units: from the task's output to the units that it counts for.
+        """
+        output = self.forward(Mode.TRAIN, batch)
+        self.backward(output, units(output))
+        return output
+
+    def check_loss_isfinite(self, loss: Tensor) -> Tensor:
+        """Return, as a tensor, True if a batch's loss may be used; nothing then waits for the device."""
+        return torch.isfinite(loss)
+
+    def check_gradients(self, norms: list[Tensor]) -> Tensor:
+        """Return, as a tensor, True if the window's gradients may be used. ``norms``: of each optimizer's, summed."""
+        return torch.isfinite(torch.stack(norms)).all()
+
+    def optimizers_step(self, units: float) -> None:
+        """Move the weights by the window's gradients, summed over the processes and divided by ``units``.
+
+        A step whose gradients are not finite is skipped in one of two ways. On the device, if every optimizer that
+        acts is fused: it gets the flag as a tensor, and nothing waits. On the host otherwise: the flag is read first,
+        which waits for the device.
+        """
+        distributed.sum_gradients(self.parameters)
+        acting = [optimizer for optimizer in self.freeze_optimizers(self.optimizers) if optimizer.gradients]
+        if not acting:
+            return
         if self.scaler:
-            self.scaler.load_state_dict(state["scaler"])
-        if self.ema:
-            self.ema.load_state_dict(state["ema"])
-        if len(state["callbacks"]) != len(self.callbacks):
-            log.warning("there are %d callbacks, the checkpoint has %d", len(self.callbacks), len(state["callbacks"]))
-        for callback, saved in zip(self.callbacks, state["callbacks"]):
-            if saved is not None:
-                callback.load_state_dict(saved)
-        self.guard.set(progress.nonfinite, progress.nonfinite_in_a_row)
-        self._restore_randomness(state["rng"])
-
-    def _restore_randomness(self, states: list[dict[str, Any]]) -> None:
-        rank, size, progress = self.world.rank, self.world.size, self.progress
-        if rank:  # the first process holds the sums of all
-            progress.loss_sum = progress.weight_sum = progress.epoch_loss_sum = progress.epoch_weight_sum = 0.0
-        if len(states) != size:
-            log.warning("the training was saved by %d processes and goes on with %d", len(states), size)
-        if rank < len(states):
-            seeding.set_state(states[rank])
+            for optimizer in acting:
+                self.scaler.unscale_(optimizer.optimizer)
+        norms = [optimizer.norm() for optimizer in acting]
+        is_finite = self.check_gradients(norms)
+        self.totals.add(self.window, is_finite)
+        skips_on_device = all(optimizer.skips_itself and optimizer.step_per_update == 1 for optimizer in acting)
+        if skips_on_device or bool(is_finite):
+            for optimizer, norm in zip(acting, norms):
+                if optimizer.due(self.progress.step + 1):
+                    self.grad_norm = optimizer.update(units, norm, is_finite)
+                else:
+                    optimizer.hold(units)
+            if self.ema:
+                self.ema.update()
         else:
-            seeding.seed_all(seeding.derive(self.train["seed"], progress.step, rank))
+            self.totals.read_skipped(self.progress, self.progress.step + 1, self._is_searching_scale)
+        if self.scaler:
+            self.scaler.update()
 
     # ---- the loop ----
 
     @property
     def finished(self) -> bool:
-        """Whether there is no step left to take."""
+        """True if no step is left to take."""
         steps, epochs = self.train["total_steps"], self.train["epochs"]
         over = self.progress.epoch >= epochs if epochs else self.progress.step >= steps
         return over or self.progress.ended
@@ -144,125 +191,211 @@ class TrainLoop(WindowLoop):
         """Train to the end.
 
         Raises:
-            TrainingError: gradients stayed non-finite, or batches failed, for longer than nonfinite_patience.
+            TrainingError: gradients were not finite, or batches failed, for longer than nonfinite_patience.
             Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
         """
-        progress = self.progress
-        self.monitor = open_monitor(
-            train_dir=self.train_dir,
-            step=progress.step,
-            total_steps=self.train["total_steps"],
-            primary=self.train["valid_metric"],
-            validated=progress.validated == progress.step,
-            declarations=self.task.metrics,
-            writes=self.world.main,
-        )
+        self.sinks, self.stopwatch = self.open_sinks(), Stopwatch(self.progress.step)
         distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
             with self.stop, watching(self.train["watchdog"]):
                 self.task.train()
                 self.hook("on_fit_start")
-                if progress.step > 0:
-                    self.after_step()  # a validation or a checkpoint that the interruption kept from being made
+                if self.progress.step > 0:
+                    self.after_step()  # a validation or a checkpoint that the interruption prevented
                 stream = None if self.finished else self.open_stream()
                 while not self.finished:
-                    self.step(stream)
+                    self.step(self.next_window(stream))
                     self.after_step()
                 if self.world.writes:
                     self.checkpoints.prune()  # a kill may have come between the last checkpoint and its pruning
                 self.asked_to_stop = distributed.any(bool(self.stop))  # in the last step or its checkpoint
                 if self.asked_to_stop:
-                    raise self.stop.error("the training is done and saved; the same command goes on from there")
+                    raise self.stop.error("the training is done and saved; run the same command to continue")
         finally:
             if stream is not None:
                 stream.close()
-            self.monitor.close()
+            for sink in self.sinks:
+                sink.close()
+
+    def open_sinks(self) -> list[Sink]:
+        """Return the history and the display on the main process, nothing on the others."""
+        if not self.world.main:
+            return []
+        step, declarations = self.progress.step, self.task.metrics
+        history = History(self.train_dir, step, declarations, is_validated=self.progress.validated == step)
+        return [history, Display(step, self.train["total_steps"], self.train["valid_metric"], declarations)]
 
     def open_stream(self) -> Stream:
-        """The batches from where the training stands."""
-        self._stage_begins = True
+        """Return the batches from the training's position on."""
         stream = self.make_stream(self.progress.epoch, self.progress.position, self.make_dataloader)
-        return ahead(stream, self.device)
-
-    def step(self, stream: Stream) -> None:
-        """The next window, with what begins and ends with an epoch."""
-        if self._stage_begins:
-            self.hook("on_stage_start", Mode.TRAIN)
-        self.fit_window(self.next_window(stream))
-        self._stage_begins = self.progress.position == 0
-        if self._stage_begins or self.finished:
-            self._end_stage()
-
-    def _end_stage(self) -> None:
-        progress = self.progress
-        self._read_sums()
-        units = distributed.total([progress.epoch_loss_sum, progress.epoch_weight_sum])
-        if progress.position == 0:
-            progress.epoch_loss_sum = progress.epoch_weight_sum = 0.0
-            self._advance(lr_schedules.EPOCH)
-        self.hook("on_stage_end", Mode.TRAIN, {"loss": units[0] / units[1] if units[1] else float("nan")})
-
-    def _advance(self, when: str, metric: float | None = None) -> None:
-        for one in self.optimizers:
-            one.advance(when, metric)
+        return prefetch(stream, self.device)
 
     def next_window(self, stream: Stream) -> Window:
-        """The batches of the next step, each with whether it counts, and the place behind them."""
-        window = []
+        """Read the batches of the next step and move the position behind them."""
+        if not self.is_in_epoch:
+            self.hook("on_stage_start", Mode.TRAIN)
+            self.is_in_epoch = True
+        window, progress = [], self.progress
         for place, batch in stream:
             window.append((batch, place.real))
-            progress = self.progress
             progress.batches = place.batches
             progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.done)
             if place.last or len(window) == self.train["gradient_accumulate"]:
                 break
         return window
 
+    # ---- one step ----
+
+    def step(self, window: Window) -> None:
+        """Take one optimizer step over the batches of a window, together with the other processes."""
+        if hasattr(self.task.model, "set_step"):
+            self.task.model.set_step(self.progress.step)
+        self.zero_grad()
+        accumulates = any(optimizer.step_per_update > 1 for optimizer in self.optimizers)
+        self.window.open(is_unscaled=len(window) == 1 and self.world.size == 1 and not accumulates)
+        for batch, is_counted in window:
+            try:
+                self._add_batch(batch, is_counted)
+            except Exception as error:
+                self._leave_out(batch, error)
+        units = self._agree()
+        if units > 0:
+            self.optimizers_step(1.0 if self.window.is_unscaled else units)
+        self.progress.step += 1
+        if self.progress.step <= self.train["total_steps"]:  # some schedulers of torch refuse to go past it
+            self._advance(lr_schedules.STEP)
+
+    def _add_batch(self, batch: Batch | Unreadable, is_counted: bool) -> None:
+        self.window.is_torn = False
+        if isinstance(batch, Unreadable):
+            raise batch.error
+        self.hook("on_fit_batch_start", batch)
+        output = self.fit_batch(batch, lambda output: float(output.weight) if is_counted else 0.0)
+        self.hook("on_fit_batch_end", batch, output)
+        self.window.add(output.loss, float(output.weight) if is_counted else 0.0)
+
+    def _leave_out(self, batch: Batch | Unreadable, error: Exception) -> None:
+        """Go on without a batch that failed, and without those before it if their gradients cannot be told apart."""
+        # a process cannot leave out a batch by itself if the forward pass waits for the others
+        may_skip = not (self.train["sync_batchnorm"] and self.world.size > 1)
+        failure = classify_failure(batch, error, skip_errors=self.train["skip_errors"], may_skip=may_skip)
+        if self.window.is_torn:
+            if self.window.units:
+                failure.text += f" (with {self.window.units:g} units before it in its step)"
+            self.zero_grad()
+            self.window.discard()
+        self.window.failures.append(failure)
+
+    def backward(self, output: StepOutput, units: float) -> None:
+        """Add the gradients of the summed loss. A non-finite loss makes all gradients NaN, on every process."""
+        self.window.is_torn = True
+        names = list(dict.fromkeys(optimizer.loss for optimizer in self.optimizers))
+        losses = {name: self._loss(output, name) for name in names}
+        for number, (name, loss) in enumerate(losses.items(), 1):
+            loss = loss * torch.where(self.check_loss_isfinite(loss), 1.0, torch.nan)
+            loss = self.window.scaled(loss, units)
+            loss = self.scaler.scale(loss) if self.scaler else loss
+            if len(losses) == 1:
+                loss.backward()
+                continue
+            parameters = [p for optimizer in self.optimizers if optimizer.loss == name for p in optimizer.parameters]
+            retain_graph = number < len(losses)
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
+            for p, gradient in zip(parameters, gradients):
+                if gradient is not None:
+                    p.grad = gradient if p.grad is None else p.grad + gradient
+
+    def _loss(self, output: StepOutput, name: str) -> Tensor:
+        if name != MAIN and name not in output.losses:
+            names = ", ".join(output.losses) or "none"
+            raise ConfigError(f"optim_loss: the task's output.losses has no {name!r}; it has: {names}")
+        return output.loss if name == MAIN else output.losses[name]
+
+    def _agree(self) -> float:
+        """Exchange with the other processes what all must know of this step; return the units of all."""
+        minutes = self.train["save_minutes"]
+        is_late = self.world.main and minutes is not None and time.monotonic() - self.saved_at > 60 * minutes
+        units, (self.asked_to_stop, self.save_now), failures = self.window.agree(bool(self.stop), is_late)
+        count_failures(self.progress, failures, is_step_lost=units == 0, patience=self.train["nonfinite_patience"])
+        return units
+
+    def _advance(self, when: str, metric: float | None = None) -> None:
+        for optimizer in self.optimizers:
+            optimizer.advance(when, metric)
+
+    @property
+    def _is_searching_scale(self) -> bool:
+        return self.scaler is not None and self.scaler.get_scale() > 1
+
     # ---- between steps ----
 
     def after_step(self) -> None:
-        """Log, validate and save what is due; end where a signal asked for it."""
+        """End the epoch, log, validate and save if due; end the training if a signal asked for it."""
         progress, train = self.progress, self.train
+        if self.is_in_epoch and (progress.position == 0 or self.finished):
+            self._end_epoch()
         beat()
-        self.monitor.tick(progress.step)
+        for sink in self.sinks:
+            sink.tick(progress.step)
         if progress.step % train["log_step"] == 0 or self.finished:
-            self._log()
-        planned = progress.step % train["save_step"] == 0 or self.finished
+            self._log_train()
+        planned = progress.is_at(train["save_step"], None) or self.finished
         due = progress.saved != progress.step and (planned or self.asked_to_stop or self.save_now)
-        if progress.validated != progress.step and self._validation_is_due() and not self.asked_to_stop:
+        is_validation_due = progress.is_at(train["eval_step"], train["valid_per_epochs"]) or self.finished
+        if progress.validated != progress.step and is_validation_due and not self.asked_to_stop:
             planned |= self._validate() or self.finished
             due |= planned or progress.saved == progress.step
             if progress.ended:
-                self._log()
+                self._log_train()
         if due:
             self.save_checkpoint(interim=not planned)
         if self.asked_to_stop:
-            raise self.stop.error(f"the training is saved at step {progress.step}; the same command goes on from there")
+            raise self.stop.error(f"the training is saved at step {progress.step}; run the same command to continue")
 
-    def _validation_is_due(self) -> bool:
-        steps, epochs, progress = self.train["eval_step"], self.train["valid_per_epochs"], self.progress
-        by_step = steps is not None and progress.step % steps == 0
-        by_epoch = epochs is not None and progress.position == 0 and progress.epoch % epochs == 0
-        return by_step or by_epoch or self.finished
+    def _end_epoch(self) -> None:
+        progress = self.progress
+        self.read_totals()
+        loss, units = distributed.total([progress.epoch_loss_sum, progress.epoch_weight_sum])
+        if progress.position == 0:
+            progress.reset_epoch_loss()
+            self._advance(lr_schedules.EPOCH)
+        self.hook("on_stage_end", Mode.TRAIN, {"loss": loss / units if units else float("nan")})
+        self.is_in_epoch = False
 
-    def _log(self) -> None:
+    def read_totals(self) -> None:
+        """Take the losses and skipped steps that the device counted into the progress; every process must call it."""
+        self.totals.read(self.progress, self.world.main, self._is_searching_scale)
+
+    def read_loss(self) -> float:
+        """Return the mean loss since it was last read or logged; every process must call it."""
+        self.read_totals()
+        loss, units = distributed.total(self.progress.take_loss())
+        return loss / units if units else float("nan")
+
+    def _log_train(self) -> None:
         progress, loss = self.progress, self.read_loss()
-        if loss == loss:
-            values = {"loss": loss}
-            for one in self.optimizers:
-                values[f"lr_{one.name}" if one.name else "lr"] = one.optimizer.param_groups[0]["lr"]
-            values["grad_norm"] = float(self.grad_norm)
-            values |= {k: v for k in ("nonfinite", "out_of_memory", "errors") if (v := getattr(progress, k))}
-            self.monitor.log("train", progress.step, progress.epochs, values | self.monitor.speed(progress.step))
+        if loss != loss:
+            return
+        values = {"loss": loss}
+        for optimizer in self.optimizers:
+            values[f"lr_{optimizer.name}" if optimizer.name else "lr"] = optimizer.optimizer.param_groups[0]["lr"]
+        values["grad_norm"] = float(self.grad_norm)
+        counts = {name: getattr(progress, name) for name in ("nonfinite", "out_of_memory", "errors")}
+        values |= {name: count for name, count in counts.items() if count}
+        self._log("train", values | self.stopwatch.read(progress.step))
+
+    def _log(self, split: str, values: Mapping[str, Any]) -> None:
+        for sink in self.sinks:
+            sink.log(split, self.progress.step, self.progress.epochs, values)
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        """The averaged weights in place, where there are any."""
+        """Put the averaged weights in place, if there are any."""
         return self.ema.in_place() if self.ema else contextlib.nullcontext()
 
     def _validate(self) -> bool:
-        """Validate; whether the weights are among the best. Leaves every generator as it was."""
-        progress, train = self.progress, self.train
+        """Validate; return True if the weights are among the best. Leaves every random generator as it was."""
+        progress = self.progress
         self.hook("on_stage_start", Mode.VALID)
         at_once = self.stop.at_once() if self.world.size == 1 else contextlib.nullcontext()
         try:
@@ -273,31 +406,28 @@ class TrainLoop(WindowLoop):
             self.save_checkpoint(interim=True)
             raise self.stop.error(
                 f"the training is saved at step {progress.step}, before its validation;"
-                " the same command goes on from there"
+                " run the same command to continue"
             ) from None
         progress.validated = progress.step
-        placed = self.checkpoints.rank(progress.step, metrics)
-        self.monitor.log("valid", progress.step, progress.epochs, metrics)
-        value, higher = metrics[train["valid_metric"]], train["valid_higher_better"]
-        progress.validate(value, higher, train["threshold"], train["threshold_mode"] == "rel")
+        is_best = self.checkpoints.rank(progress.step, metrics)
+        self._log("valid", metrics)
+        value = metrics[self.train["valid_metric"]]
+        self.early_stopping.observe(progress, value)
         self._advance(lr_schedules.VALIDATION, value)
-        if train["patience"] is not None and progress.waited >= train["patience"]:
-            progress.ended = True
-            log.info(
-                "training ends at step %d: %s is not better for %d validations",
-                progress.step, train["valid_metric"], progress.waited,
-            )  # fmt: skip
         self.hook("on_stage_end", Mode.VALID, metrics)
-        return placed
+        return is_best
+
+    # ---- checkpoints ----
 
     def save_checkpoint(self, interim: bool = False) -> None:
-        """Write a checkpoint of this step; every process must take part.
+        """Write a checkpoint of this step; every process must call it.
 
         Args:
-            interim: no step, epoch or validation asked for it, but a signal or the clock.
+            interim: True if a signal or the clock asked for it, rather than a step, an epoch or a validation.
         """
-        self.progress.saved, self._saved_at = self.progress.step, time.monotonic()
-        self.monitor.sync()
+        self.progress.saved, self.saved_at = self.progress.step, time.monotonic()
+        for sink in self.sinks:
+            sink.sync()
         state = self.state_dict()
 
         def fill(folder: Path) -> None:
@@ -307,11 +437,19 @@ class TrainLoop(WindowLoop):
 
         if self.world.writes:
             self.checkpoints.save(self.progress.step, fill, interim)
-        distributed.barrier()  # nobody leaves while it is being written
+        distributed.barrier()  # no process leaves while it is being written
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next step depends on beside the weights; every process must call it."""
+        return training_state.state_of(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned; the weights are loaded by the caller."""
+        training_state.restore(self, state)
 
 
 def best_rules(train: Mapping[str, Any]) -> dict[str, tuple[str, bool, int]]:
-    """What :class:`Checkpoints` ranks by: the primary metric, then the further rules."""
+    """Return the rules that :class:`Checkpoints` ranks by: the primary metric, then the further rules."""
     rules = [(train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])]
     rules += [(r["metric"], r["higher_better"], r.get("keep", 1)) for r in train["best_rules"]]
     return {f"{metric} {'max' if higher else 'min'}": (metric, higher, keep) for metric, higher, keep in rules}

@@ -11,7 +11,7 @@ from typing import Any
 from dataset.files import read_json, write_json
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
-from problems.engine.loops.history import shown
+from problems.engine.loops.display import format_metrics
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of
@@ -89,7 +89,7 @@ class Evaluate(Stage):
                 device=device,
                 num_workers=reading_workers(self.config),
             )
-            log.info("%s on %s: %s", checkpoint.name, Path(csv).stem, shown(metrics, task.metrics))
+            log.info("%s on %s: %s", checkpoint.name, Path(csv).stem, format_metrics(metrics, task.metrics))
 
     def _open_results(self, fingerprint: Fingerprint) -> Iterator[Result]:
         """The results to compute; the remains of one with another fingerprint are removed.

@@ -7,7 +7,7 @@ import torch
 
 from dataset.loader import Unreadable
 from problems.engine.loops.base import Callback
-from problems.engine.loops.failed_batches import count, lost
+from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.progress import Progress
 from problems.engine.runtime.errors import Interrupted, TrainingError
 from tests.parts.least_squares import Fit, Points, loop_of, weights
@@ -47,7 +47,7 @@ def test_the_others_of_a_window_count_as_if_it_had_not_been(tmp_path):
     )  # fmt: skip
     spoiled.fit()
     alone = loop_of(tmp_path / "b", Fit(Points(16)), shuffle=False, count=16, total_steps=1)
-    alone.fit_window([({"index": torch.arange(8, 16)}, True)])
+    alone.step([({"index": torch.arange(8, 16)}, True)])
     torch.testing.assert_close(weights(spoiled), weights(alone))
 
 
@@ -69,24 +69,26 @@ def test_too_many_in_a_row_end_the_training(tmp_path):
             raise ZeroDivisionError("always")
 
     loop = loop_of(tmp_path, Always(Points()), skip_errors=True, nonfinite_patience=2)
-    with pytest.raises(TrainingError, match="3 steps in a row lost all their batches.*nonfinite_patience 2"):
+    with pytest.raises(TrainingError, match="all batches failed in 3 steps in a row.*nonfinite_patience 2"):
         loop.fit()
     assert torch.equal(weights(loop), torch.zeros(1, 4))
 
 
 def test_a_signal_is_no_error_to_skip():
     with pytest.raises(Interrupted):
-        lost({}, Interrupted(15, "SIGTERM"), skip_errors=True)
+        classify_failure({}, Interrupted(15, "SIGTERM"), skip_errors=True)
 
 
 def test_losses_of_all_processes_are_counted_together():
     progress = Progress()
-    one = lost(Unreadable(OSError("gone"), ["u1", "u2"], ""), OSError("gone"), True)
-    two = lost({"id": ["u3"], "wav": torch.zeros(1, 9)}, MemoryError(), False)
-    assert one.text == "OSError: gone: utterances u1, u2" and "(1, 9)" in two.text and "u3" in two.text
-    count(progress, [one, two], True, patience=2)
+    unreadable = classify_failure(Unreadable(OSError("gone"), ["u1", "u2"], ""), OSError("gone"), skip_errors=True)
+    too_large = classify_failure({"id": ["u3"], "wav": torch.zeros(1, 9)}, MemoryError(), skip_errors=False)
+    assert unreadable.text == "OSError: gone: utterances u1, u2"
+    assert "(1, 9)" in too_large.text and "u3" in too_large.text
+    count_failures(progress, [unreadable, too_large], is_step_lost=True, patience=2)
     assert (progress.errors, progress.out_of_memory, progress.lost_in_a_row) == (1, 1, 1)
-    count(progress, [one, two, two], False, patience=2)  # others of that step were whole
+    failures = [unreadable, too_large, too_large]
+    count_failures(progress, failures, is_step_lost=False, patience=2)  # other batches of that step are left
     assert (progress.errors, progress.out_of_memory, progress.lost_in_a_row) == (2, 3, 0)
 
 
@@ -102,7 +104,7 @@ def test_what_fails_after_its_backward_pass_leaves_nothing_in_the_step(tmp_path)
     )  # fmt: skip
     spoiled.fit()
     alone = loop_of(tmp_path / "b", shuffle=False, count=16, total_steps=1)
-    alone.fit_window([({"index": torch.arange(8, 16)}, True)])
+    alone.step([({"index": torch.arange(8, 16)}, True)])
     torch.testing.assert_close(weights(spoiled), weights(alone))
 
 

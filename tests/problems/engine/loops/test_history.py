@@ -1,37 +1,27 @@
-"""The history, its display and TensorBoard: each step once, after any resume, and readable whatever the numbers are."""
+"""The history and TensorBoard: each step once after any resume, and readable whatever the numbers are."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from problems.engine.loops.history import DECLARATIONS, HISTORY, Monitor, duration, read_history, shown
-from tasks.metrics.kinds import Count, Number, Rate, from_json
-
-METRICS = {"wer": 0.25, "cer": 0.125, "loss": 1.5, "words": 12, "substitutions": 3}
-KINDS = {
-    "wer": Rate(label="WER"),
-    "cer": Rate(label="CER"),
-    "loss": Number(),
-    "words": Count(),
-    "substitutions": Count(),
-}
+from problems.engine.loops.history import DECLARATIONS, HISTORY, History, Stopwatch, read_history
+from tasks.metrics.kinds import from_json
+from tests.parts.metrics import KINDS, METRICS
 
 
-def train(folder: Path, steps: range, total: int = 10) -> None:
-    """Log a loss for each of ``steps`` and validate at even ones."""
-    monitor = Monitor(folder, steps.start - 1, total, declarations=KINDS)
+def train(folder: Path, steps: range) -> None:
+    """Log a loss for each of ``steps`` and metrics at even ones."""
+    history, stopwatch = History(folder, steps.start - 1, KINDS), Stopwatch(steps.start - 1)
     for step in steps:
-        monitor.tick(step)
-        monitor.log("train", step, step / 4, {"loss": 1 / step, "lr": 0.1} | monitor.speed(step))
+        history.log("train", step, step / 4, {"loss": 1 / step, "lr": 0.1} | stopwatch.read(step))
         if step % 2 == 0:
-            monitor.log("valid", step, step / 4, METRICS)
-    monitor.close()
+            history.log("valid", step, step / 4, METRICS)
+    history.close()
 
 
 def events(folder: Path, tag: str) -> list[int]:
@@ -75,38 +65,14 @@ def test_a_last_line_that_a_kill_tore_is_left_out(tmp_path, torn):
 
 
 def test_what_is_not_a_number_is_null_in_the_history(tmp_path):
-    monitor = Monitor(tmp_path, 0, 10)
-    monitor.log("valid", 1, 0.5, {"loss": math.nan, "wer": math.inf})
-    monitor.close()
+    history = History(tmp_path, 0, {})
+    history.log("valid", 1, 0.5, {"loss": math.nan, "wer": math.inf})
+    history.close()
     text = (tmp_path / HISTORY).read_text()
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["loss"] is None
-    monitor = Monitor(tmp_path, 1, 10)  # and can be taken up
-    monitor.close()
-
-
-def test_without_a_terminal_there_are_plain_lines_with_the_time_that_is_left(tmp_path, caplog, capfd):
-    with caplog.at_level(logging.INFO):
-        train(tmp_path, range(1, 11))
-    lines = [r.getMessage() for r in caplog.records]
-    assert len(lines) == 15 and all("\r" not in line for line in lines)
-    assert lines[0].startswith("  step  1/10  epoch   0.2  train  loss 1") and "left)" in lines[0]
-    assert lines[2] == "  step  2/10  epoch   0.5  valid  WER 25.00%  CER 12.50%  loss 1.5"
-    assert "left" not in lines[-2], "nothing is left after the last step"
-    assert capfd.readouterr().out == ""
-
-
-def test_metrics_for_people_have_the_chosen_one_first_rates_in_percent_and_no_counts():
-    assert shown(METRICS, KINDS) == "WER 25.00%  CER 12.50%  loss 1.5"
-    assert shown(METRICS, KINDS, "loss") == "loss 1.5  WER 25.00%  CER 12.50%"
-    assert shown(METRICS, KINDS, "words") == "words 12  WER 25.00%  CER 12.50%  loss 1.5"
-    assert shown({"loss": math.nan, "wer": 1.0}, KINDS) == "loss –  WER 100.00%"
-    assert shown({"word_error": 8.132, "off": 3}, {}) == "word error 8.132  off 3", "undeclared: plain numbers"
+    History(tmp_path, 1, {}).close()  # and a resumed training can read it
 
 
 def test_the_declarations_stand_beside_the_history(tmp_path):
     train(tmp_path, range(1, 3))
     assert from_json(json.loads((tmp_path / DECLARATIONS).read_text())) == KINDS
-
-
-def test_durations_are_written_for_people():
-    assert [duration(s) for s in (0.4, 42, 187, 3725)] == ["0:00", "0:42", "3:07", "1:02:05"]

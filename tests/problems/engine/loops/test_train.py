@@ -120,7 +120,7 @@ def test_a_batch_lost_in_a_window_leaves_the_mean_of_the_others(tmp_path):
     )
     spoiled.fit()
     alone = loop_of(tmp_path / "b", Fit(Points(16)), shuffle=False, count=16, total_steps=1)
-    alone.fit_window([({"index": torch.arange(8, 16)}, True)])
+    alone.step([({"index": torch.arange(8, 16)}, True)])
     torch.testing.assert_close(weights(spoiled), weights(alone))
 
 
@@ -181,7 +181,7 @@ def test_memory_that_runs_out_again_and_again_ends_the_training(tmp_path):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     loop = loop_of(tmp_path, Hungry(Points()), nonfinite_patience=2)
-    with pytest.raises(TrainingError, match="memory ran out for 3 steps in a row"):
+    with pytest.raises(TrainingError, match="memory ran out in 3 steps in a row"):
         loop.fit()
     assert not steps_in(tmp_path)
 

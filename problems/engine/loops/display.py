@@ -1,0 +1,75 @@
+"""The display of a training: a progress bar on a terminal, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from problems.engine.loops.history import TIMES, Sink, numbers_in
+from problems.engine.runtime.formatting import duration
+from tasks.metrics.kinds import UNDECLARED, Count, Metric
+
+log = logging.getLogger(__name__)
+
+
+def format_metrics(values: Mapping[str, Any], declarations: Mapping[str, Metric], first: str | None = None) -> str:
+    """Return the metrics on one line, each formatted as declared: ``first`` comes first, counts are left out."""
+    metrics = {name: declarations.get(name, UNDECLARED) for name, _ in numbers_in(values)}
+    names = [name for name, metric in metrics.items() if name == first or not isinstance(metric, Count)]
+    names.sort(key=lambda name: name != first)
+    return "  ".join(f"{metrics[name].heading(name)} {metrics[name].format(values[name])}" for name in names)
+
+
+class Display(Sink):
+    """Shows a training's progress and metrics.
+
+    Args:
+        step: the step to continue from.
+        total_steps: the last step.
+        primary: the metric that is shown first.
+        declarations: the task's declarations of its metrics.
+    """
+
+    def __init__(self, step: int, total_steps: int, primary: str | None, declarations: Mapping[str, Metric]):
+        self.first_step, self.total_steps = step, total_steps
+        self.primary, self.declarations = primary, declarations
+        self.started = time.monotonic()
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True, leave=False)
+
+    def tick(self, step: int) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+
+    def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
+        """Show the metrics of a split; those of training inside the bar, if there is one."""
+        if split != "train":
+            self._print(split, step, epoch, format_metrics(values, self.declarations, self.primary))
+            return
+        text = "  ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in numbers_in(values) if k not in TIMES)
+        if self.bar is not None:
+            self.bar.set_postfix_str(text)
+        else:
+            self._print(split, step, epoch, text + self._time_left(step))
+
+    def _time_left(self, step: int) -> str:
+        rate = (step - self.first_step) / max(time.monotonic() - self.started, 1e-9)
+        if step >= self.total_steps or not rate:
+            return ""
+        return f"  ({rate:.3g} steps/s, {duration((self.total_steps - step) / rate)} left)"
+
+    def _print(self, split: str, step: int, epoch: float, text: str) -> None:
+        width = len(str(self.total_steps))
+        log.info("  step %*d/%d  epoch %5.1f  %s  %s", width, step, self.total_steps, epoch, split, text)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,68 @@
+"""What a checkpoint holds of a training beside the weights: all that the next step depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dataset import seeding
+from problems.engine.loops.progress import Progress
+from problems.engine.runtime import distributed
+
+if TYPE_CHECKING:
+    from problems.engine.loops.train import TrainLoop
+
+log = logging.getLogger(__name__)
+
+
+def state_of(loop: TrainLoop) -> dict[str, Any]:
+    """Return the state of all processes; every process must call it."""
+    loop.read_totals()
+    return {
+        "progress": dataclasses.asdict(loop.progress),
+        "total_steps": loop.train["total_steps"],
+        "ranking": loop.checkpoints.state(),
+        "optimizers": [optimizer.state_dict() for optimizer in loop.optimizers],
+        "scaler": loop.scaler.state_dict() if loop.scaler else None,
+        "ema": loop.ema.state_dict() if loop.ema else None,
+        "callbacks": [c.state_dict() if hasattr(c, "state_dict") else None for c in loop.callbacks],
+        "rng": distributed.gather(seeding.get_state()),
+    }
+
+
+def restore(loop: TrainLoop, state: Mapping[str, Any]) -> None:
+    """Restore what :func:`state_of` returned into a loop whose weights are loaded."""
+    progress = loop.progress = Progress(**state["progress"])
+    progress.ended = loop.early_stopping.is_over(progress)  # by the patience of this run
+    before, now = state["total_steps"], loop.train["total_steps"]
+    if before != now and any(optimizer.scheduler for optimizer in loop.optimizers):
+        log.info("the schedule is planned again from here: over %d steps in all, not %d", now, before)
+    loop.checkpoints.restore(state["ranking"], loop.world.writes)
+    for optimizer, saved in zip(loop.optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    if loop.scaler:
+        loop.scaler.load_state_dict(state["scaler"])
+    if loop.ema:
+        loop.ema.load_state_dict(state["ema"])
+    if len(state["callbacks"]) != len(loop.callbacks):
+        log.warning("this run has %d callbacks, the checkpoint %d", len(loop.callbacks), len(state["callbacks"]))
+    for callback, saved in zip(loop.callbacks, state["callbacks"]):
+        if saved is not None:
+            callback.load_state_dict(saved)
+    loop.totals.guard.set(progress.nonfinite, progress.nonfinite_in_a_row)
+    _restore_generators(loop, state["rng"])
+
+
+def _restore_generators(loop: TrainLoop, states: list[dict[str, Any]]) -> None:
+    rank, size, progress = loop.world.rank, loop.world.size, loop.progress
+    if rank:  # the main process holds the sums of all
+        progress.take_loss()
+        progress.reset_epoch_loss()
+    if len(states) != size:
+        log.warning("the checkpoint was saved by %d processes; this training continues with %d", len(states), size)
+    if rank < len(states):
+        seeding.set_state(states[rank])
+    else:
+        seeding.seed_all(seeding.derive(loop.train["seed"], progress.step, rank))

@@ -1,0 +1,28 @@
+"""Early stopping: which values count as better, and when training ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from problems.engine.loops.early_stopping import EarlyStopping
+from problems.engine.loops.progress import Progress
+
+
+@pytest.mark.parametrize(
+    ("values", "higher", "threshold", "relative", "waited"),
+    [
+        ([1.0, 0.95, 0.8], False, 0.1, False, 0),
+        ([1.0, 0.95, 0.92], False, 0.1, False, 2),
+        ([100.0, 95.0, 94.0], False, 0.1, True, 2),
+        ([100.0, 89.0], False, 0.1, True, 0),
+        ([-3.0, -2.5], True, 0.1, True, 0),  # better, though negative
+        ([float("nan"), 5.0], False, 0.0, False, 0),
+        ([float("inf"), 3.0, 2.0], False, 0.1, True, 0),
+        ([5.0, float("nan")], False, 0.0, False, 1),
+    ],
+)
+def test_what_counts_as_better(values, higher, threshold, relative, waited):
+    progress, early_stopping = Progress(), EarlyStopping("wer", higher, None, threshold, relative)
+    for value in values:
+        early_stopping.observe(progress, value)
+    assert progress.waited == waited
