@@ -14,7 +14,7 @@ from nn.weighted_sum import weighted_sum
 
 
 class UpstreamSizes(Protocol):
-    """What a featurizer needs to know of an upstream."""
+    """The attributes of an upstream that a featurizer reads."""
 
     hidden_sizes: list[int]
     downsample_rates: list[int]
@@ -23,12 +23,12 @@ class UpstreamSizes(Protocol):
 class Featurizer(nn.Module):
     """Reduces an upstream's L layers to one by a softmax-weighted sum; all weights are equal at the start.
 
-    With one layer selected, that layer is the result and there are no weights. States in half precision (a
-    cache's, say) are summed in float32. Layers of several strides are brought to the slowest one: frames of the others
-    that fall into one of its frames are averaged.
+    A single selected layer is the result itself, without weights. States in half precision (cached ones) are summed in
+    float32. Layers of different strides are brought to the slowest: the frames of the others that fall into one of its
+    frames are averaged.
 
     Args:
-        upstream: any object with hidden_sizes and downsample_rates; only these are read
+        upstream: any object with hidden_sizes and downsample_rates, the only attributes that are read
         layer_selections: layers to sum: one index or a list (negative: from the end), "last", or null for all
         normalize: give each frame of each layer zero mean and unit variance before the sum
     """
@@ -51,22 +51,22 @@ class Featurizer(nn.Module):
 
     @property
     def needed_layers(self) -> list[int]:
-        """The upstream's layers that ``forward`` reads; it takes their states alone too."""
+        """The upstream's layers that ``forward`` reads; it accepts the states of these alone."""
         return sorted(self.layers) if len(self.layers) == self.num_layers else self.layers
 
     @property
     def commutes_with_mean(self) -> bool:
-        """Whether the mean over frames of what it gives is what it gives for the mean over frames."""
+        """True if mean-pooling the states first gives the mean of the output."""
         return not self.normalize and max(self.ratios) == 1
 
     def layer_weights(self) -> Tensor:
-        """The weight of each selected layer, in the order of ``layers``: they sum to one."""
+        """The weights of the selected layers, in the order of ``layers``; they sum to one."""
         if len(self.layers) == 1:
             return torch.ones(1)
         return self.weights.softmax(dim=0)
 
     def weight_by_layer(self) -> dict[int, float]:
-        """What training made of the weights: ``{layer: weight}``, layers counted from 0."""
+        """The trained weights as ``{layer: weight}``, layers counted from 0."""
         return dict(zip(self.layers, self.layer_weights().tolist()))
 
     def forward(
@@ -75,8 +75,8 @@ class Featurizer(nn.Module):
         """Sum the layers.
 
         Args:
-            hidden_states: all L states of the upstream, each (B, T', H), or one tensor (L, B, T', H); or those of
-                the selected layers alone, in their order.
+            hidden_states: all L states of the upstream, or those of the selected layers in their order: each
+                (B, T', H), or one tensor (L, B, T', H).
             lengths: L int64 tensors (B,), or one tensor (B,) for all layers.
 
         Returns:
@@ -87,10 +87,10 @@ class Featurizer(nn.Module):
                 f"the featurizer was built for an upstream of {self.num_layers} layers, "
                 f"got hidden states of {len(hidden_states)}"
             )
-        chosen = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
-        lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in chosen]
-        states = [hidden_states[i] for i in chosen]
-        if len(states) > 1 and self.commutes_with_mean and all(map(_is_kept, states)):
+        indices = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
+        lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in indices]
+        states = [hidden_states[i] for i in indices]
+        if len(states) > 1 and self.commutes_with_mean and all(map(_is_cached, states)):
             return weighted_sum(self.layer_weights(), states), lens[0]
         states = [_at_least_float(state) for state in states]
         if self.normalize:
@@ -108,8 +108,8 @@ class Featurizer(nn.Module):
         return x, length
 
 
-def _is_kept(x: Tensor) -> bool:
-    """Whether a state comes from a cache: it then needs no gradient."""
+def _is_cached(x: Tensor) -> bool:
+    """True if a state comes from a cache; it then needs no gradient."""
     return x.dtype == torch.float16 and x.device.type == "cpu" and not x.requires_grad
 
 
@@ -118,35 +118,39 @@ def _at_least_float(x: Tensor) -> Tensor:
 
 
 def _at_one_stride(states: list[Tensor], lens: list[Tensor], ratios: list[int]) -> tuple[list[Tensor], Tensor]:
-    """Each state with the mean of ``ratio`` frames in place of them; the lengths are those that all layers have."""
+    """Average each ``ratio`` frames of a state, and cut all states to the lengths that every layer has."""
     means = [_means(state, length, ratio) for state, length, ratio in zip(states, lens, ratios)]
     frames = min(mean.shape[1] for mean in means)
-    each = [torch.div(length + ratio - 1, ratio, rounding_mode="floor") for length, ratio in zip(lens, ratios)]
-    return [mean[:, :frames] for mean in means], torch.stack(each).amin(dim=0)
+    lengths = [torch.div(length + ratio - 1, ratio, rounding_mode="floor") for length, ratio in zip(lens, ratios)]
+    return [mean[:, :frames] for mean in means], torch.stack(lengths).amin(dim=0)
 
 
 def _means(x: Tensor, x_len: Tensor, ratio: int) -> Tensor:
-    """(B, T, H) -> (B, ceil(T / ratio), H): the mean over the true ones among each ``ratio`` frames."""
+    """Mean over the true frames among each ``ratio`` frames: (B, T, H) -> (B, ceil(T / ratio), H)."""
     if ratio == 1:
         return x
-    left = -x.shape[1] % ratio
-    sums = pad(zero_padding(x, x_len), (0, 0, 0, left)).unflatten(1, (-1, ratio)).sum(dim=2)
-    count = frame_mask(x_len, x.shape[1] + left).unflatten(1, (-1, ratio)).sum(dim=2)
+    missing = -x.shape[1] % ratio
+    sums = pad(zero_padding(x, x_len), (0, 0, 0, missing)).unflatten(1, (-1, ratio)).sum(dim=2)
+    count = frame_mask(x_len, x.shape[1] + missing).unflatten(1, (-1, ratio)).sum(dim=2)
     return sums / count.clamp_min(1).unsqueeze(-1)
 
 
 def _ratio(slowest: int, rate: int) -> int:
-    """How many frames at ``rate`` fall into one at ``slowest``."""
+    """Number of frames at ``rate`` in one frame at ``slowest``."""
     if slowest % rate:
         raise ValueError(
-            f"layers of one frame per {rate} samples cannot be brought to one per {slowest}, which is no multiple;"
-            " select layers of one kind with layer_selections"
+            f"layers of one frame per {rate} samples cannot be brought to one per {slowest}, which is not a multiple:"
+            " select layers of one kind with build_featurizer.layer_selections"
         )
     return slowest // rate
 
 
 def _select(selections: int | list[int] | str | None, num_layers: int) -> list[int]:
-    """Indices from 0 of the selected layers, checked."""
+    """Indices of the selected layers, counted from 0.
+
+    Raises:
+        ValueError: a selection that names no layer, a layer that does not exist, or one layer twice.
+    """
     if selections is None:
         return list(range(num_layers))
     if isinstance(selections, int):
@@ -166,17 +170,21 @@ def _select(selections: int | list[int] | str | None, num_layers: int) -> list[i
     layers = [index % num_layers for index in selections]
     if len(set(layers)) < len(layers):
         raise ValueError(
-            f"layer_selections {list(selections)} names a layer twice: counted from 0 they are {layers}; name each once"
+            f"layer_selections {list(selections)} names a layer twice (counted from 0: {layers}); name each once"
         )
     return layers
 
 
 def _common(values: Sequence[int], layers: list[int], what: str) -> int:
-    """The one value that the selected layers share."""
-    chosen = {values[i] for i in layers}
-    if len(chosen) > 1:
+    """The value that the selected layers share.
+
+    Raises:
+        ValueError: they differ.
+    """
+    distinct = {values[i] for i in layers}
+    if len(distinct) > 1:
         raise ValueError(
             f"the selected layers have different {what}, {[values[i] for i in layers]}, and cannot be "
             f"summed; select layers of one kind with layer_selections (the upstream has {list(values)})"
         )
-    return chosen.pop()
+    return distinct.pop()

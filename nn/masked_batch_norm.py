@@ -1,4 +1,4 @@
-"""Batch normalisation of what is true in a padded batch."""
+"""Batch normalisation over the true frames of a padded batch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from nn.mask import frame_mask
 
 
 class VectorNorm(nn.BatchNorm1d):
-    """Batch norm of vectors (N, C); where training hands it a single one, which has no variance, it is normed by the
-    running statistics, so that the last batch of an epoch may hold one utterance."""
+    """Batch norm of vectors (N, C) that accepts a single vector in training.
+
+    One vector has no variance and is normalised by the running statistics, so that the last batch of an epoch may hold
+    one utterance.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C) -> (N, C)."""
@@ -20,7 +23,7 @@ class VectorNorm(nn.BatchNorm1d):
 
 
 class FrameNorm(nn.Module):
-    """Batch norm of frames whose statistics are those of the true frames alone; the others come out as zeros.
+    """Batch norm of frames with the statistics of the true frames; the others come out as zeros.
 
     Args:
         channels: C

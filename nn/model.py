@@ -14,9 +14,8 @@ from nn.traits import trait
 class UpstreamDownstreamModel(nn.Module):
     """wav -> upstream -> featurizer -> [augment, in training mode] -> downstream.
 
-    A frozen upstream needs no gradients, runs under ``no_grad``, and stays in evaluation mode whatever
-    ``train()`` is told, so that its dropout and layer drop never act. So do the frozen parts of one that is trained
-    in part.
+    A frozen upstream runs under ``no_grad`` and stays in evaluation mode after ``train()``, so that its dropout and
+    layer drop never act. The same holds for the frozen parts of an upstream that is trained in part.
 
     Args:
         upstream: module with the interface that nn.upstream describes
@@ -24,7 +23,7 @@ class UpstreamDownstreamModel(nn.Module):
         downstream: module with the interface that nn.downstream describes
         upstream_trainable: train the upstream too, or a list of its layers and patterns of its parameters' names
         augment: module called as augment(x, lengths) on the featurizer's output in training mode
-        finetune: how the upstream is trained (null: all that is trainable but the feature encoder, from the start)
+        finetune: how the upstream is trained (null: all of it but the feature encoder, from the first step)
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class UpstreamDownstreamModel(nn.Module):
             self.finetune.prepare(upstream, upstream_trainable)
         elif finetune is not None:
             raise ValueError(
-                "there are settings of fine-tuning, but upstream_trainable is false: nothing is fine-tuned"
+                "finetune has settings, but upstream_trainable is false: set upstream_trainable, or leave finetune out"
             )
         else:
             upstream.requires_grad_(False)
@@ -61,17 +60,17 @@ class UpstreamDownstreamModel(nn.Module):
 
     @property
     def needed_layers(self) -> list[int] | None:
-        """The upstream's layers that ``forward`` reads; it takes their states alone too. None: all of them."""
+        """The upstream's layers that ``forward`` reads; it accepts the states of these alone. None: all of them."""
         return trait(self.featurizer, "needed_layers")
 
     @property
     def commutes_with_mean(self) -> bool:
-        """Whether the mean of an utterance's states over its frames, as one frame, gives what the states give."""
+        """True if mean-pooling the hidden states first gives the same output, so that only means need caching."""
         parts = (self.featurizer, self.downstream)
         return self.augment is None and all(trait(part, "commutes_with_mean") for part in parts)
 
     def train(self, mode: bool = True) -> UpstreamDownstreamModel:
-        """Set training or evaluation mode; what is frozen of the upstream stays in evaluation mode."""
+        """Set training or evaluation mode; frozen modules of the upstream stay in evaluation mode."""
         super().train(mode)
         if mode:
             hold_frozen(self.upstream)
@@ -81,13 +80,13 @@ class UpstreamDownstreamModel(nn.Module):
         return any(p.requires_grad for p in self.upstream.parameters())
 
     def set_step(self, step: int) -> None:
-        """Follow the schedule of fine-tuning: what of the upstream is trained at this step (0 is the first)."""
+        """Follow the fine-tuning schedule to this step (0 is the first)."""
         if self.finetune is not None and self.finetune.set_step(step):
             self.train(self.training)
 
     @property
     def trained(self) -> list[nn.Parameter]:
-        """The parameters that are trained, at this step or another one."""
+        """Every parameter that is trained at some step."""
         later = self.finetune.trained if self.finetune is not None else []
         return [*later, *(p for p in self.parameters() if p.requires_grad)]
 
@@ -101,12 +100,13 @@ class UpstreamDownstreamModel(nn.Module):
         """Logits of a batch, from waveforms or from an upstream's states computed elsewhere.
 
         Args:
-            wav: (B, T) float, 16 kHz, with ``wav_len`` (B,) int64; or instead of both
-            hidden_states: the upstream's L states, each (B, T', H), or one tensor (L, B, T', H), with
-                ``hidden_lens``, L int64 tensors (B,) or one for all layers.
+            wav: (B, T) float, 16 kHz.
+            wav_len: (B,) int64, samples of each utterance.
+            hidden_states: in place of ``wav``: the upstream's L states, each (B, T', H), or one tensor (L, B, T', H).
+            hidden_lens: in place of ``wav_len``: L int64 tensors (B,), or one for all layers.
 
         Returns:
-            what the downstream returns: logits and their lengths (B,).
+            the downstream's output: logits and their lengths (B,).
         """
         if (wav is None) == (hidden_states is None):
             got = "neither" if wav is None else "both"

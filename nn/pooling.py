@@ -1,4 +1,4 @@
-"""From frames to one vector an utterance. Frames past the length never count, whatever they hold.
+"""Pooling: from the true frames of an utterance to one vector.
 
 Notation: B: batch, T: frames, H: features a frame.
 """
@@ -17,7 +17,7 @@ class MeanPooling(nn.Module):
     """The mean over an utterance's true frames; an utterance without frames gives zeros.
 
     Args:
-        input_size: features a frame; None where nobody asks for ``output_size``
+        input_size: features a frame; None if ``output_size`` is not needed
     """
 
     def __init__(self, input_size: int | None = None) -> None:
@@ -46,11 +46,16 @@ class StatisticsPooling(nn.Module):
 
 
 class SelfAttentivePooling(nn.Module):
-    """A mean that weighs frames by softmax(v . tanh(W x + b)) (Zhu et al., "Self-attentive speaker embeddings",
-    Interspeech 2018, with one head)."""
+    """A mean of frames weighted by softmax(v . tanh(W x + b)).
+
+    Zhu et al., "Self-attentive speaker embeddings", Interspeech 2018, with one head.
+
+    Args:
+        input_size: features a frame
+        attention_size: rows of W; None for ``input_size``
+    """
 
     def __init__(self, input_size: int, attention_size: int | None = None) -> None:
-        """attention_size: rows of W; None for ``input_size``."""
         super().__init__()
         self.output_size = input_size
         self.hidden = nn.Linear(input_size, attention_size or input_size)
@@ -64,10 +69,10 @@ class SelfAttentivePooling(nn.Module):
 
 
 class AttentiveStatisticsPooling(nn.Module):
-    """Mean and deviation whose weights are a softmax over time of their own for every channel.
+    """Weighted mean and deviation; each channel has its own softmax over time as weights.
 
-    Okabe et al., Interspeech 2018, as ECAPA-TDNN has it (Desplanques et al., Interspeech 2020, section 3.1): the
-    attention sees each frame beside the utterance's plain mean and deviation (``global_context``).
+    Okabe et al., Interspeech 2018, in the form of ECAPA-TDNN (Desplanques et al., Interspeech 2020, section 3.1): the
+    attention sees each frame together with the utterance's plain mean and deviation (``global_context``).
 
     Args:
         input_size: channels
@@ -85,22 +90,22 @@ class AttentiveStatisticsPooling(nn.Module):
     def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
         """x (B, T, H), x_len (B,) -> (B, 2 H)."""
         x = zero_padding(x, x_len)
-        seen = x
+        context = x
         if self.global_context:
-            context = torch.cat(weighted_statistics(x, uniform_weights(x, x_len)), dim=-1)
-            seen = torch.cat([x, context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
-        weights = masked_softmax(self.score(torch.tanh(self.hidden(seen))), x_len)
+            statistics = torch.cat(weighted_statistics(x, uniform_weights(x, x_len)), dim=-1)
+            context = torch.cat([x, statistics.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
+        weights = masked_softmax(self.score(torch.tanh(self.hidden(context))), x_len)
         return torch.cat(weighted_statistics(x, weights), dim=-1)
 
 
 def uniform_weights(x: Tensor, x_len: Tensor) -> Tensor:
-    """One over the length on the true frames, zero on the others: (B, T, 1)."""
+    """1 / length for the true frames, 0 for the others: (B, T, 1)."""
     mask = frame_mask(x_len, x.shape[1]).unsqueeze(-1)
     return mask / x_len.clamp_min(1).to(x.dtype).view(-1, 1, 1)
 
 
 def masked_softmax(scores: Tensor, x_len: Tensor) -> Tensor:
-    """Softmax over the true frames, zero on the others and where there are none: (B, T, C) -> (B, T, C)."""
+    """Softmax over the true frames, 0 for the others and for empty items: (B, T, C) -> (B, T, C)."""
     mask = frame_mask(x_len, scores.shape[1]).unsqueeze(-1)
     # the least finite number, not -inf: a row without any frame must not become NaN
     scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
@@ -108,7 +113,7 @@ def masked_softmax(scores: Tensor, x_len: Tensor) -> Tensor:
 
 
 def weighted_statistics(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, H) of x (B, T, H) under weights (B, T, H or 1) that sum to one over time."""
+    """Mean and standard deviation (B, H) of x (B, T, H) with weights (B, T, H or 1) that sum to one over time."""
     x = x.masked_fill(weights == 0, 0.0)
     mean = (weights * x).sum(dim=1)
     variance = (weights * (x - mean.unsqueeze(1)).square()).sum(dim=1)

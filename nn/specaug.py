@@ -1,6 +1,6 @@
-"""SpecAugment (Park et al. 2019, 2020) on a padded batch, each utterance inside its own true length.
+"""SpecAugment (Park et al. 2019, 2020) on a padded batch, each utterance inside its own length.
 
-Written here because torchaudio's masks know no lengths and it has no time warp. All random numbers of a call
+Written here because torchaudio's masks do not know lengths and it has no time warp. All random numbers of a call
 are one draw from torch's global CPU generator: restoring its state repeats the augmentation on any device.
 
 Notation: B: batch, T: frames, H: features, M: masks.
@@ -20,24 +20,24 @@ class SpecAugment(nn.Module):
     """Time warp, then frequency masks, then time masks; in training mode only.
 
     Masked values become zero, which after mean normalisation is the utterance's mean. The input is never
-    changed in place; frames past an utterance's length come out as they went in; lengths stay. Ranges are
-    inclusive; a mask is never wider than what it masks.
+    changed in place. Frames past an utterance's length and lengths stay as they are. Ranges are inclusive; a mask
+    is never wider than its axis.
 
     Time masks lie inside each utterance's own frames. Without ``time_mask_share`` (the paper's p), masks of a fixed
     width would cover most of a short utterance. s3prl draws their places over the padded length instead, so that short
     utterances of a batch are masked less.
 
     Args:
-        time_warp: a random frame moves by at most this many frames, its two sides stretched (0: off)
+        time_warp: move a random frame by at most this many frames and stretch both sides (0: off)
         freq_mask_width: least and greatest width of a frequency mask, in features
-        num_freq_masks: frequency masks an utterance
+        num_freq_masks: frequency masks per utterance
         time_mask_width: least and greatest width of a time mask, in frames
-        num_time_masks: time masks an utterance
+        num_time_masks: time masks per utterance
         time_mask_share: a time mask covers at most this share of the utterance's own frames (null: no limit)
-        adaptive: time masks grow with the utterance: number and greatest width are shares of its frames
-        adaptive_number_ratio: adaptive: masks per frame (0: num_time_masks whatever the length)
-        adaptive_size_ratio: adaptive: share of the frames that one mask may cover, within time_mask_width
-        max_time_masks: adaptive: at most this many time masks
+        adaptive: let number and greatest width of time masks grow with the utterance
+        adaptive_number_ratio: if adaptive, masks per frame (0: num_time_masks at any length)
+        adaptive_size_ratio: if adaptive, share of the frames that one mask may cover, within time_mask_width
+        max_time_masks: if adaptive, at most this many time masks
     """
 
     def __init__(
@@ -122,37 +122,37 @@ def _masks(
 
     Args:
         draws: (B, 2 * M) in [0, 1).
-        sizes: (B,), what each item has along the axis.
+        sizes: (B,), each item's own size along the axis.
         width: least and greatest width.
-        widest: (B,), a further bound of each item's widths.
-        number: (B,), how many of the M masks each item gets (None: all).
-        axis: the padded size of the axis.
+        widest: (B,), a further bound on each item's widths (None: none).
+        number: (B,), masks of each item out of M (None: all).
+        axis: padded size of the axis.
     """
     greatest = sizes.clamp_max(width[1])
     if widest is not None:
         greatest = torch.minimum(greatest, widest)
     least = greatest.clamp_max(width[0]).unsqueeze(1)
-    for_width, for_start = draws.chunk(2, dim=1)
-    widths = _uniform(for_width, least, greatest.unsqueeze(1))
+    width_draws, start_draws = draws.chunk(2, dim=1)
+    widths = _uniform(width_draws, least, greatest.unsqueeze(1))
     if number is not None:
         order = torch.arange(widths.shape[1], device=widths.device)
         widths = widths * (order < number.unsqueeze(1))
-    starts = _uniform(for_start, 0, sizes.unsqueeze(1) - widths).unsqueeze(2)
+    starts = _uniform(start_draws, 0, sizes.unsqueeze(1) - widths).unsqueeze(2)
     step = torch.arange(axis, device=draws.device)
     return ((step >= starts) & (step < starts + widths.unsqueeze(2))).any(dim=1)
 
 
 def warp_time(x: Tensor, x_len: Tensor, window: int, draws: Tensor) -> Tensor:
-    """Move one frame of each utterance and stretch what is before and after it, along time only.
+    """Move one frame of each utterance and stretch the parts before and after it, along time only.
 
-    Both sides are resampled as ``torch.nn.functional.interpolate(mode="bicubic", align_corners=False)`` does.
-    Utterances of at most 2 * window frames, and all padding, are returned as they are.
+    Both parts are resampled as by ``torch.nn.functional.interpolate(mode="bicubic", align_corners=False)``.
+    Utterances of at most 2 * window frames and all padding are returned unchanged.
 
     Args:
         x: (B, T, H).
         x_len: (B,) int64.
         window: greatest distance in frames.
-        draws: (B, 2) in [0, 1): the frame (from window to its length - window - 1) and where it goes.
+        draws: (B, 2) in [0, 1), for the frame (from window to length - window - 1) and its new place.
     """
     batch, num_frames, size = x.shape
     length = x_len.unsqueeze(1)
@@ -166,7 +166,7 @@ def warp_time(x: Tensor, x_len: Tensor, window: int, draws: Tensor) -> Tensor:
     in_start = torch.where(left, 0, center)
     in_size = torch.where(left, center, length - center)
     out_size = torch.where(left, moved, length - moved)
-    # an item without frames has out_size 0; its frames are padding and are replaced below
+    # an item without frames has out_size 0; its frames are padding, which is replaced below
     scale = in_size.to(torch.float32) / out_size.clamp_min(1)
     position = (step - torch.where(left, 0, moved) + 0.5) * scale - 0.5
     whole = position.floor()

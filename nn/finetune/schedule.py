@@ -1,10 +1,9 @@
-"""How an upstream is trained: which of its weights, from which step on, with what noise, or by adapters beside them."""
+"""Fine-tuning of an upstream: trained weights, the step from which they train, masks, layer drop, adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from nn.finetune.span_mask import SpanMask
 from nn.upstream.pretrained.base import PretrainedEncoder
 
 Trainable = bool | Sequence[int | str]
+Output = Tensor | tuple[Tensor | None, ...]  # of a module with a hook
 
 
 class FineTuning(nn.Module):
@@ -24,19 +24,19 @@ class FineTuning(nn.Module):
     can be trained.
 
     Args:
-        freeze_feature_encoder: leave the convolutions before the transformer as they are, as wav2vec 2.0's authors do
-        start_step: nothing of the upstream is trained before this step
-        steps_per_layer: from start_step on, train one layer more from the top each time so many steps pass; 0: all
+        freeze_feature_encoder: do not train the convolutions before the transformer, as in wav2vec 2.0's fine-tuning
+        start_step: first step at which the upstream is trained
+        steps_per_layer: from start_step on, unfreeze one more layer from the top every so many steps; 0: all at once
         layer_drop: probability that a layer is skipped in training
         time_mask_prob: share of the frames that masked spans would cover, before the transformer
-        time_mask_length: frames of a masked span
+        time_mask_length: frames in a masked span
         feature_mask_prob: share of the features that masked spans would cover, before the transformer
-        feature_mask_length: features of a masked span
-        activation_checkpointing: keep no activations inside layers; they are computed again going backward
-        lora_rank: train adapters of this rank beside the layers' linear maps, not the weights; 0: the weights
+        feature_mask_length: features in a masked span
+        activation_checkpointing: recompute activations inside layers in the backward pass, to save memory
+        lora_rank: train adapters of this rank in place of the layers' own weights; 0: the weights
         lora_alpha: an adapter's output is scaled by lora_alpha / lora_rank
-        lora_dropout: on an adapter's input
-        lora_targets: names of the linear maps with adapters, as [q_proj, v_proj]; null: all that can have one
+        lora_dropout: dropout on an adapter's input
+        lora_targets: names of the linear layers with adapters, as [q_proj, v_proj]; null: all that can have one
     """
 
     def __init__(
@@ -68,26 +68,26 @@ class FineTuning(nn.Module):
         self.activation_checkpointing = activation_checkpointing
         self.lora = {"rank": lora_rank, "alpha": lora_alpha, "dropout": lora_dropout, "targets": lora_targets}
         self.step: int | None = None
-        self._depths: list[tuple[nn.Parameter, int]] = []  # what is ever trained, and how deep it stands
+        self._depths: list[tuple[nn.Parameter, int]] = []  # every parameter that is ever trained, with its layer
 
     def prepare(self, upstream: nn.Module, trainable: Trainable) -> None:
-        """Freeze what ``trainable`` leaves out, and put what the settings ask for on ``upstream``, in place.
+        """Freeze the parameters that ``trainable`` leaves out and install hooks and adapters, in place.
 
         Args:
             upstream: the upstream.
-            trainable: True for all of it, or a list of layer numbers (1 is the first layer, -1 the last, 0 what comes
+            trainable: True for all of it, or a list of layer numbers (1 is the first layer, -1 the last, 0 the modules
                 before the layers) and patterns of parameter or module names ("encoder.*").
 
         Raises:
-            ValueError: the list names nothing, or the upstream has no layers and a setting needs them.
+            ValueError: an entry of the list matches nothing, or a setting needs numbered layers that do not exist.
         """
         names = set(trained_names(upstream, trainable))
         if self.freeze_feature_encoder and getattr(upstream, "feature_encoder_path", None):
             names -= {n for n in names if n.startswith(f"{upstream.feature_encoder_path}.")}
             if not names:
                 raise ValueError(
-                    f"upstream_trainable: {trainable!r} names the feature encoder alone, which is left as it is unless"
-                    " freeze_feature_encoder is false"
+                    f"upstream_trainable: {trainable!r} names the feature encoder only, which is frozen unless"
+                    " finetune.freeze_feature_encoder is false"
                 )
         for name, parameter in upstream.named_parameters():
             parameter.requires_grad_(name in names)
@@ -96,7 +96,7 @@ class FineTuning(nn.Module):
             return
         if not isinstance(upstream, PretrainedEncoder):
             raise ValueError(
-                f"{type(upstream).__name__} has no numbered layers, which these settings of fine-tuning need:"
+                f"{type(upstream).__name__} has no numbered layers, which these settings of finetune need:"
                 f" {', '.join(self._needs_layers())}"
             )
         if self.lora["rank"]:
@@ -109,7 +109,8 @@ class FineTuning(nn.Module):
         self._depths = [(p, upstream.layer_of(n)) for n, p in upstream.named_parameters() if p.requires_grad]
 
     def _needs_layers(self) -> list[str]:
-        asked = {
+        """The settings in use that need numbered layers."""
+        settings = {
             "start_step": self.start_step,
             "steps_per_layer": self.steps_per_layer,
             "layer_drop": self.layer_drop,
@@ -118,25 +119,28 @@ class FineTuning(nn.Module):
             "activation_checkpointing": self.activation_checkpointing,
             "lora_rank": self.lora["rank"],
         }
-        return [name for name, value in asked.items() if value]
+        return [name for name, value in settings.items() if value]
 
     def _install(self, upstream: PretrainedEncoder) -> None:
         if self.activation_checkpointing:
             upstream.checkpoint_layers()
         if self.layer_drop:
             for layer in upstream.layers:
-                # before other hooks, so that whoever collects the layers' outputs sees what goes on
+                # registered first, so that hooks that collect layer outputs see the dropped layer's input
                 layer.register_forward_hook(self._drop, prepend=True)
         if self.mask.time_prob or self.mask.feature_prob:
             if upstream.projection_path is None:
-                raise ValueError(f"{type(upstream).__name__} has no features before its transformer to mask")
+                raise ValueError(
+                    f"{type(upstream).__name__} has no features before its transformer to mask; set time_mask_prob and"
+                    " feature_mask_prob to 0"
+                )
             projection = upstream.get_submodule(upstream.projection_path)
-            projection.register_forward_hook(_Masked(self.mask, upstream))
+            projection.register_forward_hook(_MaskHook(self.mask, upstream))
 
-    def _drop(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Layer drop: what went in instead of what came out. A position bias that came out goes on.
+    def _drop(self, layer: nn.Module, args: tuple[Tensor, ...], output: Output) -> Output:
+        """Forward hook for layer drop: replace a layer's output by its input, and pass on its position bias.
 
-        A layer that is frozen, at this step or at all, is in evaluation mode (:func:`hold_frozen`) and never left out.
+        A frozen layer is in evaluation mode (:func:`hold_frozen`) and never skipped.
         """
         if not layer.training or torch.rand(()).item() >= self.layer_drop:
             return output
@@ -144,11 +148,15 @@ class FineTuning(nn.Module):
 
     @property
     def trained(self) -> list[nn.Parameter]:
-        """What of the upstream is trained at one time or another."""
+        """Every upstream parameter that the schedule trains at some step."""
         return [parameter for parameter, _ in self._depths]
 
     def set_step(self, step: int) -> bool:
-        """Give gradients to what is trained at this step (0 is the first), to nothing else; whether that is new."""
+        """Unfreeze the parameters that are trained at this step (0 is the first) and freeze the others.
+
+        Returns:
+            True if that changed anything.
+        """
         self.step = step
         if not (self.start_step or self.steps_per_layer):
             return False
@@ -164,22 +172,22 @@ class FineTuning(nn.Module):
         return before != [parameter.requires_grad for parameter, _ in self._depths]
 
     def require_step(self) -> None:
-        """See that a schedule is followed.
+        """Check that the training loop follows the schedule.
 
         Raises:
-            RuntimeError: there is one, and :meth:`set_step` was never called.
+            RuntimeError: there is a schedule, and :meth:`set_step` was never called.
         """
         if self.step is None and (self.start_step or self.steps_per_layer):
             raise RuntimeError("start_step and steps_per_layer need a loop that calls the model's set_step(step)")
 
 
-class _Masked:
-    """A forward hook that masks what a projection gives; a class, so that a copy of the model has its own."""
+class _MaskHook:
+    """Forward hook that masks the output of a projection; a class, so that a copy of the model has its own."""
 
     def __init__(self, mask: SpanMask, upstream: PretrainedEncoder):
         self.mask, self.upstream = mask, upstream
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Output) -> Output:
         x = output[0] if isinstance(output, tuple) else output
         vector: Tensor | None = getattr(getattr(self.upstream, "model", None), "masked_spec_embed", None)
         x = self.mask(x, self.upstream.frames, vector)
@@ -187,49 +195,53 @@ class _Masked:
 
 
 def hold_frozen(upstream: nn.Module) -> None:
-    """Put the modules without a trained weight in evaluation mode.
+    """Put modules without a trained parameter in evaluation mode.
 
-    A module without any weights (a dropout) goes with the layer that it stands in, where layers have numbers.
+    A module without any parameters (a dropout) follows the layer that it belongs to, if layers have numbers.
     """
     names = [name for name, parameter in upstream.named_parameters() if parameter.requires_grad]
     numbered = isinstance(upstream, PretrainedEncoder)
     depths = {upstream.layer_of(name) for name in names} if numbered else set()
     for path, module in upstream.named_modules():
-        mine = [parameter.requires_grad for parameter in module.parameters()]
-        there = not numbered or upstream.layer_of(path) in depths
-        module.training = module.training and bool(names) and there and (not mine or any(mine))
+        flags = [parameter.requires_grad for parameter in module.parameters()]
+        in_trained_layer = not numbered or upstream.layer_of(path) in depths
+        module.training = module.training and bool(names) and in_trained_layer and (not flags or any(flags))
 
 
 def trained_names(upstream: nn.Module, trainable: Trainable) -> list[str]:
-    """The names of the parameters that ``trainable`` chooses, as :meth:`FineTuning.prepare` takes it.
+    """The names of the parameters that ``trainable`` selects (see :meth:`FineTuning.prepare`).
 
     Raises:
-        ValueError: an entry chooses nothing.
+        ValueError: an entry matches nothing.
     """
     names = [name for name, _ in upstream.named_parameters()]
     if isinstance(trainable, bool):
         return names if trainable else []
-    chosen: set[str] = set()
+    selected: set[str] = set()
     for entry in trainable:
-        found = _numbered(upstream, names, entry) if isinstance(entry, int) else _matching(names, entry)
-        if not found:
-            there = ", ".join(sorted({".".join(name.split(".")[:3]) for name in names})[:12])
-            raise ValueError(f"upstream_trainable: {entry!r} names no parameter of the upstream; it has {there}, ...")
-        chosen.update(found)
-    return [name for name in names if name in chosen]
+        matches = _numbered(upstream, names, entry) if isinstance(entry, int) else _matching(names, entry)
+        if not matches:
+            prefixes = ", ".join(sorted({".".join(name.split(".")[:3]) for name in names})[:12])
+            raise ValueError(
+                f"upstream_trainable: {entry!r} matches no parameter of the upstream; it has {prefixes}, ..."
+            )
+        selected.update(matches)
+    return [name for name in names if name in selected]
 
 
 def _numbered(upstream: nn.Module, names: list[str], number: int) -> list[str]:
     if not isinstance(upstream, PretrainedEncoder):
-        raise ValueError(f"upstream_trainable: {type(upstream).__name__} has no numbered layers: give names, or true")
+        raise ValueError(
+            f"upstream_trainable: {type(upstream).__name__} has no numbered layers: give parameter names, or true"
+        )
     count = len(upstream.layers)
     if not -count <= number <= count:
         raise ValueError(
-            f"upstream_trainable: there is no layer {number}: expected 1 to {count}, {-count} to -1 from the end, or 0"
-            " for what comes before them"
+            f"upstream_trainable: there is no layer {number}; expected 1 to {count}, {-count} to -1 from the end, or 0"
+            " for the modules before the layers"
         )
-    wanted = number + count + 1 if number < 0 else number
-    return [name for name in names if upstream.layer_of(name) == wanted]
+    layer = number + count + 1 if number < 0 else number
+    return [name for name in names if upstream.layer_of(name) == layer]
 
 
 def _matching(names: list[str], pattern: str) -> list[str]:

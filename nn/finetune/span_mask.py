@@ -1,6 +1,6 @@
 """Masks on an encoder's features in fine-tuning, as in wav2vec 2.0 (Baevski et al. 2020, section 4.3).
 
-Written here because the source libraries draw them with numpy, an utterance at a time. All random numbers of a call
+Written here because the source libraries draw them with numpy, one utterance at a time. All random numbers of a call
 are one draw from torch's global CPU generator, as in :mod:`nn.specaug`.
 """
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 class SpanMask(nn.Module):
-    """Spans of frames become one learnt vector, or zero, and spans of features zero; in training mode only.
+    """Replaces spans of frames by one learnt vector or zero, and spans of features by zero; in training mode only.
 
-    A span starts at as many places as cover ``prob`` of the axis would they not overlap (the part of a start that is
-    left over is drawn); the starts are distinct and each span lies inside the utterance.
+    The number of spans is that which would cover ``prob`` of the axis without overlap; its fraction is drawn. Starts
+    are distinct, and each span lies inside the utterance.
 
     Args:
         time_prob: share of each utterance's frames that spans would cover
@@ -41,7 +41,7 @@ class SpanMask(nn.Module):
         self.feature_prob, self.feature_length = feature_prob, feature_length
 
     def forward(self, x: Tensor, x_len: Tensor, vector: Tensor | None = None) -> Tensor:
-        """x (B, T, H), x_len (B,) int64, vector (H,) in place of masked frames -> (B, T, H)."""
+        """x (B, T, H), x_len (B,) int64, vector (H,) that replaces masked frames -> (B, T, H)."""
         if not self.training or not (self.time_prob or self.feature_prob):
             return x
         batch, frames, size = x.shape
@@ -61,9 +61,9 @@ def spans(draws: Tensor, sizes: Tensor, prob: float, length: int) -> Tensor:
 
     Args:
         draws: (B, axis + 1) in [0, 1).
-        sizes: (B,), what each item has along the axis.
-        prob: share of it that spans would cover without overlap.
-        length: of a span; an item shorter than that has none.
+        sizes: (B,), each item's own size along the axis.
+        prob: share of the size that spans would cover without overlap.
+        length: length of a span; a shorter item has none.
     """
     number = (prob * sizes / length + draws[:, 0]).long()
     places = torch.arange(draws.shape[1] - 1, device=draws.device)

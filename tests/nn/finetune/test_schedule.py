@@ -254,18 +254,18 @@ def test_a_copy_of_the_model_is_a_model_of_its_own():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: build([4]), r"there is no layer 4: expected 1 to 3, -3 to -1"),
-        (lambda: build(["decoder.*"]), r"'decoder.\*' names no parameter"),
-        (lambda: build(False, layer_drop=0.1), "upstream_trainable is false: nothing is fine-tuned"),
+        (lambda: build([4]), r"there is no layer 4; expected 1 to 3, -3 to -1"),
+        (lambda: build(["decoder.*"]), r"'decoder.\*' matches no parameter"),
+        (lambda: build(False, layer_drop=0.1), "finetune has settings, but upstream_trainable is false"),
         (lambda: build([1], Fbank()), "Fbank has no numbered layers"),
-        (lambda: build(True, Fbank(), layer_drop=0.1), "which these settings of fine-tuning need: layer_drop"),
+        (lambda: build(True, Fbank(), layer_drop=0.1), "which these settings of finetune need: layer_drop"),
         (lambda: FineTuning(layer_drop=1.0), "layer_drop is 1.0"),
-        (lambda: build(["model.feature_extractor"]), "names the feature encoder alone"),
+        (lambda: build(["model.feature_extractor"]), "names the feature encoder only"),
         (lambda: FineTuning(time_mask_prob=1.0), "time_prob is 1.0"),
         (lambda: FineTuning(start_step=-1), "start_step is -1"),
     ],
 )
-def test_mistakes_are_said_in_words(make, words):
+def test_impossible_settings_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
