@@ -19,6 +19,7 @@ from typing import Any
 from problems.engine.config import merge as configuration
 from problems.engine.runtime.errors import ConfigError, Interrupted, SoundstageError, nearest
 from problems.engine.runtime.shadowing import OURS
+from problems.engine.runtime.stop_signals import raise_on_signals
 
 VERBS = ("run", "status", "config", "predict")
 HELP = ("-h", "--help")
@@ -163,13 +164,14 @@ def execute(problem: Any, args: Sequence[str]) -> int:
     """Run a command line; its exit code."""
     args = list(args)
     try:
-        code = _dispatch(problem, args)
-        sys.stdout.flush()
+        with raise_on_signals():
+            code = _dispatch(problem, args)
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("interrupted: what is finished is kept; the same command goes on from there", file=sys.stderr)
+        print("interrupted: finished work is kept; run the same command to continue", file=sys.stderr)
         return 130
-    except Exception as error:
+    except (Exception, Interrupted) as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             return BROKEN_PIPE
         if any(isinstance(handler, _File) for handler in logging.getLogger().handlers):
@@ -231,7 +233,6 @@ def _run(problem: Any, args: Sequence[str]) -> int:
     # GNU OpenMP's threads spin for milliseconds before they sleep, and starve whoever has the core: beside another busy
     # process an LSTM step took 60 times as long. A short spin costs nothing alone; read when torch is first loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    from problems.engine.runtime.stop_signals import raise_on_sigterm
     from problems.engine.stages.pipeline import Pipeline
 
     configs, overrides = parse(args, _flags(problem))
@@ -243,7 +244,6 @@ def _run(problem: Any, args: Sequence[str]) -> int:
     pipeline = Pipeline(problem, config)
     _start_logging(pipeline.root, follows=os.environ.get("RANK", "0") != "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
-    raise_on_sigterm()
     pipeline.run()
     return 0
 

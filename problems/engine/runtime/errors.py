@@ -32,8 +32,11 @@ class TrainingError(SoundstageError):
     """Training that cannot go on without harm."""
 
 
-class Interrupted(SoundstageError):
-    """A signal asked the run to end; what is needed to go on has been written."""
+class Interrupted(BaseException):
+    """A signal asked the run to end; what is needed to continue has been written.
+
+    Like KeyboardInterrupt it is not an Exception: a library that handles every Exception of its own must not handle it.
+    """
 
     def __init__(self, signal_number: int, message: str):
         super().__init__(message)

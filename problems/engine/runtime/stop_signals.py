@@ -1,69 +1,125 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers at a place where nothing is lost."""
+"""Ctrl-C and SIGTERM: training stops at a safe point, other work at once, and an import is never interrupted."""
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 from problems.engine.runtime.errors import Interrupted
 
+Handler = Callable[[int, "FrameType | None"], None]
+
+RETRY = 0.02  # seconds until a signal that arrived during an import is delivered again
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class StopRequest:
-    """Within a ``with`` block, the first SIGINT or SIGTERM sets :attr:`signal`; a second one ends at once.
+    """Within a ``with`` block, the first SIGINT or SIGTERM sets :attr:`signal`. A second one raises at once.
 
-    Handlers are those of the process, so nothing is installed outside the main thread.
+    Outside the main thread nothing is installed, since only the main thread may set signal handlers.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._raise = False
-        self._before: dict[int, object] = {}
+        self._raises = False
+        self._handlers = contextlib.ExitStack()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:  # the second time, at once
-            raise KeyboardInterrupt if number == signal.SIGINT else self.error("ended at once")
+        if self.signal is not None:
+            raise KeyboardInterrupt if number == signal.SIGINT else self.error("stopped at once")
         self.signal = number
-        if self._raise:
+        if self._raises:
             raise self.error("")
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, a signal raises :class:`Interrupted` where it arrives: for work that changes nothing."""
-        self._raise = True
+        """Raise :class:`Interrupted` as soon as a signal arrives: for work that changes nothing."""
+        self._raises = True
         try:
             if self.signal is not None:
                 raise self.error("")
             yield
         finally:
-            self._raise = False
+            self._raises = False
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _NAMES}
+        self._handlers.enter_context(_handled({number: self._note for number in _NAMES}))
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handlers.close()
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
     def error(self, message: str) -> Interrupted:
         """The error that ends the run with the signal's exit code (130 or 143)."""
-        return Interrupted(self.signal or signal.SIGINT, f"{_NAMES[self.signal or signal.SIGINT]}: {message}")
+        number = self.signal or signal.SIGINT
+        return Interrupted(number, f"{_NAMES[number]}: {message}")
 
 
-def raise_on_sigterm() -> None:
-    """Outside the train loop, let SIGTERM end the work as Ctrl-C does: by an exception, so that nothing is torn."""
+@contextlib.contextmanager
+def raise_on_signals() -> Iterator[None]:
+    """Within a ``with`` block, raise :class:`Interrupted` on SIGTERM and KeyboardInterrupt on Ctrl-C.
 
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, "SIGTERM: what is finished is kept; the same command goes on from there")
+    Signals that the caller of this process has chosen to ignore, or to handle otherwise, stay as they are.
+    """
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, "SIGTERM: finished work is kept; run the same command to continue")
+
+    handlers = {signal.SIGTERM: interrupt, signal.SIGINT: signal.default_int_handler}
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    with _handled({n: handler for n, handler in handlers.items() if signal.getsignal(n) in defaults}):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, _after_imports(handler)) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _after_imports(handler: Handler) -> Handler:
+    """``handler``, put off while the main thread imports a module.
+
+    An exception inside an import leaves half of a module behind, and C code that imports reports it as an error of its
+    own. Such a signal is delivered again until the import is done.
+    """
+    imports_below = _imports_in(sys._getframe())  # the whole program may run inside an import
+
+    def deferred(number: int, frame: FrameType | None) -> None:
+        if _imports_in(frame) > imports_below:
+            # not threading.Timer: the import may hold the locks that it takes
+            _thread.start_new_thread(_deliver_again, (number, threading.get_ident()))
+        else:
+            handler(number, frame)
+
+    return deferred
+
+
+def _imports_in(frame: FrameType | None) -> int:
+    """The number of frames of the import system on a stack."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename.startswith("<frozen importlib")
+        frame = frame.f_back
+    return count
+
+
+def _deliver_again(number: int, thread: int) -> None:
+    time.sleep(RETRY)
+    signal.pthread_kill(thread, number)

@@ -154,7 +154,7 @@ def test_a_full_disk_says_what_to_do(capsys, tiny, monkeypatch):
 def test_ctrl_c(capsys, tiny, monkeypatch):
     monkeypatch.setattr(Buggy, "error", KeyboardInterrupt())
     assert execute(Buggy(), ["run", *tiny]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command to continue" in capsys.readouterr().err
 
 
 def test_logging_is_put_back(tiny):
