@@ -27,7 +27,7 @@ from dataset.corpora import get_corpus
 from dataset.encoders import build_encoder
 from dataset.loader import LoaderSettings, train_stream
 from dataset.metadata import write_csv
-from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
+from dataset.samplers.buckets import BucketBatchSampler
 from dataset.utterances import Utterances
 from nn.downstream.linear import MeanPoolLinear
 from nn.downstream.rnn import RNNEncoder
@@ -63,7 +63,7 @@ def make(name: str, root: str, folder: Path) -> tuple[Task, object, object]:
     featurizer = Featurizer(upstream)
     if name == "digits":
         dataset = Utterances(csv, lambda row: {"label": int(row["label"])})
-        head, sampler = MeanPoolLinear(80, 10), FixedBatchSampler(len(rows), 32, shuffle=True)
+        head, sampler = MeanPoolLinear(80, 10), BucketBatchSampler([1.0] * len(rows), 32, shuffle=True)
         task = Digits(UpstreamDownstreamModel(upstream, featurizer, head))
     else:
         encoder = build_encoder("character", [r["transcription"] for r in rows])

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from dataset.protocols import BatchSampler, CollateFn, HasEpochs, IndexableDataset, LimitsWorkers
 from dataset.seeding import derive, isolated, seed_cpu
 
 
@@ -78,7 +79,7 @@ class Place:
         return self.done == self.batches
 
 
-def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
+def epoch_batches(batch_sampler: BatchSampler, seed: int, epoch: int) -> list[list[int]]:
     """Return the batches of one epoch, a function of (seed, epoch) alone; so too for torch's own samplers.
 
     On the sampler and the samplers inside it, ``set_epoch`` is called, and ``seed`` and ``generator`` are set if they
@@ -91,14 +92,14 @@ def epoch_batches(batch_sampler: Any, seed: int, epoch: int) -> list[list[int]]:
             sampler.seed = seed
         if isinstance(getattr(sampler, "generator", None), torch.Generator):
             sampler.generator.manual_seed(order_seed)
-        if hasattr(sampler, "set_epoch"):
+        if isinstance(sampler, HasEpochs):
             sampler.set_epoch(epoch)
         sampler = getattr(sampler, "sampler", None) or getattr(sampler, "batch_sampler", None)
     with isolated(order_seed):
         return [list(batch) for batch in batch_sampler]
 
 
-def first_utterances(batch_sampler: Any, seed: int, count: int) -> list[int]:
+def first_utterances(batch_sampler: BatchSampler, seed: int, count: int) -> list[int]:
     """Return the sorted indices of the utterances in the first ``count`` batches of a training.
 
     The search stops at the first epoch without a new utterance. A sampler that draws may later add a few.
@@ -132,9 +133,9 @@ def require_readable(batch: Any) -> Any:
 
 
 def train_stream(
-    dataset: Any,
-    batch_sampler: Any,
-    collate_fn: Callable,
+    dataset: IndexableDataset,
+    batch_sampler: BatchSampler,
+    collate_fn: CollateFn,
     *,
     seed: int,
     epoch: int = 0,
@@ -157,7 +158,10 @@ def train_stream(
 
 
 def eval_stream(
-    dataset: Any, batches: list[list[int]], collate_fn: Callable, settings: LoaderSettings = LoaderSettings()
+    dataset: IndexableDataset,
+    batches: list[list[int]],
+    collate_fn: CollateFn,
+    settings: LoaderSettings = LoaderSettings(),
 ) -> Iterator[Any]:
     """Yield the batches of these indices once, in order. Errors as in :func:`train_stream`."""
     keys = [[(0, index) for index in batch] for batch in batches]
@@ -169,7 +173,7 @@ def eval_stream(
 class _TrainKeys:
     """The batch sampler of the stream: yields (epoch, index) keys, and queues the place of each batch."""
 
-    def __init__(self, batch_sampler: Any, seed: int, epoch: int, position: int, rank: int, size: int):
+    def __init__(self, batch_sampler: BatchSampler, seed: int, epoch: int, position: int, rank: int, size: int):
         self.batch_sampler, self.seed = batch_sampler, seed
         self.epoch, self.position = epoch, position
         self.rank, self.size = rank, size
@@ -193,7 +197,7 @@ class _TrainKeys:
 class _Reader(Dataset):
     """Reads a batch of a dataset at once, with one thread and each utterance under its own seed."""
 
-    def __init__(self, dataset: Any, collate_fn: Callable, seed: int):
+    def __init__(self, dataset: IndexableDataset, collate_fn: CollateFn, seed: int):
         require_indexable(dataset)
         self.dataset, self.collate_fn, self.seed = dataset, collate_fn, seed
         self.ids = getattr(dataset, "ids", None)
@@ -244,7 +248,9 @@ def _portable(error: Exception) -> Exception:
 
 
 def _dataloader(reader: _Reader, keys: Any, settings: LoaderSettings) -> DataLoader:
-    num_workers = min(settings.num_workers, getattr(reader.dataset, "most_workers", settings.num_workers))
+    num_workers = settings.num_workers
+    if isinstance(reader.dataset, LimitsWorkers):
+        num_workers = min(num_workers, reader.dataset.most_workers)
     return settings.make_dataloader(
         reader,
         batch_sampler=keys,

@@ -1,0 +1,1 @@
+"""Batch samplers: pure functions of (seed, epoch)."""

@@ -1,7 +1,7 @@
-"""Which utterances form a batch, and in which order.
+"""Bucket batch sampler: batches of utterances of similar length.
 
-Both samplers are pure functions of (seed, epoch): they draw from a generator of their own and keep no
-position, so a resumed run plans its epoch again and goes on at any batch.
+The batches are a pure function of (seed, epoch), drawn from a generator of their own. No position is kept: a resumed
+run plans its epoch again and continues at any batch.
 """
 
 from __future__ import annotations
@@ -13,72 +13,30 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-_SPREAD = 0.1  # lengths are multiplied by 1 +- this before sorting, so that each epoch has other neighbours
-_ROUNDING = 1 + 1e-9  # three utterances of 0.1 s fit into 0.3 s
-
-
-class FixedBatchSampler(Sampler[list[int]]):
-    """Batches of ``batch_size`` utterances in the order of the data, or shuffled anew each epoch.
-
-    Args:
-        length: number of utterances.
-        drop_last: leave out a last batch that is not full.
-
-    Raises:
-        ValueError: an argument out of range; ``drop_last`` where not even one batch is full.
-    """
-
-    def __init__(
-        self, length: int, batch_size: int, shuffle: bool = False, seed: int = 0, drop_last: bool = False
-    ) -> None:
-        self.length = _whole("length", length, 1)
-        self.batch_size = _whole("batch_size", batch_size, 1)
-        self.shuffle = shuffle
-        self.seed = _whole("seed", seed, 0)
-        self.drop_last = drop_last
-        self.epoch = 0
-        if drop_last and self.length < self.batch_size:
-            raise ValueError(
-                f"drop_last with {length} utterances and batch_size {batch_size} leaves no batch at all; "
-                "use a smaller batch_size or turn drop_last off"
-            )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, whose order the next iteration has."""
-        self.epoch = _whole("epoch", epoch, 0)
-
-    def __len__(self) -> int:
-        full, rest = divmod(self.length, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = _generator(self.seed, self.epoch).permutation(self.length)
-        for batch in range(len(self)):
-            yield order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
+_SPREAD = 0.1  # lengths are multiplied by up to 1 +- this before sorting, so that batches differ between epochs
+_ROUNDING = 1 + 1e-9  # so that three utterances of 0.1 s fit into 0.3 s
 
 
 class BucketBatchSampler(Sampler[list[int]]):
     """Batches of utterances of similar length, every utterance exactly once an epoch.
 
-    Utterances are sorted by length, longest first, so that a batch that does not fit into memory shows at
-    once. A batch is closed when it has ``batch_size`` utterances, or when one more would make its padded area
-    (count times longest) exceed ``max_seconds``; an utterance longer than that stands alone.
+    Utterances are sorted by length, longest first, so that a batch that does not fit into memory fails at once. A
+    batch is closed when it has ``batch_size`` utterances, or when one more would make its padded area (number of
+    utterances times the longest) exceed ``max_seconds``. An utterance longer than that is a batch of its own.
 
     Args:
         seconds: length of each utterance; zero is allowed.
-        batch_size: most utterances in a batch; None for no limit.
-        max_seconds: largest padded area of a batch in seconds; None for no limit. One of the two is needed.
-        shuffle: each epoch has other neighbours (a random factor of up to 10 % on each length before sorting)
-            and a random order of batches; their number may differ by a few between epochs.
-        balance: the class of each utterance. Every class then comes up equally often in an epoch, which is as
-            long as before: utterances of rare classes several times, of frequent ones some, others each epoch.
+        batch_size: largest number of utterances in a batch; None: no limit.
+        max_seconds: largest padded area of a batch in seconds; None: no limit. One of the two is needed.
+        shuffle: sort by lengths times a random factor of up to 10 %, and put the batches in a random order. The
+            number of batches may differ by a few between epochs.
+        balance: the class of each utterance. Every class is then drawn equally often in an epoch of the same length:
+            utterances of rare classes several times, of frequent classes only a part, another one each epoch.
             Needs ``shuffle``.
 
     Raises:
-        ValueError: an argument out of range; both limits None; a length that is negative or not finite;
-            ``balance`` without ``shuffle`` or of another length.
+        ValueError: an argument is out of range, both limits are None, a length is negative or not finite, or
+            ``balance`` comes without ``shuffle`` or has another length.
     """
 
     def __init__(
@@ -99,15 +57,15 @@ class BucketBatchSampler(Sampler[list[int]]):
                 f"seconds of utterance {bad[0]} is {self.seconds[bad[0]]}; expected a finite number from 0"
             )
         if batch_size is None and max_seconds is None:
-            raise ValueError("neither batch_size nor max_seconds is given; at least one must limit a batch")
+            raise ValueError("batch_size and max_seconds are both None; set at least one of them")
         if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
             raise ValueError(f"max_seconds must be a finite number above 0, or None; got {max_seconds}")
         self.batch_size = None if batch_size is None else _whole("batch_size", batch_size, 1)
         self.max_seconds = max_seconds
         if balance is not None and (not shuffle or len(balance) != len(self.seconds)):
             raise ValueError(
-                f"balance draws utterances, so it needs shuffle (got {shuffle}) and a class for each of "
-                f"{len(self.seconds)} utterances (got {len(balance)})"
+                f"balance needs shuffle (got {shuffle}) and a class for each of {len(self.seconds)} utterances "
+                f"(got {len(balance)})"
             )
         self.shuffle = shuffle
         self.classes = None if balance is None else np.unique(np.asarray(balance), return_inverse=True)[1]
@@ -116,7 +74,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self._planned: tuple[tuple[int, int], np.ndarray, np.ndarray] | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, whose batches the next iteration has."""
+        """Choose the epoch of the next iteration, from 0."""
         self.epoch = _whole("epoch", epoch, 0)
 
     def __len__(self) -> int:
@@ -128,7 +86,7 @@ class BucketBatchSampler(Sampler[list[int]]):
             yield order[begin:end].tolist()
 
     def _plan(self) -> tuple[np.ndarray, np.ndarray]:
-        """Utterances in order (N,), and [begin, end) of each batch in it (M, 2); kept for this epoch."""
+        """Return the utterances in order (N,) and [begin, end) of each batch (M, 2), remembered for this epoch."""
         if self._planned is not None and self._planned[0] == (self.seed, self.epoch):
             return self._planned[1:]
         generator = _generator(self.seed, self.epoch) if self.shuffle else None
@@ -144,26 +102,30 @@ class BucketBatchSampler(Sampler[list[int]]):
         return order, bounds
 
     def _cut(self, lengths: list[float]) -> np.ndarray:
-        most = len(lengths) if self.batch_size is None else self.batch_size
-        area = math.inf if self.max_seconds is None else self.max_seconds * _ROUNDING
+        """Return [begin, end) of each batch (M, 2) for utterances in this order."""
+        max_count = len(lengths) if self.batch_size is None else self.batch_size
+        max_area = math.inf if self.max_seconds is None else self.max_seconds * _ROUNDING
         begins, begin, longest = [0], 0, 0.0
         for index, length in enumerate(lengths):
             count = index - begin
-            grown = length if length > longest else longest  # a random factor may put a longer one behind
-            if count and (count == most or (count + 1) * grown > area):
+            padded = max(longest, length)  # the order is only roughly by length
+            if count and (count == max_count or (count + 1) * padded > max_area):
                 begins.append(index)
-                begin, grown = index, length
-            longest = grown
+                begin, padded = index, length
+            longest = padded
         return np.stack([begins, begins[1:] + [len(lengths)]], axis=1)
 
 
 def _balanced(classes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """As many utterances as there are, (N,), every class equally often (up to one), none twice before all once."""
+    """Draw N of N utterances, each class equally often (up to one); a class is used up before one is drawn again."""
     members = [np.flatnonzero(classes == number) for number in range(classes.max() + 1)]
     share, rest = divmod(len(classes), len(members))
     sizes = share + (generator.permutation(len(members)) < rest)
-    rounds = [[generator.permutation(own) for _ in range(-(-size // len(own)))] for own, size in zip(members, sizes)]
-    return np.concatenate([np.concatenate(own or [[]])[:size] for own, size in zip(rounds, sizes)]).astype(np.int64)
+    drawn = []
+    for utterances, size in zip(members, sizes):
+        rounds = [generator.permutation(utterances) for _ in range(math.ceil(size / len(utterances)))]
+        drawn.append(np.concatenate(rounds or [np.empty(0, np.int64)])[:size])
+    return np.concatenate(drawn)
 
 
 def _generator(seed: int, epoch: int) -> np.random.Generator:
@@ -171,6 +133,7 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
 
 
 def _whole(name: str, value: int, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least``."""
     try:
         number = operator.index(value)
     except TypeError:

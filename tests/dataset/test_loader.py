@@ -18,7 +18,8 @@ from dataset.loader import (
     first_utterances,
     train_stream,
 )
-from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
+from dataset.samplers.buckets import BucketBatchSampler
+from tests.parts.samplers import FixedBatchSampler
 
 
 class Noisy(Dataset):

@@ -219,7 +219,7 @@ def test_machines_without_common_files_each_have_data_and_checkpoints(tiny, tmp_
 
 def test_sharing_an_epoch_sees_each_utterance_once():
     from dataset.loader import train_stream
-    from dataset.samplers.buckets import FixedBatchSampler
+    from tests.parts.samplers import FixedBatchSampler
 
     for count, batch, size in ((22, 3, 2), (7, 2, 3), (5, 2, 4), (9, 3, 3)):
         seen, lengths = [], []

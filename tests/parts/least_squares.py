@@ -8,13 +8,13 @@ import signal
 import torch
 
 from dataset.loader import LoaderSettings, train_stream
-from dataset.samplers.buckets import FixedBatchSampler
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.config.sections import Train
 from problems.engine.loops.base import Callback
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from tasks.base import StepOutput, Task
+from tests.parts.samplers import FixedBatchSampler
 
 DEFAULTS = vars(Train()) | {
     "total_steps": 6, "log_step": 2, "eval_step": 3, "save_step": 3, "gradient_clipping": None,

@@ -1,3 +1,5 @@
+"""The speaker batch sampler: several utterances of different speakers in each batch, by (seed, epoch)."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -38,7 +40,7 @@ def test_few_groups_are_left_over_where_one_speaker_has_most():
 
 @pytest.mark.parametrize(
     "sizes, message",
-    [((12, 1), "per_speaker is 1"), ((10, 4), "batch_size 10"), ((4, 4), "at least two speakers"), ((40, 4), "only 7")],
+    [((12, 1), "per_speaker is 1"), ((10, 4), "batch_size 10"), ((4, 4), "at least 2 speakers"), ((40, 4), "only 7")],
 )
 def test_sizes_that_do_not_fit_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):

@@ -17,7 +17,6 @@ import torch
 from dataset.audio import AudioError
 from dataset.collate import collate
 from dataset.loader import LoaderSettings, train_stream
-from dataset.samplers.buckets import FixedBatchSampler
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.upstream.signal.kaldi import Fbank
 from problems.engine.features import shards
@@ -26,6 +25,7 @@ from problems.engine.features.cache import FeatureCache
 from problems.engine.features.extraction import Encoder
 from problems.engine.loops.evaluate import EvalLoop
 from tests.parts.features import Convolution, Utterances, settings, task_of, utterances
+from tests.parts.samplers import FixedBatchSampler
 
 ALL = [range(11)]
 

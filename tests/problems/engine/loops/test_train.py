@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dataset.loader import epoch_batches
-from dataset.samplers.buckets import BucketBatchSampler, FixedBatchSampler
+from dataset.samplers.buckets import BucketBatchSampler
 from problems.engine.checkpoints import averaging
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.history import read_history
@@ -17,6 +17,7 @@ from problems.engine.runtime.errors import Interrupted, TrainingError
 from problems.engine.runtime.memory import is_out_of_memory
 from tasks.base import StepOutput
 from tests.parts.least_squares import Fit, Points, StoppedAt, loop_of, resumed, weights
+from tests.parts.samplers import FixedBatchSampler
 
 
 @pytest.mark.parametrize("count", [64, 37])

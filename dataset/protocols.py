@@ -1,0 +1,66 @@
+"""Interfaces of a dataset, a batch sampler and a collate function: what they must have, and what they may offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+CollateFn = Callable[[list[Any]], Any]
+"""From the items of a batch to the batch."""
+
+
+class IndexableDataset(Protocol):
+    """Items by index. It may offer any of the protocols below as well."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+@runtime_checkable
+class HasIds(Protocol):
+    """Augmentation is seeded, and unreadable utterances are named, by id; by index without ids."""
+
+    ids: Sequence[str]
+
+
+@runtime_checkable
+class HasSeconds(Protocol):
+    """The built-in batch samplers and the feature cache need the length of each utterance."""
+
+    seconds: np.ndarray
+
+
+@runtime_checkable
+class LimitsWorkers(Protocol):
+    """A dataset that few worker processes, or none, read fastest."""
+
+    most_workers: int
+
+
+@runtime_checkable
+class HasSources(Protocol):
+    """Features of a frozen upstream can be cached if the class that defines ``__getitem__`` offers this too."""
+
+    @property
+    def sources(self) -> Sequence[tuple[str, float | None, float | None]] | None:
+        """File, start and end in seconds of each item's waveform; None if a waveform may differ between accesses."""
+
+    def without_audio(self, index: int) -> Mapping[str, Any]:
+        """The item without ``wav`` and ``wav_len``."""
+
+
+class BatchSampler(Protocol):
+    """Yields the indices of each batch of an epoch."""
+
+    def __iter__(self) -> Iterator[Sequence[int]]: ...
+
+
+@runtime_checkable
+class HasEpochs(Protocol):
+    """A sampler whose batches differ between epochs, counted from 0."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""

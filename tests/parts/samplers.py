@@ -1,0 +1,24 @@
+"""A batch sampler whose batches are easy to foresee."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class FixedBatchSampler:
+    """Batches of ``batch_size`` in the order of the data, or shuffled by (seed, epoch)."""
+
+    def __init__(self, length: int, batch_size: int, shuffle: bool = False, seed: int = 0) -> None:
+        self.length, self.batch_size, self.shuffle, self.seed, self.epoch = length, batch_size, shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        for begin in range(0, self.length, self.batch_size):
+            yield order[begin : begin + self.batch_size].tolist()
