@@ -1,12 +1,12 @@
-"""Training on a frozen upstream with and without the cache of its features, and against a bare loop from RAM.
+"""Benchmark training on a frozen upstream with the feature cache, without it, and in a bare loop from RAM.
 
     python benchmarks/feature_cache.py DATA/fsdd                      # all of it: about ten minutes on two cores
-    python benchmarks/feature_cache.py DATA/fsdd --utterances 320     # a look
+    python benchmarks/feature_cache.py DATA/fsdd --utterances 320     # a quick look
 
 Single digits: wav2vec 2.0 base with random weights, weighted sum of its 13 states -> linear 256 -> mean over time -> 10
-classes, batches of 32. All states are kept, though this head would do with their means (``--pooled`` keeps those).
-Prints one JSON line. ``cached_30_epochs_s`` is the pass over the audio and 30 epochs, really run with ``--epochs 30``,
-else so many of them at the speed of those run; ``plain_30_epochs_s`` is from ``--plain-steps`` steps.
+classes, batches of 32. All states are cached, although this head needs only their means (``--pooled`` caches those).
+Prints one JSON line. ``cached_30_epochs_s`` is extraction and 30 epochs, measured with ``--epochs 30`` and otherwise
+extrapolated from the epochs run; ``plain_30_epochs_s`` is extrapolated from ``--plain-steps`` steps.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from nn.downstream.linear import MeanPoolLinear
 from nn.featurizer import Featurizer
 from nn.model import UpstreamDownstreamModel
 from problems.engine.config.sections import Train
-from problems.engine.features.attach import computed_ahead
-from problems.engine.features.cache import Settings
+from problems.engine.features.attach import attach_features
+from problems.engine.features.policy import Settings
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from tasks.base import StepOutput, Task
@@ -53,7 +53,7 @@ def make_upstream() -> torch.nn.Module:
 
 
 class PoolFrames(MeanPoolLinear):
-    """The head that is measured, without its word that means are enough: so that all states are kept."""
+    """The head without its claim that means are enough, so that all states are cached."""
 
     commutes_with_mean = False
 
@@ -69,7 +69,7 @@ class Digits(Task):
 
 
 def make_data(root: str, folder: Path, utterances: int | None) -> Utterances:
-    """The training digits, or so many of them, spread over all speakers."""
+    """The training digits, or ``utterances`` of them, spread over all speakers."""
     rows = get_corpus("fsdd")(dataset_root=root).load(folder / "corpus").train
     rows = rows[:: max(1, len(rows) // (utterances or len(rows)))][:utterances]
     seconds, _ = durations([row["wav_path"] for row in rows], folder)
@@ -78,17 +78,17 @@ def make_data(root: str, folder: Path, utterances: int | None) -> Utterances:
 
 
 def make_task(upstream: torch.nn.Module, pooled: bool) -> Digits:
-    """Model and task; the same weights each time."""
+    """Build model and task, with the same weights each time."""
     torch.manual_seed(1)
     head = (MeanPoolLinear if pooled else PoolFrames)(768, 10)
     return Digits(UpstreamDownstreamModel(upstream, Featurizer(upstream), head))
 
 
 class Timed(TrainLoop):
-    """The train loop as it is, handing over after so many steps."""
+    """The train loop, timed."""
 
     def parts(self, count: int, steps: int) -> Iterator[float]:
-        """Seconds of each part of so many steps; the loop's own order of things: window, step, log."""
+        """Yield the seconds of each of ``count`` parts of ``steps`` steps."""
         self.sinks = self.open_sinks()
         self.task.train()
         began, stream = time.perf_counter(), self.open_stream()
@@ -102,7 +102,7 @@ class Timed(TrainLoop):
 
 
 def loop_of(task: Task, dataset: object, sampler: object, workers: int, folder: Path) -> Timed:
-    """The toolkit's loop with its default cadence of logging."""
+    """The toolkit's loop with its default logging."""
     train = vars(Train()) | {"total_steps": 10**9, "eval_step": 10**9, "save_step": 10**9}
 
     def stream(epoch: int, position: int, make_dataloader: object):
@@ -117,9 +117,9 @@ def loop_of(task: Task, dataset: object, sampler: object, workers: int, folder: 
 
 
 def bare(task: Digits, dataset: object, sampler: BucketBatchSampler, epochs: int) -> list[float]:
-    """Seconds of each epoch of a loop as one writes it by hand, over states in RAM as fp16: the bound."""
+    """Seconds of each epoch of a hand-written loop over fp16 states in RAM, the upper bound of the speed."""
     items = [dataset[index] for index in range(len(dataset))]
-    states = [torch.stack(item["hidden_states"]).clone() for item in items]  # (L, T, H) of its own
+    states = [torch.stack(item["hidden_states"]).clone() for item in items]  # (L, T, H), copied
     optimizer = torch.optim.Adam([p for p in task.parameters() if p.requires_grad], lr=1e-3)
     seconds = []
     task.train()
@@ -143,14 +143,16 @@ def bare(task: Digits, dataset: object, sampler: BucketBatchSampler, epochs: int
 
 
 def main() -> None:
-    """Run the three and print what was measured."""
+    """Run the three loops and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a folder with FSDD's recordings")
-    parser.add_argument("--utterances", type=int, help="training utterances; all where not given")
-    parser.add_argument("--epochs", type=int, default=30, help="epochs with the cache that are really run")
-    parser.add_argument("--plain-steps", type=int, default=20, help="steps without the cache, after one to warm up")
+    parser.add_argument("--utterances", type=int, help="training utterances; default: all")
+    parser.add_argument("--epochs", type=int, default=30, help="epochs to run with the cache")
+    parser.add_argument(
+        "--plain-steps", type=int, default=20, help="steps to run without the cache, after one to warm up"
+    )
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--pooled", action="store_true", help="keep means over time only")
+    parser.add_argument("--pooled", action="store_true", help="cache means over time only")
     parser.add_argument("--cache", choices=("disk", "ram"), default="disk")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -158,7 +160,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """Everything, as one flat dict; times in seconds."""
+    """All measurements as one flat dict; times in seconds."""
     dataset = make_data(options.root, folder, options.utterances)
     sampler, steps = BucketBatchSampler([1.0] * len(dataset), BATCH, shuffle=True), -(-len(dataset) // BATCH)
     upstream = make_upstream()
@@ -170,28 +172,35 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     began = time.perf_counter()
     task = make_task(upstream, options.pooled)
     settings = Settings(options.cache, "fp16", 10**12, folder / "features", options.workers)
-    cached = computed_ahead(task, dataset, settings, [range(len(dataset))])
+    cached = attach_features(task, dataset, settings, [range(len(dataset))])
     first_pass = time.perf_counter() - began
     parts = loop_of(task, cached, sampler, options.workers, folder / "cached").parts(options.epochs, steps)
     epochs = list(parts)
     later = steps / statistics.mean(epochs[1:])
     total = first_pass + epochs[0] + (sum(epochs[1:]) if options.epochs == 30 else 29 * steps / later)
     by_hand = {} if options.pooled else {"bare_from_ram": bare(make_task(upstream, False), cached, sampler, 3)}
-    kept = sum(x.nbytes for i in range(len(cached)) for x in cached[i]["hidden_states"])
-    found = {
+    cached_bytes = sum(x.nbytes for i in range(len(cached)) for x in cached[i]["hidden_states"])
+    measured = {
         "without_steps_per_s": without,
         "first_epoch_steps_per_s": steps / (first_pass + epochs[0]),
         "later_steps_per_s": later,
         "later_over_without": later / without,
         **{f"{name}_steps_per_s": steps / statistics.mean(times[1:]) for name, times in by_hand.items()},
         "pass_s": first_pass,
-        "bytes_per_s_of_audio": kept / dataset.seconds.sum(),
+        "bytes_per_s_of_audio": cached_bytes / dataset.seconds.sum(),
         "cached_30_epochs_s": total,
         "plain_30_epochs_s": 30 * steps / without,
     }
-    about = {"utterances": len(dataset), "seconds_of_audio": float(dataset.seconds.sum()), "epochs_run": options.epochs}
-    about |= {"threads": torch.get_num_threads(), "workers": options.workers, "cache": options.cache}
-    return {name: round(value, 3) if isinstance(value, float) else value for name, value in (found | about).items()}
+    settings_of_run = {
+        "utterances": len(dataset),
+        "seconds_of_audio": float(dataset.seconds.sum()),
+        "epochs_run": options.epochs,
+    }
+    settings_of_run |= {"threads": torch.get_num_threads(), "workers": options.workers, "cache": options.cache}
+    return {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in (measured | settings_of_run).items()
+    }
 
 
 if __name__ == "__main__":

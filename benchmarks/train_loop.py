@@ -35,7 +35,7 @@ from nn.featurizer import Featurizer
 from nn.model import UpstreamDownstreamModel
 from nn.upstream.signal.kaldi import Fbank
 from problems.engine.config.sections import Train
-from problems.engine.features.attach import WithFeatures
+from problems.engine.features.attach import ComputedFeatures
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from tasks.base import StepOutput, Task
@@ -74,7 +74,7 @@ def make(name: str, root: str, folder: Path) -> tuple[Task, object, object]:
         sampler = BucketBatchSampler(dataset.seconds, batch_size=16, shuffle=True)
         head = RNNEncoder(80, len(encoder), hidden_size=[256, 256], stack=3)
         task = CTCTask(UpstreamDownstreamModel(upstream, featurizer, head), encoder)
-    return task, WithFeatures(dataset, upstream), sampler
+    return task, ComputedFeatures(dataset, upstream), sampler
 
 
 def bare(task: Task, dataset: object, sampler: object, workers: int, blocks: int, steps: int):

@@ -1,9 +1,8 @@
-"""Whole runs on cached features: the same result as without, over processes, kills and changed settings."""
+"""Whole runs on cached features end as runs without, over processes, kills and changed settings."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import time
@@ -11,8 +10,8 @@ import time
 import pytest
 
 from problems.engine.cli.main import execute
-from problems.engine.features import shards
 from problems.engine.loops.history import read_history
+from tests.parts.features import stored_keys
 from tests.parts.frozen_asr import FrozenASR
 from tests.parts.processes import PLAIN, finish, launch
 
@@ -31,15 +30,10 @@ def run(options, folder, *more) -> int:
 
 
 def outcome(folder):
-    """Losses of training, and what stage 3 found."""
+    """The losses of training, and the metrics and predictions of stage 3."""
     (path,) = (folder / "evaluate").glob("*/*/result.json")
     losses = [row["loss"] for row in read_history(folder / "train") if row["split"] == "train"]
     return losses, json.loads(path.read_text())["metrics"], (path.parent / "predictions.csv").read_text()
-
-
-def kept(cache) -> list[str]:
-    """The keys of everything that is kept."""
-    return [key for path in cache.glob("features/*/*.safetensors") for key in shards._Shard(path).keys]
 
 
 @pytest.mark.parametrize("mode", ["disk", "ram"])
@@ -47,16 +41,18 @@ def test_a_run_with_the_cache_ends_as_one_without(options, tmp_path, capfd, mode
     assert run(options, tmp_path / "off", "--features.cache=off") == 0
     capfd.readouterr()
     assert run(options, tmp_path / "on", f"--features.cache={mode}") == 0
-    said = capfd.readouterr().err
-    expected, found = outcome(tmp_path / "off"), outcome(tmp_path / "on")
-    assert found[0] == pytest.approx(expected[0], rel=2e-3)
-    assert found[1] == pytest.approx(expected[1], rel=2e-3)
-    assert said.count("0 utterances from the cache, 22 computed") == 1  # train
-    assert said.count("0 utterances from the cache, 5 computed") == 1 and said.count(" 7 computed") == 1  # valid, test
-    assert len(kept(tmp_path / "cache")) == (34 if mode == "disk" else 0)
+    output = capfd.readouterr().err
+    expected, cached = outcome(tmp_path / "off"), outcome(tmp_path / "on")
+    assert cached[0] == pytest.approx(expected[0], rel=2e-3)
+    assert cached[1] == pytest.approx(expected[1], rel=2e-3)
+    assert output.count("0 utterances from the cache, 22 computed") == 1  # train
+    assert (
+        output.count("0 utterances from the cache, 5 computed") == 1 and output.count(" 7 computed") == 1
+    )  # valid, test
+    assert len(stored_keys(tmp_path / "cache")) == (34 if mode == "disk" else 0)
 
 
-def test_a_second_run_reads_what_the_first_kept_to_the_last_bit(options, tmp_path, capfd):
+def test_a_second_run_reads_the_features_of_the_first_and_gives_the_same_bits(options, tmp_path, capfd):
     for name in ("one", "two"):
         capfd.readouterr()
         assert run(options, tmp_path / name, "--features.cache=disk") == 0
@@ -64,7 +60,7 @@ def test_a_second_run_reads_what_the_first_kept_to_the_last_bit(options, tmp_pat
     assert outcome(tmp_path / "one") == outcome(tmp_path / "two")
 
 
-def test_the_weights_of_the_layers_are_told_after_training(options, tmp_path, capfd):
+def test_the_weights_of_the_layers_are_reported_after_training(options, tmp_path, capfd):
     assert run(options, tmp_path / "run") == 0
     weights = json.loads((tmp_path / "run" / "train" / "layer_weights.json").read_text())
     assert list(weights) == ["0", "1", "2"] and sum(weights.values()) == pytest.approx(1)
@@ -75,7 +71,7 @@ def test_the_weights_of_the_layers_are_told_after_training(options, tmp_path, ca
     assert "Weights of the layers" in (tmp_path / "run" / "report" / "report.html").read_text()
 
 
-def test_cache_and_limit_may_change_under_a_training_and_the_type_may_not(options, tmp_path, capfd):
+def test_cache_and_limit_may_change_under_a_training_but_not_the_type(options, tmp_path, capfd):
     assert run(options, tmp_path / "run", "--features.cache=disk") == 0
     result = next((tmp_path / "run").glob("evaluate/*/*/result.json"))
     written = result.stat().st_mtime_ns
@@ -91,46 +87,45 @@ def test_cache_and_limit_may_change_under_a_training_and_the_type_may_not(option
     assert 'features.dtype: "fp16" -> "fp32"' in capfd.readouterr().err
 
 
-def test_off_is_a_word_in_a_file_too(options, tmp_path):
-    """YAML reads it as false."""
+def test_off_in_a_config_file_is_not_read_as_false(options, tmp_path):
     config = tmp_path / "mine.yaml"
     config.write_text("features:\n  cache: off\n")
     assert run(options, tmp_path / "run", f"--config={config}", "--stop=2") == 0
-    assert not kept(tmp_path / "cache")
+    assert not stored_keys(tmp_path / "cache")
     assert run(options, tmp_path / "run", f"--config={tmp_path / 'run' / 'config.yaml'}", "--stop=2") == 0
 
 
-def test_the_screen_says_what_features_will_take(options, tmp_path, capfd):
+def test_the_summary_states_the_space_that_features_will_take(options, tmp_path, capfd):
     assert run(options, tmp_path / "run", "--stop=1") == 0
     capfd.readouterr()
     assert run(options, tmp_path / "run", "--features.cache=disk") == 0
-    said = next(line for line in capfd.readouterr().err.splitlines() if line.startswith("  features"))
+    output = next(line for line in capfd.readouterr().err.splitlines() if line.startswith("  features"))
     used = sum(path.stat().st_size for path in (tmp_path / "cache").glob("features/*/*.safetensors"))
-    assert "1 MB" in said and used < 1e6 and str(tmp_path / "cache" / "features") in said
+    assert "1 MB" in output and used < 1e6 and str(tmp_path / "cache" / "features") in output
 
 
 @pytest.mark.parametrize("mode", [pytest.param("disk", marks=pytest.mark.slow), "ram"])
-def test_two_processes_share_the_computing_and_learn_the_same(options, tmp_path, mode):
+def test_two_processes_share_the_computing_and_train_the_same_model(options, tmp_path, mode):
     assert run(options, tmp_path / "one", f"--features.cache={mode}", "--train.gradient_accumulate=2") == 0
     more = ("--nproc=2", f"--features.cache={mode}", f"--cache_dir={tmp_path / 'other'}")
-    said = finish(launch(tmp_path / "two", options, *more, program=PROGRAM))
-    assert "22 computed" in said
+    output = finish(launch(tmp_path / "two", options, *more, program=PROGRAM))
+    assert "22 computed" in output
     one, two = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     assert two[0] == pytest.approx(one[0], rel=1e-4) and two[1] == pytest.approx(one[1], rel=1e-4)
-    assert sorted(kept(tmp_path / "other")) == sorted(kept(tmp_path / "cache"))
+    assert sorted(stored_keys(tmp_path / "other")) == sorted(stored_keys(tmp_path / "cache"))
 
 
 @pytest.mark.slow
-def test_machines_with_caches_of_their_own_hand_each_other_nothing_on_the_disk(options, tmp_path):
-    said = finish(launch(tmp_path / "run", options, "--nproc=2", "--features.cache=disk", program=PROGRAM, APART="1"))
-    assert "there are 0.0 GB in disk" in said and not list((tmp_path / "cache").glob("*/features/*/*.safetensors"))
+def test_machines_without_a_common_disk_do_not_cache_on_disk(options, tmp_path):
+    output = finish(launch(tmp_path / "run", options, "--nproc=2", "--features.cache=disk", program=PROGRAM, APART="1"))
+    assert "room for 0.0 GB on disk" in output and not list((tmp_path / "cache").glob("*/features/*/*.safetensors"))
 
 
-def killed(options, tmp_path, trials: int, seed: int, longest: float) -> None:
-    """Two runs fill one cache and are killed at random instants; what they leave gives the result of none killed."""
-    drawn = random.Random(seed)
+def kill_and_finish(options, tmp_path, trials: int, seed: int, longest: float) -> None:
+    """Kill two runs that fill one cache at random moments; a later run ends as one that was never disturbed."""
+    randoms = random.Random(seed)
     assert run([*options, f"--cache_dir={tmp_path / 'quiet'}"], tmp_path / "expected", "--features.cache=disk") == 0
-    seen = 0
+    most_keys = 0
     for _ in range(trials):
         pair = [
             launch(tmp_path / name, options, "--features.cache=disk", program=PROGRAM, SLOW="0.05")
@@ -139,23 +134,22 @@ def killed(options, tmp_path, trials: int, seed: int, longest: float) -> None:
         began = time.monotonic()
         while not list((tmp_path / "cache").glob("features/*/*")) and time.monotonic() - began < 30:
             time.sleep(0.02)
-        time.sleep(drawn.uniform(0, longest))
+        time.sleep(randoms.uniform(0, longest))
         for process in pair:
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        seen = max(seen, len(kept(tmp_path / "cache")))
-    assert seen
-    os.environ["SLOW"] = "0"
+        most_keys = max(most_keys, len(stored_keys(tmp_path / "cache")))
+    assert most_keys
     finish(launch(tmp_path / "a", options, "--features.cache=disk", program=PROGRAM))
     assert outcome(tmp_path / "a")[1] == pytest.approx(outcome(tmp_path / "expected")[1], rel=1e-3)
-    assert sorted(set(kept(tmp_path / "cache"))) == sorted(kept(tmp_path / "quiet"))
+    assert sorted(set(stored_keys(tmp_path / "cache"))) == sorted(stored_keys(tmp_path / "quiet"))
     assert not list((tmp_path / "cache").glob("features/*/.*.tmp"))
 
 
 def test_two_runs_killed_while_they_fill_the_cache(options, tmp_path):
-    killed(options, tmp_path, 1, seed=0, longest=0.5)
+    kill_and_finish(options, tmp_path, 1, seed=0, longest=0.5)
 
 
 @pytest.mark.slow
 def test_two_runs_killed_many_times(options, tmp_path):
-    killed(options, tmp_path, 8, seed=1, longest=1.5)
+    kill_and_finish(options, tmp_path, 8, seed=1, longest=1.5)

@@ -1,18 +1,20 @@
-"""Small parts for the tests of features: an upstream with weights whose layers differ, and its data."""
+"""For the tests of features: a small upstream with weights, its data, and what a cache holds."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
+from safetensors import safe_open
 
 from dataset.utterances import Utterances
 from nn.featurizer import Featurizer
 from nn.mask import zero_padding
 from nn.model import UpstreamDownstreamModel
-from problems.engine.features.cache import Settings
+from problems.engine.features.policy import Settings
 from tasks.base import StepOutput, Task
 from tests.conftest import write_table
 
@@ -20,7 +22,7 @@ SHIFT = 320
 
 
 class Convolution(torch.nn.Module):
-    """Three layers of 6 features from frames of 320 samples; an utterance gives the same alone and in a batch."""
+    """Three layers of 6 features from frames of 320 samples. An utterance has the same states alone and in a batch."""
 
     num_layers, hidden_sizes, downsample_rates = 3, [6] * 3, [SHIFT] * 3
 
@@ -46,7 +48,7 @@ class Convolution(torch.nn.Module):
 
 
 class Classify(Task):
-    """Cross-entropy over words, by their first letter."""
+    """Cross-entropy over three classes."""
 
     takes_features = True
 
@@ -67,7 +69,7 @@ def task_of(head, upstream=None, **featurizer) -> Classify:
 
 
 def utterances(folder: Path, count: int = 9, seed: int = 0, **options) -> Utterances:
-    """Noise of 0 to 8 frames, in files with spaces and letters beyond ASCII in their names; three are of one file."""
+    """Noise of 0 to 8 frames in files whose names have spaces and umlauts; the last two are segments of one file."""
     folder.mkdir(parents=True, exist_ok=True)
     random, rows = np.random.default_rng(seed), []
     for number in range(count):
@@ -84,3 +86,29 @@ def utterances(folder: Path, count: int = 9, seed: int = 0, **options) -> Uttera
 
 def settings(root: Path, mode: str = "disk", dtype: str = "fp16", limit: int = 10**9) -> Settings:
     return Settings(mode, dtype, limit, root)
+
+
+def states_alone(task, dataset, index):
+    """The states of one utterance, from the upstream itself."""
+    item = dataset[index]
+    with torch.no_grad():
+        states, lengths = task.model.upstream(item["wav"][None], torch.tensor([item["wav_len"]]))
+    return [s[0, : int(n)] for s, n in zip(states, lengths)]
+
+
+def assert_close(states, expected, dtype=torch.float16) -> None:
+    """Assert that states equal others up to the rounding of their type."""
+    assert len(states) == len(expected)
+    for a, b in zip(states, expected):
+        assert a.dtype == dtype and a.shape == b.shape
+        rounding = 1e-3 if dtype == torch.float16 else 1e-5
+        torch.testing.assert_close(a.float(), b, rtol=rounding, atol=rounding * 1e-1)
+
+
+def stored_keys(root: Path) -> list[str]:
+    """The keys of all shards below a folder, sorted, read from the files themselves."""
+    keys = []
+    for path in root.rglob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            keys += json.loads(file.metadata()["crc32"])
+    return sorted(keys)

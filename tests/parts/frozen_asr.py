@@ -1,7 +1,7 @@
-"""Speech recognition on a frozen upstream with weights, as a program of its own for the tests of features.
+"""A program for the tests of features: speech recognition on a frozen upstream with weights.
 
-``SLOW`` in the environment makes each group take so many seconds, and each a shard. With ``APART``, each process has a
-cache of its own, as machines have that share the target folder alone.
+``SLOW`` in the environment delays each group by that many seconds and writes a shard for each. With ``APART``, each
+process has its own cache, like machines that share only the target folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from problems.asr import ASR
 
 
 class FrozenASR(ASR):
-    """CTC on three frozen layers. Its augmentation is off, so that features may be kept."""
+    """CTC on three frozen layers."""
 
     def build_upstream(self, build_upstream):
         from tests.parts.features import Convolution
@@ -22,25 +22,25 @@ class FrozenASR(ASR):
 
 
 def slow_down(seconds: float) -> None:
-    """Small groups, each slow and kept at once: something to kill."""
+    """Compute small groups slowly and store each at once, so that there is time for a kill."""
     from problems.engine.features import extraction
 
-    plain = extraction.Encoder.__call__
+    plain = extraction.FeatureExtractor.__call__
 
     def call(self, wav, wav_len):
         time.sleep(seconds)
         return plain(self, wav, wav_len)
 
-    extraction.Encoder.__call__ = call
+    extraction.FeatureExtractor.__call__ = call
     extraction.PORTION_BYTES, extraction.GROUP_SECONDS = 1, {"cpu": 1.0}
 
 
 def set_apart() -> None:
-    """A cache for each process."""
-    from problems.engine.features import cache
+    """Give each process its own cache."""
+    from problems.engine.features import policy
 
-    plain = cache.cache_folder
-    cache.cache_folder = lambda config: plain(config) / os.environ.get("RANK", "")
+    plain = policy.cache_folder
+    policy.cache_folder = lambda config: plain(config) / os.environ.get("RANK", "")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Features that are computed ahead: by the loader where an upstream has no weights, once for all where it is frozen."""
+"""Datasets that give hidden states in place of audio, computed in the loader or read from the cache."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ import inspect
 import itertools
 import logging
 import re
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from nn.traits import trait
-from problems.engine.features.cache import FeatureCache, Settings
-from problems.engine.features.extraction import Encoder
+from problems.engine.features.cache import FeatureCache
+from problems.engine.features.extraction import CacheableDataset, FeatureExtractor
+from problems.engine.features.policy import Settings
 from problems.engine.features.upstream_digest import digest_of
+from tasks.base import Task
 
 log = logging.getLogger(__name__)
 
+_digests: weakref.WeakKeyDictionary[torch.nn.Module, str] = weakref.WeakKeyDictionary()  # of frozen upstreams
 
-class WithFeatures(torch.utils.data.Dataset):
-    """A dataset whose items carry ``hidden_states`` (a list of L tensors (T', H)) instead of ``wav``.
+
+class ComputedFeatures(torch.utils.data.Dataset):
+    """A dataset whose items carry ``hidden_states`` (a list of L tensors (T', H)) in place of ``wav``.
 
     Args:
         dataset: gives items with ``wav`` (T,) and ``wav_len``.
-        upstream: called an utterance at a time.
+        upstream: called for one utterance at a time, as a copy on the CPU.
     """
 
-    def __init__(self, dataset: Any, upstream: torch.nn.Module):
-        self.dataset, self.upstream = (
-            dataset,
-            copy.deepcopy(upstream).cpu(),
-        )  # the model keeps its own on its device
+    def __init__(self, dataset: torch.utils.data.Dataset, upstream: torch.nn.Module):
+        self.dataset = dataset
+        self.upstream = copy.deepcopy(upstream).cpu()
         self.ids = getattr(dataset, "ids", None)
 
     def __len__(self) -> int:
@@ -48,12 +51,12 @@ class WithFeatures(torch.utils.data.Dataset):
 
 
 class CachedFeatures(torch.utils.data.Dataset):
-    """A dataset whose items carry ``hidden_states`` from a cache instead of ``wav``; no audio is read for them."""
+    """A dataset whose items carry ``hidden_states`` from a cache in place of ``wav``. No audio is read for them."""
 
     most_workers = 0
-    """The states are mapped, and are copied once, into a batch; to hand that to another process takes longer."""
+    """States are memory-mapped and copied once, into a batch. Handing a batch to another process takes longer."""
 
-    def __init__(self, dataset: Any, cache: FeatureCache):
+    def __init__(self, dataset: CacheableDataset, cache: FeatureCache):
         self.dataset, self.cache = dataset, cache
         self.ids = getattr(dataset, "ids", None)
 
@@ -64,70 +67,80 @@ class CachedFeatures(torch.utils.data.Dataset):
         return {**self.dataset.without_audio(index), "hidden_states": self.cache.get(index)}
 
 
-def computed_ahead(task: Any, dataset: Any, settings: Settings | None, batches: Sequence[Sequence[int]]) -> Any:
-    """``dataset`` with features in place of waveforms where that saves work; as it is where the model is to do it.
+def attach_features(
+    task: Task, dataset: Any, settings: Settings | None, batches: Sequence[Sequence[int]]
+) -> torch.utils.data.Dataset:
+    """Return ``dataset`` with features in place of waveforms if that saves work, and unchanged otherwise.
 
-    Every process must ask for it, since they share what there is to compute.
+    Every process must call it: they share the computing.
 
     Args:
-        settings: of the cache; None for none.
-        batches: those of one time over the data, as far as they are needed.
+        settings: of the cache; None for no cache.
+        batches: every batch whose features will be read.
     """
     if not _takes_features(task):
         return dataset
-    model, upstream = task.model, task.model.upstream
+    upstream = task.model.upstream
     if not any(True for _ in upstream.parameters()):
-        return WithFeatures(dataset, upstream)
+        return ComputedFeatures(dataset, upstream)
     if settings is None or settings.mode == "off":
         return dataset
-    encoder, reason = encoder_of(model, settings), changing(dataset)
-    if encoder is None:
+    extractor = extractor_of(task.model, settings)
+    reason = why_uncacheable(dataset)
+    if extractor is None:
         reason = "the upstream is not known to be frozen (upstream_trainable False, no gradients, evaluation mode)"
-    elif not reason and getattr(model, "_upstream_digest", None) is None:
+    elif reason is None and upstream not in _digests:
         try:
-            model._upstream_digest = digest_of(upstream)  # frozen: the same at every asking
+            _digests[upstream] = digest_of(upstream)
         except ValueError as error:
             reason = str(error)
-    if reason:
-        log.info("features are computed anew in each epoch: %s", reason)
+    if reason is not None:
+        log.info("features are computed again in every epoch: %s", reason)
         return dataset
     name = re.sub(r"[^A-Za-z0-9_]", "", type(upstream).__name__)
-    kind = f"{settings.dtype}-mean" if encoder.mean else settings.dtype
-    folder = settings.root / f"{name}-{model._upstream_digest[:16]}-{kind}"
-    cache = FeatureCache(encoder, dataset, folder, settings)
-    needed = sorted(set(itertools.chain.from_iterable(batches)))
-    return CachedFeatures(dataset, cache) if cache.fill(needed) else dataset
+    kind = f"{settings.dtype}-mean" if extractor.mean else settings.dtype
+    cache = FeatureCache(extractor, dataset, settings.root / f"{name}-{_digests[upstream][:16]}-{kind}", settings)
+    plan = cache.plan(sorted(set(itertools.chain.from_iterable(batches))))
+    decision = plan.decision if plan.decision.place == "off" else cache.fill(plan)
+    if decision.place == "off":
+        log.log(decision.level, "features are computed again in every epoch: %s", decision.reason)
+        return dataset
+    return CachedFeatures(dataset, cache)
 
 
-def encoder_of(model: Any, settings: Settings) -> Encoder | None:
-    """What computes that part of a model's frozen upstream that the rest of it needs; None where it may not be kept."""
+def extractor_of(model: torch.nn.Module, settings: Settings) -> FeatureExtractor | None:
+    """The extractor for the layers that the model reads, or None if its upstream is not frozen."""
     upstream = getattr(model, "upstream", None)
     frozen = upstream is not None and getattr(model, "upstream_trainable", True) is False and not upstream.training
     parameters = list(upstream.parameters()) if frozen else []
     if not parameters or any(p.requires_grad for p in parameters):
         return None
     layers = trait(model, "needed_layers") or list(range(upstream.num_layers))
-    return Encoder(upstream, layers, bool(trait(model, "commutes_with_mean")), settings.dtype)
+    return FeatureExtractor(upstream, layers, bool(trait(model, "commutes_with_mean")), settings.dtype)
 
 
-def changing(dataset: Any) -> str | None:
-    """Why an item's waveform is not known to be always the same."""
-    kind = type(dataset).__name__
-    for name in ("sources", "without_audio"):
-        if trait(dataset, name, method="__getitem__") is None:
-            changes = name == "sources" and getattr(dataset, "augment", None) is not None
-            return f"{kind} changes the audio at each access" if changes else f"{kind} does not say {name} of its items"
+def why_uncacheable(dataset: Any) -> str | None:
+    """The reason why the waveforms may differ between accesses; None if they cannot."""
+    name = type(dataset).__name__
+    for attribute in ("sources", "without_audio"):
+        if trait(dataset, attribute, method="__getitem__") is None:
+            if attribute == "sources" and getattr(dataset, "augment", None) is not None:
+                return f"{name} changes the audio at each access"
+            return f"{name} does not define {attribute} beside its __getitem__"
     return None
 
 
-def _takes_features(task: Any) -> bool:
-    """Whether there is a frozen upstream, and task and model take ``hidden_states``."""
+def _takes_features(task: Task) -> bool:
+    """Return True if the upstream is frozen, and both task and model take ``hidden_states``."""
     model = task.model
     if getattr(model, "upstream", None) is None or getattr(model, "upstream_trainable", False):
         return False
-    takes = "hidden_states" in inspect.signature(model.forward).parameters
-    for part, accepts in ((task, task.takes_features), (model, takes)):
+    for part, accepts in ((task, task.takes_features), (model, _has_hidden_states(model))):
         if not accepts:
-            log.info("%s takes no hidden_states: features are computed with the model, not ahead", type(part).__name__)
+            log.info("%s takes no hidden_states: the model computes features in every step", type(part).__name__)
             return False
     return True
+
+
+def _has_hidden_states(model: torch.nn.Module) -> bool:
+    return "hidden_states" in inspect.signature(model.forward).parameters

@@ -1,4 +1,7 @@
-"""Which shards of features stay: one process at a time decides, and what any process holds is left."""
+"""Evict the least recently used feature shards.
+
+One process decides at a time. A shard that a process has open is never evicted.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ log = logging.getLogger(__name__)
 SUFFIX = ".safetensors"
 
 
-class CannotKeepError(Exception):
-    """Features cannot be kept: the disk or the limit is reached, or the folder cannot be written."""
+class CannotCacheError(Exception):
+    """Features cannot be cached: the disk or the limit is reached, or the folder cannot be written."""
 
 
 @contextlib.contextmanager
 def mutex(root: Path) -> Iterator[None]:
-    """One process at a time decides what comes and goes."""
+    """Let one process at a time add and remove files."""
     with locked(root / ".lock"):
         yield
 
@@ -37,12 +40,12 @@ def all_shards(root: Path) -> Iterator[tuple[Path, int, float]]:
             yield path, stat.st_size, stat.st_mtime
 
 
-def unused(path: Path) -> bool:
-    """Whether no process holds a file, this one included; not, where that cannot be told.
+def is_unused(path: Path) -> bool:
+    """Return True if no process has the file open, this one included; False if that cannot be determined.
 
     Shards are held by flock, not by :mod:`dataset.locks`: reading one opens and closes the file, which would release a
-    POSIX lock of this process.
-    NFS locks exclusively only what is open for writing, and shares only what is open for reading.
+    POSIX lock of this process. NFS needs a file open for writing for an exclusive flock, and one open for reading for a
+    shared one.
     """
     try:
         with open(path, "r+b") as file:
@@ -53,29 +56,34 @@ def unused(path: Path) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left. Under the mutex."""
+    """Delete the temporary files of killed writers. Call it under the mutex."""
     for leftover in folder.glob(".*.tmp"):
-        if unused(leftover):
+        if is_unused(leftover):
             leftover.unlink(missing_ok=True)
 
 
 def make_room(root: Path, limit: int, size: int, unwritten: int = 0) -> None:
-    """Let the least recently used shards go until ``size`` bytes more stay within the limit. Under the mutex.
+    """Evict shards until ``size`` more bytes stay within the limit. Call it under the mutex.
 
-    Those that are still ``unwritten`` must find room on the disk, too.
+    Args:
+        unwritten: bytes of them that still have to fit on the disk.
+
+    Raises:
+        OSError: the disk is full.
+        CannotCacheError: the limit is reached, and every shard is in use.
     """
     shards = sorted(all_shards(root), key=lambda shard: shard[2])
     lacking = unwritten - shutil.disk_usage(root).free
-    over = max(sum(taken for _, taken, _ in shards) + size - limit, lacking)
-    for path, taken, _ in shards:
-        if over > 0 and unused(path):
+    over = max(sum(shard_size for _, shard_size, _ in shards) + size - limit, lacking)
+    for path, shard_size, _ in shards:
+        if over > 0 and is_unused(path):
             path.unlink(missing_ok=True)
-            log.info("features: %s made way, not used for longest (%.1f MB)", path, taken / 1e6)
-            over, lacking = over - taken, lacking - taken
+            log.info("features: %s evicted, the least recently used (%.1f MB)", path, shard_size / 1e6)
+            over, lacking = over - shard_size, lacking - shard_size
     if lacking > 0:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if over > 0:
-        raise CannotKeepError(
-            f"{root}: {size / 1e6:,.1f} MB more would exceed features.limit_gb ({limit / 1e9:g}), and all that is there"
-            " is in use"
+        raise CannotCacheError(
+            f"{root}: {size / 1e6:,.1f} MB more would exceed features.limit_gb ({limit / 1e9:g}), and every shard is in"
+            " use"
         )

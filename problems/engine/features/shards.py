@@ -1,9 +1,9 @@
-"""Features in files: each there whole or not at all, shared by processes, checked when read, bounded in size.
+"""Feature files: whole or absent, checksummed, memory-mapped, shared by processes.
 
-A shard is a safetensors file with the states of some utterances, memory-mapped where it is read. It is written under
-another name, made durable and renamed, so that a kill leaves no half of one. Its name is a digest of its header, and
-the header has the checksum of every entry: no byte of it can change unseen. A reader holds a shared lock (flock) on it
-as long as it lives, and only what nobody holds makes way for new ones, the least recently used first.
+A shard is a safetensors file with the states of some utterances. It is written under a temporary name, synced and
+renamed, so that a kill leaves no partial shard. Its name is a digest of its header, and the header has the checksum of
+every entry: a changed byte is always detected. A reader holds a shared lock (flock) on the shard as long as it has it
+open; shards that nobody has open are evicted if space is needed, the least recently used first.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
@@ -21,14 +22,14 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from dataset.files import fsync
-from problems.engine.features.eviction import SUFFIX, CannotKeepError, all_shards, make_room, mutex, sweep, unused
+from problems.engine.features.eviction import SUFFIX, CannotCacheError, all_shards, is_unused, make_room, mutex, sweep
 
 log = logging.getLogger(__name__)
 
@@ -36,93 +37,102 @@ States = list[torch.Tensor]
 
 
 class Shards:
-    """The features that one upstream gave, in one folder.
+    """The features of one upstream, in one folder.
 
     Notation: L layers of an utterance, T frames, H features.
 
     Args:
-        folder: of this upstream and kind; the folders beside it hold those of others.
-        layers: which layers are read and written, L numbers. Shards with more layers serve as well.
-        limit: bytes that the shards in this folder and those beside it may take together.
+        folder: the folder of this upstream and type. Its siblings hold the features of others.
+        layers: the numbers of the L layers that are read and written. Shards with more layers are read too.
+        limit: bytes that the shards in this folder and its siblings may take together.
     """
 
     def __init__(self, folder: Path, layers: Sequence[int], limit: int):
         self.folder, self.layers, self.limit = Path(folder), list(layers), limit
-        self._where: dict[str, _Shard] = {}
-        self._checked: set[str] = set()
-        self._open: dict[str, _Shard] = {}
+        self._shard_of: dict[str, _Shard] = {}  # by key
+        self._verified: set[str] = set()  # keys
+        self._opened: dict[str, _Shard] = {}  # by file name
         _allow_open_files()
 
-    def find(self, keys: Iterable[str]) -> set[str]:
-        """Take up every shard that has one of ``keys``; which of them are there. What killed writers left goes."""
+    def open(self, keys: Iterable[str]) -> set[str]:
+        """Open every shard that holds any of ``keys``, and return the keys found.
+
+        Temporary files of killed writers are deleted.
+        """
         keys = set(keys)
-        wanted = keys - self._where.keys()
+        wanted = keys - self._shard_of.keys()
         if self.folder.is_dir() and wanted:
-            with contextlib.suppress(OSError), mutex(self.folder.parent):  # a cache may be there to read only
+            with contextlib.suppress(OSError), mutex(self.folder.parent):  # a cache may be read-only
                 sweep(self.folder)
             for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):
-                if wanted and path.name not in self._open:
-                    wanted -= self._take(path, wanted)
-        return keys & self._where.keys()
+                if wanted and path.name not in self._opened:
+                    wanted -= self._open_shard(path, wanted)
+        return keys & self._shard_of.keys()
 
-    def _take(self, path: Path, wanted: set[str]) -> set[str]:
-        """Use a shard for those ``wanted`` that it has."""
+    def close(self) -> None:
+        """Close all shards, so that they may be evicted."""
+        for shard in self._opened.values():
+            shard.close()
+        self._opened, self._shard_of = {}, {}
+
+    def _open_shard(self, path: Path, wanted: set[str]) -> set[str]:
+        """Open a shard if it holds any of ``wanted``, and return those that it holds."""
         try:
             shard = _Shard(path)
-        except FileNotFoundError:  # made way just now
+        except FileNotFoundError:  # evicted just now
             return set()
-        except (OSError, RuntimeError) as error:  # no locks, or too many open files, which torch says in its own way
+        except (OSError, RuntimeError) as error:  # no locks; too many open files is a RuntimeError of torch
             log.warning("%s is not used: %s", path, error)
             return set()
         except (SafetensorError, ValueError, KeyError) as error:
             _remove_damaged(path, str(error))
             return set()
-        found = wanted & shard.keys if shard.has(self.layers) else set()
-        if found:
-            self._open[path.name] = shard
-            self._where.update(dict.fromkeys(found, shard))
-            with contextlib.suppress(OSError):
-                os.utime(path)  # used now
-        else:
+        keys = wanted & shard.keys if shard.has(self.layers) else set()
+        if not keys:
             shard.close()
-        return found
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._where
+            return keys
+        self._opened[path.name] = shard
+        self._shard_of.update(dict.fromkeys(keys, shard))
+        with contextlib.suppress(OSError):
+            os.utime(path)  # used now
+        return keys
 
     def get(self, key: str) -> States | None:
-        """The L states (T, H) of an utterance, mapped, not copied; None where they are not there.
+        """The L states (T, H) of an utterance, mapped, not copied; None if no open shard holds them.
 
-        The first reading in a process checks every byte of them. What is damaged is named, and its shard removed.
+        The first access in a process verifies every byte. A damaged shard is logged and deleted.
         """
-        shard = self._where.get(key)
+        shard = self._shard_of.get(key)
         if shard is None:
             return None
-        if key not in self._checked:
+        if key not in self._verified:
             damage = shard.damage(key)
             if damage:
                 _remove_damaged(shard.path, damage)
-                del self._where[key]
+                del self._shard_of[key]
                 return None
-            self._checked.add(key)
+            self._verified.add(key)
         return shard.states(key, self.layers)
 
     def bytes(self) -> int:
-        """Bytes of the shards in use."""
-        return sum(shard.size for shard in self._open.values())
+        """The bytes of the open shards."""
+        return sum(shard.size for shard in self._opened.values())
 
     def room(self) -> int:
-        """Bytes that could be written: what limit and disk leave, with what can make way."""
+        """The bytes that could be written within the limit and on the disk, after evictions."""
         shards = list(all_shards(self.folder.parent))
-        evictable = sum(size for path, size, _ in shards if unused(path))
+        evictable = sum(size for path, size, _ in shards if is_unused(path))
         free = shutil.disk_usage(next(p for p in (self.folder, *self.folder.parents) if p.exists())).free
         return min(self.limit - sum(size for _, size, _ in shards), free) + evictable
 
     def write(self, entries: Mapping[str, States]) -> None:
-        """Make a shard of these utterances appear, whole and durable, and use it. Each has its L states (T, H).
+        """Write a shard of these utterances, atomically and durably, and open it.
+
+        Args:
+            entries: the L states (T, H) of each utterance, by key.
 
         Raises:
-            CannotKeepError: no room, or the folder cannot be written; nothing is left of it.
+            CannotCacheError: no room, or the folder cannot be written. No file remains.
         """
         content = _serialised(entries, self.layers)
         try:
@@ -133,21 +143,21 @@ class Shards:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-                path = self.folder / f"{_header_digest(content)}{SUFFIX}"
+                path = self.folder / f"{_header_digest(io.BytesIO(content), len(content))}{SUFFIX}"
                 with mutex(self.folder.parent):
                     make_room(self.folder.parent, self.limit, len(content))  # others may have written since
                     os.replace(temporary, path)
                     fsync(self.folder)
                     fcntl.flock(file, fcntl.LOCK_SH)  # no longer being written
-                    if not self._take(path, set(entries)) and entries:
-                        raise OSError(errno.EMFILE, "it was written and cannot be opened")
+                    if not self._open_shard(path, set(entries)) and entries:
+                        raise OSError(errno.EMFILE, "the shard was written but cannot be opened")
         except OSError as error:
             why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
-            raise CannotKeepError(f"{self.folder}: {why}") from error
+            raise CannotCacheError(f"{self.folder}: {why}") from error
 
     @contextlib.contextmanager
-    def _temporary(self) -> Iterator[tuple[Path, Any]]:
-        """A new file under its writer's lock, by which what is being written is told from what a killed one left."""
+    def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """A temporary file, locked by its writer; an unlocked one is a leftover of a killed writer."""
         path = self.folder / f".{secrets.token_hex(8)}.tmp"
         try:
             with contextlib.ExitStack() as stack:
@@ -160,18 +170,18 @@ class Shards:
 
 
 def _allow_open_files() -> None:
-    """Let this process hold as many files as it may ask for: each shard in use is one, and the usual limit is 1024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Raise this process's limit of open files, usually 1024, to its maximum: each open shard is a file."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
 
 
 class _Shard:
-    """One file, mapped and held.
+    """One shard, memory-mapped and locked for reading.
 
     Raises:
-        FileNotFoundError: it was removed.
-        SafetensorError, ValueError, KeyError: its header is damaged, or the file is cut short.
+        FileNotFoundError: the file was removed.
+        SafetensorError, ValueError, KeyError: the header is damaged, or the file is truncated.
     """
 
     def __init__(self, path: Path):
@@ -183,8 +193,8 @@ class _Shard:
             if stat.st_nlink == 0:
                 raise FileNotFoundError(path)
             self.size = stat.st_size
-            if f"{_header_digest(self._lock)}{SUFFIX}" != path.name:
-                raise ValueError("its header is not the one that was written")
+            if f"{_header_digest(self._lock, self.size)}{SUFFIX}" != path.name:
+                raise ValueError("its header was changed")
             self._file = safe_open(path, "pt")
             metadata = self._file.metadata()
             self._columns = {layer: column for column, layer in enumerate(json.loads(metadata["layers"]))}
@@ -205,11 +215,11 @@ class _Shard:
         return [self._file.get_tensor(name) for name in names]
 
     def damage(self, key: str) -> str | None:
-        """What is wrong with the bytes of an entry."""
+        """Describe the damage to the bytes of an entry; None if there is none."""
         for tensor, expected in zip(self._tensors(key), self._checksums[key]):
-            found = _crc(tensor)
-            if found != expected:
-                return f"the features {key} have checksum {found:08x}, {expected:08x} was written"
+            checksum = _crc(tensor)
+            if checksum != expected:
+                return f"the features {key} have the checksum {checksum:08x}, expected {expected:08x}"
         return None
 
     def states(self, key: str, layers: Sequence[int]) -> States:
@@ -227,32 +237,30 @@ def _crc(tensor: torch.Tensor) -> int:
 
 
 def _serialised(entries: Mapping[str, States], layers: Sequence[int]) -> bytes:
-    """A shard's bytes. Layers of one shape are one tensor (L, T, H); others, a tensor each."""
+    """The bytes of a shard. Layers of the same shape become one tensor (L, T, H), others one tensor each."""
     tensors: dict[str, torch.Tensor] = {}
     checksums: dict[str, list[int]] = {}
     for key, states in entries.items():
         if len({state.shape for state in states}) == 1:
-            made = {key: torch.stack(states)}
+            entry = {key: torch.stack(states)}
         else:
-            made = {name: state.contiguous() for name, state in zip(_names(key, len(states)), states)}
-        tensors |= made
-        checksums[key] = [_crc(tensor) for tensor in made.values()]
+            entry = {name: state.contiguous() for name, state in zip(_names(key, len(states)), states)}
+        tensors |= entry
+        checksums[key] = [_crc(tensor) for tensor in entry.values()]
     return save(tensors, {"layers": json.dumps(list(layers)), "crc32": json.dumps(checksums)})
 
 
-def _header_digest(source: Any) -> str:
-    """The digest of a safetensors header, from bytes or an open file: 8 bytes of length, then so many of JSON."""
-    head = source[:8] if isinstance(source, bytes) else source.read(8)
-    size = int.from_bytes(head, "little")
-    left = len(source) if isinstance(source, bytes) else os.fstat(source.fileno()).st_size
-    header = source[8 : 8 + size] if isinstance(source, bytes) else source.read(min(size, left))
-    return hashlib.blake2b(head + header, digest_size=16).hexdigest()
+def _header_digest(file: BinaryIO, size: int) -> str:
+    """The digest of the header of a safetensors file of ``size`` bytes: 8 bytes of length, then that many of JSON."""
+    length = file.read(8)
+    header = file.read(min(int.from_bytes(length, "little"), size))
+    return hashlib.blake2b(length + header, digest_size=16).hexdigest()
 
 
 def _remove_damaged(path: Path, damage: str) -> None:
     try:
         path.unlink(missing_ok=True)
-        done = "removed"
+        outcome = "was deleted"
     except OSError as error:
-        done = f"left, since it cannot be removed ({error.strerror})"
-    log.warning("%s is damaged: %s. It is %s; what it held is computed again", path, damage, done)
+        outcome = f"cannot be deleted ({error.strerror})"
+    log.warning("%s is damaged: %s. It %s; its features are computed again", path, damage, outcome)

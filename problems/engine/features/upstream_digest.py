@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from types import CodeType
+from collections.abc import Callable, Iterator, Mapping
+from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
@@ -99,17 +99,18 @@ def _function(function: Any, depth: int = 6) -> list[Any]:
     inner = functools.partial(_plain, depth=depth - 1)
     enclosed = [_cell(cell, inner) for cell in function.__closure__ or ()]
     owner = getattr(function, "__self__", None)
-    owner = (
-        None if isinstance(owner, torch.nn.Module) else inner(owner)
-    )  # a module's settings are in the digest already
-    return [_code(function.__code__), inner(function.__defaults__), inner(function.__kwdefaults__), enclosed, owner]
+    if isinstance(owner, torch.nn.Module):  # its settings are in the digest already
+        owner = None
+    defaults = inner(function.__defaults__), inner(function.__kwdefaults__)
+    return [_code(function.__code__), *defaults, enclosed, inner(owner)]
 
 
-def _cell(cell: Any, inner: Any) -> Any:
+def _cell(cell: CellType, inner: Callable[[Any], Any]) -> Any:
+    """The value in a closure's cell; a cell that is assigned later is empty."""
     try:
         return inner(cell.cell_contents)
     except ValueError as error:
-        if "empty" in str(error):  # assigned later
+        if "empty" in str(error):
             return "empty"
         raise
 

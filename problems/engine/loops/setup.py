@@ -15,7 +15,7 @@ from dataset.files import write_json, write_text
 from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
 from problems.engine.checkpoints import averaging, store, task_state, weights
 from problems.engine.config.registry import load_class
-from problems.engine.features import attach, cache
+from problems.engine.features import attach, policy
 from problems.engine.loops.diagnostics import trial_of
 from problems.engine.loops.display import format_metrics
 from problems.engine.loops.profiler import Profiler
@@ -98,8 +98,8 @@ class Training:
 
     def with_features(self, dataset: Any, batches: list[list[int]]) -> Any:
         """``dataset`` with features in place of waveforms where they can be computed ahead, for these batches."""
-        settings = cache.settings_of(self.global_config)
-        return attach.computed_ahead(self.task, dataset, settings, batches)
+        settings = policy.settings_of(self.global_config)
+        return attach.attach_features(self.task, dataset, settings, batches)
 
     def read(self, dataset: Any, batch_sampler: Any, collate_fn: Callable, num_workers: int) -> None:
         """Take what to train on; turn ``epochs`` into the number of steps that schedule and progress count with."""

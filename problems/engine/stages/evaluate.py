@@ -120,12 +120,12 @@ class Evaluate(Stage):
         return all(recorded.get(name, digest) == digest for name, digest in digests.items())
 
     def _with_features(self, task: Any, dataset: Any, batch_sampler: Any) -> Any:
-        from problems.engine.features.attach import computed_ahead
-        from problems.engine.features.cache import settings_of
+        from problems.engine.features.attach import attach_features
+        from problems.engine.features.policy import settings_of
         from problems.engine.loops.evaluate import first_batches
 
         batches = first_batches(batch_sampler, self.config["eval_batch"])
-        return computed_ahead(task, dataset, settings_of(self.config), batches)
+        return attach_features(task, dataset, settings_of(self.config), batches)
 
 
 def _read_fingerprint(folder: Path) -> Fingerprint | None:

@@ -98,17 +98,17 @@ def _data(folder: TargetFolder) -> str:
 
 def _features(train: Train, model: Any) -> Iterator[str]:
     """The space that a frozen upstream's features take, if they may be cached."""
-    from problems.engine.features.attach import changing, encoder_of
-    from problems.engine.features.cache import settings_of
+    from problems.engine.features.attach import extractor_of, why_uncacheable
+    from problems.engine.features.policy import settings_of
 
     settings, folder = settings_of(train.config), train.folder
-    encoder = None if settings is None or settings.mode == "off" else encoder_of(model, settings)
-    if encoder is None:
+    extractor = None if settings is None or settings.mode == "off" else extractor_of(model, settings)
+    if extractor is None:
         return
     train_csv, valid_csv, tests = folder.csvs()
     sets = (("train", train_csv), ("valid", valid_csv), *(("test", csv) for csv in tests))
     datasets = [train.build_data(mode, csv, folder.encoder_path())[0] for mode, csv in sets]
-    size = sum(float(encoder.sizes(dataset.seconds).sum()) for dataset in datasets if not changing(dataset))
+    size = sum(float(extractor.sizes(dataset.seconds).sum()) for dataset in datasets if not why_uncacheable(dataset))
     place = "RAM" if settings.mode == "ram" else f"{settings.root}, of {settings.limit / 1e9:g} GB at most"
     yield f"  features  about {math.ceil(size / 1e6):,} MB of the frozen upstream, computed once, in {place}"
 

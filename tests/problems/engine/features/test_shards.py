@@ -1,8 +1,7 @@
-"""Shards of features: whole or not there, whatever is killed, damaged, full or in use elsewhere."""
+"""A shard is whole or absent, whatever is killed, damaged, full or in use elsewhere."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import logging
@@ -21,7 +20,7 @@ from safetensors import safe_open
 
 from dataset.locks import locked
 from problems.engine.features import shards
-from problems.engine.features.shards import CannotKeepError, Shards
+from problems.engine.features.shards import CannotCacheError, Shards
 from tests.conftest import ROOT
 
 LIMIT = 10**9
@@ -29,7 +28,7 @@ FORK = multiprocessing.get_context("fork")  # starts in no time
 
 
 def states_of(key: str, layers: int = 2, frames: int = 5, size: int = 8) -> list[torch.Tensor]:
-    """What the entry ``key`` must hold: a function of its name alone."""
+    """The states of the entry ``key``, drawn from its name."""
     generator = torch.Generator().manual_seed(sum(map(ord, key)))
     return [torch.randn(frames, size, generator=generator).half() for _ in range(layers)]
 
@@ -46,12 +45,12 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
-def test_what_is_written_is_read_by_another_and_by_any_reader_of_safetensors(tmp_path):
+def test_a_written_shard_is_read_by_another_process_and_as_plain_safetensors(tmp_path):
     folder = tmp_path / "features" / "with space ü"
     wrote = Shards(folder, [0, 1], LIMIT)
     wrote.write(entries("a", "b") | {"none": [torch.zeros(0, 8).half()] * 2})
     read = Shards(folder, [0, 1], LIMIT)
-    assert read.find(["a", "b", "none", "c"]) == {"a", "b", "none"}
+    assert read.open(["a", "b", "none", "c"]) == {"a", "b", "none"}
     for shard in (wrote, read):
         assert same(shard.get("a"), states_of("a")) and same(shard.get("b"), states_of("b"))
         assert [tuple(s.shape) for s in shard.get("none")] == [(0, 8)] * 2
@@ -61,19 +60,19 @@ def test_what_is_written_is_read_by_another_and_by_any_reader_of_safetensors(tmp
         assert torch.equal(file.get_tensor("a"), torch.stack(states_of("a")))
 
 
-def test_layers_of_a_shard_that_has_more_are_read_and_fewer_do_not_serve(tmp_path):
+def test_a_shard_serves_if_it_has_all_layers_and_perhaps_more(tmp_path):
     Shards(tmp_path / "f", [0, 1, 2, 3], LIMIT).write(entries("a", layers=4))
     some = Shards(tmp_path / "f", [3, 1], LIMIT)
-    assert some.find(["a"]) == {"a"}
+    assert some.open(["a"]) == {"a"}
     assert same(some.get("a"), [states_of("a", layers=4)[3], states_of("a", layers=4)[1]])
-    assert Shards(tmp_path / "f", [1, 4], LIMIT).find(["a"]) == set()
+    assert Shards(tmp_path / "f", [1, 4], LIMIT).open(["a"]) == set()
 
 
-def test_layers_of_different_rates_and_sizes(tmp_path):
+def test_layers_may_differ_in_rate_and_size(tmp_path):
     mixed = [torch.randn(6, 4), torch.randn(3, 4), torch.randn(3, 2)]
     Shards(tmp_path / "f", [0, 1, 2], LIMIT).write({"a": mixed} | entries("b", layers=3))
     read = Shards(tmp_path / "f", [2, 0], LIMIT)
-    read.find(["a"])
+    read.open(["a"])
     assert same(read.get("a"), [mixed[2], mixed[0]])
 
 
@@ -84,7 +83,7 @@ def test_states_are_mapped_not_copied(tmp_path):
 
     Shards(tmp_path / "f", [0], LIMIT).write(entries("a", layers=1, frames=40000, size=512))  # 41 MB
     read = Shards(tmp_path / "f", [0], LIMIT)
-    read.find(["a"])
+    read.open(["a"])
     before = anonymous()
     states = read.get("a")
     assert float(states[0].sum()) == float(states_of("a", layers=1, frames=40000, size=512)[0].sum())
@@ -93,7 +92,7 @@ def test_states_are_mapped_not_copied(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["data", "header", "length", "tail"])
-def test_a_changed_byte_is_found_named_and_its_shard_removed(tmp_path, caplog, place):
+def test_a_changed_byte_is_detected_and_its_shard_deleted(tmp_path, caplog, place):
     Shards(tmp_path / "f", [0, 1], LIMIT).write(entries("a", "b"))
     (path,) = files(tmp_path / "f")
     content = bytearray(path.read_bytes())
@@ -105,7 +104,7 @@ def test_a_changed_byte_is_found_named_and_its_shard_removed(tmp_path, caplog, p
     path.write_bytes(content)
     read = Shards(tmp_path / "f", [0, 1], LIMIT)
     with caplog.at_level(logging.WARNING):
-        read.find(["a", "b"])
+        read.open(["a", "b"])
         got = {key: read.get(key) for key in ("a", "b")}
     assert f"{path} is damaged" in caplog.text
     assert not path.exists()
@@ -116,7 +115,7 @@ def test_a_changed_byte_is_found_named_and_its_shard_removed(tmp_path, caplog, p
         assert got == {"a": None, "b": None}
 
 
-def test_a_cache_to_read_only_is_read(tmp_path, monkeypatch, caplog):
+def test_a_read_only_cache_is_read(tmp_path, monkeypatch, caplog):
     one_shard(tmp_path / "f", "a"), one_shard(tmp_path / "f", "b")
     plain, damaged = open, files(tmp_path / "f")[0]
     content = bytearray(damaged.read_bytes())
@@ -131,15 +130,14 @@ def test_a_cache_to_read_only_is_read(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("builtins.open", read_only)
     monkeypatch.setattr(Path, "unlink", lambda path, **options: read_only(path, "w"))
     read = Shards(tmp_path / "f", [0, 1], LIMIT)
-    (key,) = read.find(["a", "b"])
+    (key,) = read.open(["a", "b"])
     assert same(read.get(key), states_of(key))
-    assert f"{damaged} is damaged" in caplog.text and "cannot be removed (Read-only file system)" in caplog.text
-    with pytest.raises(CannotKeepError, match="Read-only"):
+    assert f"{damaged} is damaged" in caplog.text and "cannot be deleted (Read-only file system)" in caplog.text
+    with pytest.raises(CannotCacheError, match="Read-only"):
         read.write(entries("c"))
 
 
-@pytest.mark.parametrize("name", ["every byte"])
-def test_no_byte_can_change_unseen(tmp_path, name):
+def test_a_change_of_any_byte_is_detected(tmp_path):
     Shards(tmp_path / "f", [0], LIMIT).write(entries("a", layers=1, frames=2, size=4))
     (path,) = files(tmp_path / "f")
     content = path.read_bytes()
@@ -148,7 +146,7 @@ def test_no_byte_can_change_unseen(tmp_path, name):
         changed[position] ^= 1 << random.Random(position).randrange(8)
         path.write_bytes(changed)
         read = Shards(tmp_path / "f", [0], LIMIT)
-        read.find(["a"])
+        read.open(["a"])
         got = read.get("a")
         # padding of the header is covered too, since the name is a digest of all of it
         assert got is None, f"byte {position} of {len(content)}"
@@ -156,34 +154,34 @@ def test_no_byte_can_change_unseen(tmp_path, name):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path, monkeypatch, number):
+def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch, number):
     def refuse(handle):
         raise OSError(number, os.strerror(number))
 
     kept = Shards(tmp_path / "f", [0, 1], LIMIT)
     kept.write(entries("a"))
     monkeypatch.setattr(shards.os, "fsync", refuse)
-    with pytest.raises(CannotKeepError, match="full" if number != errno.EROFS else "Read-only"):
+    with pytest.raises(CannotCacheError, match="full" if number != errno.EROFS else "Read-only"):
         kept.write(entries("b"))
     monkeypatch.undo()
     assert len(list((tmp_path / "f").iterdir())) == 1
     assert same(kept.get("a"), states_of("a")) and kept.get("b") is None
 
 
-def test_a_file_system_that_is_really_full(tmp_path):
-    """A process may write no file beyond a size: the kernel's own refusal, in the middle of a write."""
+def test_a_write_that_the_kernel_refuses_halfway_leaves_no_file(tmp_path):
+    """A limit on the size of files makes the kernel refuse, in the middle of a write."""
     code = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from problems.engine.features.shards import CannotKeepError, Shards
+from problems.engine.features.shards import CannotCacheError, Shards
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 kept = Shards(Path(sys.argv[1]), [0], 10**9)
 kept.write({"small": [torch.ones(2, 2)]})
 try:
     kept.write({"large": [torch.ones(100, 100)]})
-except CannotKeepError as error:
+except CannotCacheError as error:
     print("refused", sorted(p.suffix for p in Path(sys.argv[1]).iterdir()), kept.get("small")[0].sum().item())
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, cwd=ROOT)
@@ -191,66 +189,65 @@ except CannotKeepError as error:
 
 
 @pytest.mark.parametrize("most", [200, 40])
-def test_more_shards_than_a_process_may_have_open_files_by_default(tmp_path, most):
+def test_more_shards_than_open_files_are_used_as_far_as_the_limit_goes(tmp_path, most):
     for number in range(60):
         one_shard(tmp_path / "f", f"k{number}")
     code = f"""
 import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, {most}))
-from problems.engine.features.shards import CannotKeepError, Shards
+from problems.engine.features.shards import CannotCacheError, Shards
 import torch
 kept = Shards(Path(sys.argv[1]), [0, 1], 10**9)
-found = kept.find(f"k{{n}}" for n in range(60))
+keys = kept.open(f"k{{n}}" for n in range(60))
 try:
     kept.write({{"more": [torch.ones(2, 8)] * 2}})
-except CannotKeepError as error:
+except CannotCacheError as error:
     print("refused")
-print(len(found), len([key for key in found if kept.get(key) is not None]))
+print(len(keys), len([key for key in keys if kept.get(key) is not None]))
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    *refused, found, read = done.stdout.split()
-    assert found == read
-    there = len(files(tmp_path / "f"))
+    *refused, opened, read = done.stdout.split()
+    assert opened == read
+    count = len(files(tmp_path / "f"))
     if most == 200:
-        assert (refused, int(found), there) == ([], 60, 61)
+        assert (refused, int(opened), count) == ([], 60, 61)
     else:
-        assert refused and 10 < int(found) < 40 and there == 60
+        assert refused and 10 < int(opened) < 40 and count == 60
 
 
 # ---- the limit ----
 
 
 def one_shard(folder: Path, key: str) -> Path:
-    """Write one and let go of it."""
+    """Write a shard and close it."""
     before = set(files(folder))
     kept = Shards(folder, [0, 1], LIMIT)
     kept.write(entries(key))
-    for shard in kept._open.values():
-        shard.close()
+    kept.close()
     (path,) = set(files(folder)) - before
     return path
 
 
-def test_the_least_recently_used_make_way_in_every_folder(tmp_path):
-    made = [one_shard(tmp_path / name, key) for name, key in (("f", "a"), ("g", "b"), ("f", "c"))]
-    for age, path in zip((300, 200, 100), made):
+def test_the_least_recently_used_are_evicted_from_every_folder(tmp_path):
+    paths = [one_shard(tmp_path / name, key) for name, key in (("f", "a"), ("g", "b"), ("f", "c"))]
+    for age, path in zip((300, 200, 100), paths):
         os.utime(path, (time.time() - age,) * 2)
-    size = made[0].stat().st_size
+    size = paths[0].stat().st_size
     reader = Shards(tmp_path / "f", [0, 1], LIMIT)
-    reader.find(["a"])  # used again, and held
+    reader.open(["a"])  # used again, and held
     kept = Shards(tmp_path / "f", [0, 1], 3 * size)
     kept.write(entries("d"))
-    assert [path.exists() for path in made] == [True, False, True]
+    assert [path.exists() for path in paths] == [True, False, True]
     assert same(kept.get("d"), states_of("d"))
 
 
-def test_on_a_full_disk_what_nobody_uses_makes_way(tmp_path, monkeypatch):
-    made = [one_shard(tmp_path / "f", key) for key in "ab"]
-    for age, path in zip((200, 100), made):
+def test_on_a_full_disk_unused_shards_are_evicted(tmp_path, monkeypatch):
+    paths = [one_shard(tmp_path / "f", key) for key in "ab"]
+    for age, path in zip((200, 100), paths):
         os.utime(path, (time.time() - age,) * 2)
-    disk = sum(path.stat().st_size for path in made) + 50
+    disk = sum(path.stat().st_size for path in paths) + 50
 
     def usage(path):
         free = disk - sum(p.stat().st_size for p in tmp_path.glob("*/*"))
@@ -259,14 +256,14 @@ def test_on_a_full_disk_what_nobody_uses_makes_way(tmp_path, monkeypatch):
     monkeypatch.setattr(shards.shutil, "disk_usage", usage)
     kept = Shards(tmp_path / "f", [0, 1], LIMIT)
     kept.write(entries("c"))
-    assert [path.exists() for path in made] == [False, True] and same(kept.get("c"), states_of("c"))
+    assert [path.exists() for path in paths] == [False, True] and same(kept.get("c"), states_of("c"))
     kept.write(entries("d"))
-    with pytest.raises(CannotKeepError, match="the disk is full"):
+    with pytest.raises(CannotCacheError, match="the disk is full"):
         kept.write(entries("e"))
     assert kept.get("c") and kept.get("d") and len(list((tmp_path / "f").iterdir())) == 2
 
 
-def test_locks_are_those_that_nfs_can_give(tmp_path, monkeypatch):
+def test_locks_work_under_the_rules_of_nfs(tmp_path, monkeypatch):
     plain = fcntl.flock
 
     def nfs(file, operation):
@@ -282,7 +279,7 @@ def test_locks_are_those_that_nfs_can_give(tmp_path, monkeypatch):
     assert not path.exists() and same(kept.get("b"), states_of("b"))
 
 
-def test_a_disk_without_locks_turns_to_ram(tmp_path, monkeypatch):
+def test_a_disk_without_locks_is_not_used(tmp_path, monkeypatch):
     Shards(tmp_path / "f", [0, 1], LIMIT).write(entries("a"))
 
     def none(file, operation):
@@ -291,19 +288,19 @@ def test_a_disk_without_locks_turns_to_ram(tmp_path, monkeypatch):
     monkeypatch.setattr(shards.fcntl, "flock", none)
     monkeypatch.setattr(shards.fcntl, "lockf", none)
     kept = Shards(tmp_path / "f", [0, 1], LIMIT)
-    assert kept.find(["a"]) == set() and kept.room() >= 0
-    with pytest.raises(CannotKeepError, match="not implemented"):
+    assert kept.open(["a"]) == set() and kept.room() >= 0
+    with pytest.raises(CannotCacheError, match="not implemented"):
         kept.write(entries("b"))
 
 
-def test_what_another_process_reads_does_not_make_way(tmp_path):
+def test_a_shard_that_another_process_reads_is_not_evicted(tmp_path):
     path = one_shard(tmp_path / "f", "a")
     code = f"""
 import sys
 from pathlib import Path
 from problems.engine.features.shards import Shards
 kept = Shards(Path({str(tmp_path / "f")!r}), [0, 1], 10**9)
-print(kept.find(["a"]), flush=True)
+print(kept.open(["a"]), flush=True)
 sys.stdin.read()
 """
     other = subprocess.Popen(
@@ -313,7 +310,7 @@ sys.stdin.read()
         assert other.stdout.readline() == "{'a'}\n"
         small = Shards(tmp_path / "g", [0, 1], path.stat().st_size + 10)
         assert small.room() == 10
-        with pytest.raises(CannotKeepError, match="features.limit_gb"):
+        with pytest.raises(CannotCacheError, match="features.limit_gb"):
             small.write(entries("b"))
         assert path.exists() and not files(tmp_path / "g")
     finally:
@@ -325,10 +322,10 @@ sys.stdin.read()
     assert not path.exists() and same(small.get("b"), states_of("b"))
 
 
-def test_a_shard_that_goes_while_it_is_read_stays_readable(tmp_path):
+def test_a_shard_that_is_deleted_while_open_stays_readable(tmp_path):
     path = one_shard(tmp_path / "f", "a")
     reader = Shards(tmp_path / "f", [0, 1], LIMIT)
-    reader.find(["a"])
+    reader.open(["a"])
     path.unlink()
     assert same(reader.get("a"), states_of("a"))
 
@@ -337,7 +334,7 @@ def test_a_shard_that_goes_while_it_is_read_stays_readable(tmp_path):
 
 
 def write_forever(folder: Path, name: str, ready) -> None:
-    """Shards without end, with entries that a reader can tell the content of."""
+    """Write shards without end; a reader knows what each entry holds."""
     torch.set_num_threads(1)
     kept, number = Shards(folder, [0, 1], LIMIT), 0
     ready.set()
@@ -347,7 +344,11 @@ def write_forever(folder: Path, name: str, ready) -> None:
 
 
 def kill_writers(folder: Path, trials: int, seed: int) -> tuple[int, int]:
-    """Two processes write at once and are killed at random instants; how many entries are whole, how much was cut."""
+    """Kill two writers at random moments, and check every entry.
+
+    Returns:
+        The number of entries that are whole, and of temporary files that were left.
+    """
     drawn, cut, before = random.Random(seed), 0, {}
     for trial in range(trials):
         events = [FORK.Event() for _ in range(2)]
@@ -368,39 +369,46 @@ def kill_writers(folder: Path, trials: int, seed: int) -> tuple[int, int]:
         cut += len(list(folder.glob(".*.tmp")))
         keys = [f"{seed}-{trial}-{n}-{number}-{i}" for n in range(2) for number in range(500) for i in range(4)]
         read = Shards(folder, [0, 1], LIMIT)
-        there = read.find([*before, *keys])
-        assert there >= set(before)
-        for key in there - before.keys():
+        opened = read.open([*before, *keys])
+        assert opened >= set(before)
+        for key in opened - before.keys():
             assert same(read.get(key), states_of(key, frames=100, size=64))
-        before = dict.fromkeys(there)
+        before = dict.fromkeys(opened)
         assert not list(folder.glob(".*.tmp"))  # swept
-        fcntl_free(folder)
-        for shard in read._open.values():
-            shard.close()
+        assert_unlocked(folder)
+        read.close()
     return len(before), cut
 
 
-def fcntl_free(folder: Path) -> None:
-    """The lock of the whole is not left held."""
+def assert_unlocked(folder: Path) -> None:
+    """Fail if the lock of the cache is still held."""
     with locked(folder.parent / ".lock", wait=False):
         pass
 
 
-def test_two_writers_killed(tmp_path):
+def test_killed_writers_leave_whole_shards(tmp_path):
     whole, _ = kill_writers(tmp_path / "f", 2, seed=1)
     assert whole > 0
 
 
 @pytest.mark.slow
-def test_two_writers_killed_many_times(tmp_path):
+def test_killed_writers_leave_whole_shards_many_times(tmp_path):
     whole, cut = kill_writers(tmp_path / "f", 25, seed=2)
     assert whole > 0 and cut > 0  # some were in the middle of a file
 
 
-def test_what_is_being_written_is_not_swept(tmp_path):
+def test_a_shard_that_is_being_written_is_not_swept(tmp_path, monkeypatch):
     (tmp_path / "f").mkdir()
-    with contextlib.ExitStack() as stack:
-        path, file = stack.enter_context(Shards(tmp_path / "f", [0], LIMIT)._temporary())
-        (tmp_path / "f" / ".0000.tmp").write_bytes(b"left by a killed writer")
-        Shards(tmp_path / "f", [0], LIMIT).find(["a"])
-        assert [p.name for p in (tmp_path / "f").iterdir()] == [path.name]
+    (tmp_path / "f" / ".0000.tmp").write_bytes(b"left by a killed writer")
+    during = []
+
+    def sync(handle):
+        """Sync for the first time: the file is written, and its writer has not renamed it yet."""
+        if not during:
+            Shards(tmp_path / "f", [0, 1], LIMIT).open(["a"])
+            during.extend(path.name for path in (tmp_path / "f").glob(".*.tmp"))
+
+    monkeypatch.setattr(shards.os, "fsync", sync)
+    Shards(tmp_path / "f", [0, 1], LIMIT).write(entries("a"))
+    assert len(during) == 1 and during != [".0000.tmp"]
+    assert len(files(tmp_path / "f")) == 1
