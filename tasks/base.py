@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,10 @@ class Task(nn.Module):
     """The declaration of each metric that ``reduction`` returns. An undeclared metric is shown as a plain number.
 
     Names that depend on a task's settings are declared by the instance: ``self.metrics = {**self.metrics, ...}``.
+    """
+    predicts: Literal["text", "label"] = "label"
+    """The kind of ``reference`` and ``hypothesis`` in the records. The report aligns the words of a text and compares
+    a label, or any other value, as a whole. Among labels the worst are those with the highest ``loss``.
     """
     takes_features = False
     """True if ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model when a batch has them."""

@@ -50,6 +50,7 @@ class CTCTask(Task):
         "utterances": Count(),
         "too_short": Count(),
     }
+    predicts = "text"
     takes_features = True
 
     def __init__(self, model: nn.Module, encoder: Vocabulary, log_predictions: int = 0):

@@ -145,6 +145,7 @@ class EvalLoop(Loop):
         if dump_dir is not None and world.main:
             (save_predictions or write_predictions)(records, Path(dump_dir))
             result = {"metrics": metrics, "declarations": self._declarations(metrics), "utterances": len(records["id"])}
+            result["predicts"] = self.task.predicts
             _leave(Path(dump_dir), result, time.monotonic() - started, eval_batch)
             part.remove()
         return metrics

@@ -1,4 +1,4 @@
-"""Stage 4: tables, plots and one self-contained page out of what the other stages left."""
+"""Stage 4: tables, plots and one self-contained page from what the other stages left."""
 
 from __future__ import annotations
 

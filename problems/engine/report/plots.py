@@ -1,6 +1,7 @@
-"""Curves by matplotlib's object interface: a PNG for the report folder, an SVG to inline in the page.
+"""Draw plots: a PNG for the report folder and an SVG for the page.
 
-Heavy: import inside functions. pyplot is never touched, so no backend is chosen for the caller's process.
+Uses matplotlib's object interface and never pyplot, which would choose a backend for the whole process. The import is
+heavy: do it inside functions.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import re
 from dataclasses import dataclass, field
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from tasks.metrics.kinds import Metric, Rate
 
-# Drawn in these colours; the page's style sheet gives each a light and a dark value under the name beside it.
+# Each colour is replaced in the SVG by the name beside it, which has a light and a dark value in the style sheet.
 COLOURS = {
     "#2f6fde": "var(--curve-train)",
     "#d9622b": "var(--curve-valid)",
@@ -41,10 +43,9 @@ class Series:
 
 @dataclass
 class Plot:
-    """One picture.
+    """One plot over the steps of the training.
 
-    file: the PNG's name; metric: the declaration of what is on the y axis; log: a log scale; best: a point (step,
-    value).
+    file: the name of the PNG; metric: the declaration of the values; log: a log scale; best: a point (step, value).
     """
 
     file: str
@@ -66,24 +67,11 @@ def draw(plot: Plot) -> Plot:
         values = [v if math.isfinite(v) else math.nan for v in series.values]
         marker = "o" if series.sparse or len(values) == 1 else None
         lines = axes.plot(series.steps, values, color=series.colour, linewidth=1.6, marker=marker, markersize=3.5)
-        lines[0].set_label(series.name)
-    if plot.log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
-    if isinstance(plot.metric, Rate):
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+        lines[0].set(label=series.name)
     if plot.best is not None:
         axes.plot(*plot.best, "o", color=VALID, markersize=9, fillstyle="none", markeredgewidth=1.6)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel("step", color=MUTED)
-    axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=9)
-    axes.grid(axis="y", color=LINE, linewidth=0.7)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(LINE)
+    _scale_values(axes, plot)
+    _style(axes)
     if len(plot.series) > 1:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     plot.svg = _svg(figure, plot)
@@ -94,12 +82,34 @@ def draw(plot: Plot) -> Plot:
     return plot
 
 
+def _scale_values(axes: Axes, plot: Plot) -> None:
+    """Choose the scale and the labels of the y axis."""
+    if plot.log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    if isinstance(plot.metric, Rate):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+
+
+def _style(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel("step", color=MUTED)
+    axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=9)
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(LINE)
+
+
 def _svg(figure: Figure, plot: Plot) -> str:
     buffer = io.StringIO()
-    # text stays text (the page's font), ids differ between plots of one page and repeat between runs
+    # text stays text in the font of the page; ids differ between the plots of a page and repeat between runs
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": plot.file}):
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)

@@ -1,9 +1,10 @@
-"""What the other stages left in a target folder, read without trust: what is missing or torn is noted."""
+"""Read a target folder for the report; anything missing or damaged is noted and left out."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,15 +14,17 @@ from typing import Any
 from tasks.metrics.kinds import Metric, from_json
 
 Number = int | float
+ROW_KEYS = ("step", "epoch", "split")  # the place of a row in the history; its other keys are metrics
 
 
 @dataclass
 class Result:
-    """One checkpoint on one test set."""
+    """The result of one checkpoint on one test set; predicts: what the task declares that it predicts."""
 
     metrics: dict[str, Number | None]
     seconds: Number | None
     predictions: Path
+    predicts: str
 
 
 @dataclass
@@ -36,7 +39,11 @@ class Rule:
 
 @dataclass
 class Run:
-    """A target folder. ``history`` maps a split to its rows, by rising step; ``notes`` says what is amiss."""
+    """The content of a target folder.
+
+    history: the rows of each split, by rising step; results: by checkpoint and test set; notes: what is missing or
+    damaged.
+    """
 
     declarations: dict[str, Metric] = field(default_factory=dict)
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -48,21 +55,36 @@ class Run:
     config: str = ""
     notes: list[str] = field(default_factory=list)
 
+    def logged_metrics(self, split: str) -> list[str]:
+        """The metrics in the history of a split, in the order of their first appearance."""
+        rows = self.history.get(split, [])
+        return list(dict.fromkeys(key for row in rows for key in row if key not in ROW_KEYS))
+
+    def points(self, split: str, metric: str) -> list[tuple[float, float]]:
+        """(step, value) of a metric in the history; NaN if the value was not finite."""
+        rows = [row for row in self.history.get(split, []) if metric in row]
+        values = [math.nan if row[metric] is None else row[metric] for row in rows]
+        return [(row["step"], value) for row, value in zip(rows, values) if is_number(value)]
+
+    def best_point(self, rule: Rule) -> tuple[float, float] | None:
+        """The first (step, value) with the best validation value by a rule; None without finite values."""
+        points = [point for point in self.points("valid", rule.metric) if math.isfinite(point[1])]
+        if not points:
+            return None
+        return (min if rule.direction == "min" else max)(points, key=lambda point: point[1])
+
 
 def read_run(target_dir: Path) -> Run:
     """Read everything but the predictions."""
     run = Run()
-    run.declarations = from_json(_read_json(run, target_dir, "train/declarations.json", quiet=True))
+    run.declarations = from_json(_read_json(run, target_dir, "train/declarations.json", optional=True))
     _read_history(run, target_dir)
     _read_rules(run, target_dir)
     _read_results(run, target_dir)
-    stages = _read_json(run, target_dir, "stages.json", quiet=True).get("stages")
-    if isinstance(stages, dict):
-        known = [(key, stage) for key, stage in stages.items() if isinstance(stage, dict)]
-        run.stages = [{"number": key, **stage} for key, stage in sorted(known, key=lambda s: natural(s[0]))]
-    for key, value in _read_json(run, target_dir, "env.json", quiet=True).items():
+    _read_stages(run, target_dir)
+    for key, value in _read_json(run, target_dir, "env.json", optional=True).items():
         run.environment[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    layers = _read_json(run, target_dir, "train/layer_weights.json", quiet=True)
+    layers = _read_json(run, target_dir, "train/layer_weights.json", optional=True)
     run.layers = {layer: weight for layer, weight in layers.items() if is_number(weight)}
     config = target_dir / "config.yaml"
     if config.is_file():
@@ -71,7 +93,7 @@ def read_run(target_dir: Path) -> Run:
 
 
 def read_predictions(path: Path, notes: list[str]) -> list[dict[str, str]] | None:
-    """Rows with ``id``, ``reference`` and ``hypothesis``; None where there is no such file or text."""
+    """The rows of a predictions.csv; None if there are none, or if it lacks ``id``, ``reference`` or ``hypothesis``."""
     if not path.is_file():
         notes.append(f"{_short(path)} is missing: its utterances are not shown.")
         return None
@@ -95,13 +117,13 @@ def read_predictions(path: Path, notes: list[str]) -> list[dict[str, str]] | Non
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """A sort key by which step_9 comes before step_10."""
+    """A sort key that puts step_9 before step_10."""
     parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def is_number(value: Any) -> bool:
-    """An int or a float of any value; a bool is neither."""
+    """True for an int or a float, but not for a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -109,11 +131,11 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-4:])
 
 
-def _read_json(run: Run, target_dir: Path, name: str, quiet: bool = False) -> dict[str, Any]:
-    """The object in a file, or {} with a note (none if the file is absent and ``quiet``)."""
+def _read_json(run: Run, target_dir: Path, name: str, optional: bool = False) -> dict[str, Any]:
+    """The object in a file, or {} and a note; no note if an ``optional`` file is absent."""
     path = target_dir / name
     if not path.is_file():
-        if not quiet:
+        if not optional:
             run.notes.append(f"{name} is missing.")
         return {}
     try:
@@ -141,8 +163,8 @@ def _read_history(run: Run, target_dir: Path) -> None:
         except (ValueError, TypeError, KeyError):
             damaged += [number] if line.strip() else []
     if damaged:
-        shown = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
-        run.notes.append(f"train/metrics.jsonl: {len(damaged)} damaged line(s) left out (line {shown}).")
+        numbers = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
+        run.notes.append(f"train/metrics.jsonl: {len(damaged)} damaged line(s) left out (line {numbers}).")
     for (split, _), row in sorted(rows.items()):
         run.history.setdefault(split, []).append(row)
 
@@ -161,13 +183,7 @@ def _read_rules(run: Run, target_dir: Path) -> None:
         if direction in ("min", "max") and isinstance(checkpoints, list):
             run.rules.append(Rule(text, metric, direction, [str(c) for c in checkpoints]))
         else:
-            run.notes.append(f"train/best.json: {text!r} is no rule such as 'wer min': left out.")
-
-
-def _folders(path: Path) -> Iterator[Path]:
-    if path.is_dir():  # a leading dot marks a folder that a writer has not finished
-        found = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        yield from sorted(found, key=lambda p: natural(p.name))
+            run.notes.append(f"train/best.json: {text!r} is not a rule such as 'wer min': left out.")
 
 
 def _read_results(run: Run, target_dir: Path) -> None:
@@ -175,19 +191,39 @@ def _read_results(run: Run, target_dir: Path) -> None:
         for test_set in _folders(checkpoint):
             name = f"evaluate/{checkpoint.name}/{test_set.name}/result.json"
             content = _read_json(run, target_dir, name)
-            metrics = content.get("metrics")
-            if not isinstance(metrics, dict):
-                if content:
-                    run.notes.append(f"{name} has no metrics: left out.")
-                continue
+            if isinstance(content.get("metrics"), dict):
+                run.declarations |= from_json(content.get("declarations"))
+                run.results.setdefault(checkpoint.name, {})[test_set.name] = _result(content, test_set)
+            elif content:
+                run.notes.append(f"{name} has no metrics: left out.")
             if "only_batches" in content:
-                run.notes.append(f"{name} is of the first {content['only_batches']} batches only (eval_batch).")
-            run.declarations |= from_json(content.get("declarations"))
-            seconds = content.get("seconds")
-            run.results.setdefault(checkpoint.name, {})[test_set.name] = Result(
-                {key: value for key, value in metrics.items() if value is None or is_number(value)},
-                seconds if is_number(seconds) else None,
-                test_set / "predictions.csv",
-            )
+                run.notes.append(f"{name} covers the first {content['only_batches']} batches only (eval_batch).")
     if not run.results:
         run.notes.append("No results (evaluate/): no checkpoint has been tested.")
+
+
+def _result(content: dict[str, Any], folder: Path) -> Result:
+    seconds = content.get("seconds")
+    return Result(
+        metrics={key: value for key, value in content["metrics"].items() if value is None or is_number(value)},
+        seconds=seconds if is_number(seconds) else None,
+        predictions=folder / "predictions.csv",
+        predicts=str(content.get("predicts")),
+    )
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    if path.is_dir():  # a leading dot marks a folder that its writer has not finished
+        folders = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        yield from sorted(folders, key=lambda p: natural(p.name))
+
+
+def _read_stages(run: Run, target_dir: Path) -> None:
+    """Take the stages before the report, which is itself not done yet."""
+    stages = _read_json(run, target_dir, "stages.json", optional=True).get("stages")
+    if isinstance(stages, dict):
+        entries = [(number, entry) for number, entry in stages.items() if isinstance(entry, dict)]
+        entries = [(number, entry) for number, entry in entries if entry.get("name") != "report"]
+        entries.sort(key=lambda item: natural(item[0]))
+        defaults = {"name": "", "status": "", "seconds": None}
+        run.stages = [{**defaults, "number": number, **entry} for number, entry in entries]

@@ -35,5 +35,5 @@ class Report(Stage):
         """Write the report and print its table."""
         from problems.engine.report import write_report  # matplotlib takes a second to load
 
-        print(write_report(self.folder.root, self.output_dir).table)
+        print(write_report(self.folder.root, self.output_dir).to_text())
         log.info("report: %s", self.output_dir / "report.html")

@@ -1,0 +1,65 @@
+"""Choose the plots of a run: losses, validation metrics, the learning rate."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from problems.engine.report.plots import TRAIN, VALID, Plot, Series
+from problems.engine.report.read import Run
+from tasks.metrics.kinds import UNDECLARED, Count
+
+LOSS, LEARNING_RATE = "loss", "lr"  # the columns that the train loop itself writes
+NAMES = {"train": "training", "valid": "validation"}
+WIDE = 20  # a loss that falls by more than this factor is drawn on a log scale
+SPARSE = 60  # a validation curve of at most this many points has markers
+
+
+def curves(run: Run) -> list[Plot]:
+    """The loss of training and validation, every validation metric that is not a count, and the learning rate."""
+    loss_curves = _series(run, "train", LOSS) + _series(run, "valid", LOSS)
+    plots = [_loss_plot(run, loss_curves)] if loss_curves else []
+    files: set[str] = set()
+    for metric in run.logged_metrics("valid"):
+        declaration, validation_curve = run.declarations.get(metric, UNDECLARED), _series(run, "valid", metric)
+        if metric == LOSS or isinstance(declaration, Count) or not validation_curve:
+            continue
+        title = f"validation {declaration.heading(metric)}"
+        file = _file_name(metric, files)
+        plots.append(Plot(file, title, declaration, validation_curve, best=_best(run, metric)))
+    rates = _series(run, "train", LEARNING_RATE)
+    return plots + ([Plot("learning_rate.png", "learning rate", UNDECLARED, rates)] if rates else [])
+
+
+def _loss_plot(run: Run, loss_curves: list[Series]) -> Plot:
+    values = [value for series in loss_curves for value in series.values if math.isfinite(value)]
+    is_wide = bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+    title = "loss (log scale)" if is_wide else "loss"
+    declaration = run.declarations.get(LOSS, UNDECLARED)
+    return Plot("loss.png", title, declaration, loss_curves, log=is_wide, best=_best(run, LOSS))
+
+
+def _series(run: Run, split: str, metric: str) -> list[Series]:
+    """The curve of a metric, or nothing if it was never logged."""
+    points = run.points(split, metric)
+    if not points:
+        return []
+    steps, values = map(list, zip(*points))
+    is_training = split == "train"
+    colour = TRAIN if is_training else VALID
+    return [Series(NAMES[split], steps, values, colour, sparse=not is_training and len(points) <= SPARSE)]
+
+
+def _best(run: Run, metric: str) -> tuple[float, float] | None:
+    """The best validation point of a metric that a rule follows."""
+    rule = next((rule for rule in run.rules if rule.metric == metric), None)
+    return run.best_point(rule) if rule else None
+
+
+def _file_name(metric: str, files: set[str]) -> str:
+    """A file name for the plot of a metric that none of ``files`` has; it is added to them."""
+    stem = "valid_" + re.sub(r"[^A-Za-z0-9_.-]", "_", metric)
+    while stem in files:
+        stem += "_"
+    files.add(stem)
+    return stem + ".png"

@@ -1,0 +1,43 @@
+"""A target folder is read without trust: what is damaged is noted, and the rest is shown."""
+
+from __future__ import annotations
+
+from problems.engine.report import write_report
+from problems.engine.report.read import read_run
+from tests.parts.target_folders import Page, write_result
+
+
+def test_torn_files_are_noted_and_the_rest_is_shown(target, tmp_path):
+    with open(target / "train" / "metrics.jsonl", "a") as file:
+        file.write('\n[1]\n{"step": null, "split": "train"}\n{"step": 110, "spl')
+    (target / "train" / "best.json").write_text('{"wer min": ["step_100"], "wer": 3}')
+    (target / "evaluate" / "step_50" / "clean" / "result.json").write_text('{"metrics": {"wer"')
+    predictions = target / "evaluate" / "step_100" / "clean" / "predictions.csv"
+    predictions.write_text("id,reference,hypothesis\nu1,a b,a\nu2,a")
+    (target / "stages.json").write_bytes(b"\xff\xfe")
+    report = write_report(target, tmp_path / "report")
+    assert "step_50" not in report.to_json()["checkpoints"]
+    notes = "\n".join(report.notes)
+    for part in (
+        "metrics.jsonl: 3 damaged line(s)",
+        "'wer' is not a rule",
+        "step_50/clean/result.json cannot be read",
+        "clean/predictions.csv: 1 torn row(s)",
+        "stages.json cannot be read",
+    ):
+        assert part in notes
+    page = Page(tmp_path / "report" / "report.html")
+    assert report.notes[0] in page.text and "u1" in page.text
+
+
+def test_a_step_logged_twice_counts_once(target, tmp_path):
+    with open(target / "train" / "metrics.jsonl", "a") as file:
+        file.write('{"step": 50, "split": "valid", "wer": 0.5}\n{"step": 100, "split": "valid", "wer": 0.375}\n')
+    assert [value for _, value in read_run(target).points("valid", "wer")] == [0.5, 0.375]
+
+
+def test_a_result_over_a_few_batches_is_noted(tmp_path):
+    folder = write_result(tmp_path / "run", "step_9", "test", {"wer": 0.5})
+    (folder / "result.json").write_text('{"metrics": {"wer": 0.5}, "only_batches": 3}')
+    notes = write_report(tmp_path / "run", tmp_path / "report").notes
+    assert "evaluate/step_9/test/result.json covers the first 3 batches only (eval_batch)." in notes
