@@ -67,9 +67,9 @@ def draw(plot: Plot) -> Plot:
         values = [v if math.isfinite(v) else math.nan for v in series.values]
         marker = "o" if series.sparse or len(values) == 1 else None
         lines = axes.plot(series.steps, values, color=series.colour, linewidth=1.6, marker=marker, markersize=3.5)
-        lines[0].set(label=series.name)
+        lines[0].set(label=series.name, clip_on=False)  # a curve along the edge is drawn in full width
     if plot.best is not None:
-        axes.plot(*plot.best, "o", color=VALID, markersize=9, fillstyle="none", markeredgewidth=1.6)
+        axes.plot(*plot.best, "o", color=VALID, markersize=9, fillstyle="none", markeredgewidth=1.6, clip_on=False)
     _scale_values(axes, plot)
     _style(axes)
     if len(plot.series) > 1:
@@ -83,7 +83,7 @@ def draw(plot: Plot) -> Plot:
 
 
 def _scale_values(axes: Axes, plot: Plot) -> None:
-    """Choose the scale and the labels of the y axis."""
+    """Choose the scale and the labels of the y axis; that of a rate stays within 0 and 100 % if its values do."""
     if plot.log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -91,6 +91,10 @@ def _scale_values(axes: Axes, plot: Plot) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
     if isinstance(plot.metric, Rate):
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+        values = [value for series in plot.series for value in series.values if math.isfinite(value)]
+        if values and min(values) >= 0 and max(values) <= 1:
+            bottom, top = axes.get_ylim()
+            axes.set_ylim(max(bottom, 0.0), min(top, 1.0))
 
 
 def _style(axes: Axes) -> None:

@@ -1,9 +1,16 @@
-"""Each validation metric that is not a count has a plot of its own."""
+"""Each validation metric that is not a count has a plot of its own, and a rate stays within 0 and 100 %."""
 
 from __future__ import annotations
 
-from problems.engine.report import write_report
-from tests.parts.target_folders import write_training
+import json
+
+import pytest
+from matplotlib.figure import Figure
+
+from problems.engine.report import plots, write_report
+from problems.engine.report.curves import curves
+from problems.engine.report.read import read_run
+from tests.parts.target_folders import DECLARATIONS, write_training
 
 
 def test_plots_are_named_after_the_metrics_and_counts_have_none(target, tmp_path):
@@ -22,3 +29,19 @@ def test_metric_names_of_any_spelling(tmp_path):
     write_report(tmp_path / "run", tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").glob("valid_*")}
     assert names >= {"valid_a__b_.png", "valid_a__b__.png", "valid_.._up.png"}
+
+
+@pytest.mark.parametrize("values, top", [([0.5, 0.99], 1.0), ([0.5, 1.0], 1.0), ([0.0, 0.3], None), ([0.9, 1.3], None)])
+def test_the_axis_of_a_rate_ends_at_100_percent_unless_the_rate_exceeds_it(tmp_path, monkeypatch, values, top):
+    """A word error rate may exceed 100 %, an accuracy may not."""
+    (tmp_path / "train").mkdir()
+    rows = [{"step": step, "split": "valid", "wer": value} for step, value in enumerate(values)]
+    (tmp_path / "train" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "train" / "declarations.json").write_text(json.dumps(DECLARATIONS))
+    drawn = []
+    monkeypatch.setattr(plots, "_svg", lambda figure, plot: drawn.append(figure) or "")
+    plots.draw(*curves(read_run(tmp_path)))
+    (figure,) = drawn
+    assert isinstance(figure, Figure)
+    bottom, limit = figure.axes[0].get_ylim()
+    assert bottom >= 0 and (limit == top if top else max(values) < limit != 1.0)
