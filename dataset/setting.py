@@ -22,6 +22,7 @@ def setting(
     choices: tuple[str, ...] | None = None,
     registry: str | None = None,
     resume: Literal["free", "extends"] | None = None,
+    heading: str | None = None,
 ) -> Any:
     """A dataclass field with its help line and, if it has any, its bounds or choices.
 
@@ -34,8 +35,17 @@ def setting(
             in the field ``conf`` of the same section or, if the section has none, in the section itself.
         resume: whether the value may differ when a training is resumed. ``"free"``: it may, since it does not affect
             the result; ``"extends"``: it may, and the training continues to the new value; None: it may not.
+        heading: what ``--help`` prints above this and the following settings of its section.
     """
-    metadata = {"help": help, "min": min, "max": max, "choices": choices, "registry": registry, "resume": resume}
+    metadata = {
+        "help": help,
+        "min": min,
+        "max": max,
+        "choices": choices,
+        "registry": registry,
+        "resume": resume,
+        "heading": heading,
+    }
     if isinstance(default, (list, dict)) or dataclasses.is_dataclass(default):
         return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -57,7 +57,7 @@ class Scoring:
     centre: bool = setting(False, "subtract the mean embedding of training speakers")
     lda: int | None = setting(None, "dimensions that linear discriminant analysis keeps; null: none", min=1)
     backend: str = setting("cosine", "what compares two embeddings", choices=("cosine", "plda"))
-    as_norm: int | None = setting(None, "normalise by the so many nearest training speakers; null: none", min=2)
+    as_norm: int | None = setting(None, "AS-norm: number of cohort speakers per side; null: off", min=2)
     enrolment: str = setting(
         "embedding", "what is averaged over the utterances of an enrolment", choices=("embedding", "score")
     )
@@ -69,7 +69,9 @@ class BuildTask:
 
     loss: str = setting("amsoftmax", "the loss", registry="nn.losses:LOSSES")
     conf: dict = setting({}, "its settings")
-    margin_schedule: list[int] = setting([0, 0], "batches before the margin begins to grow, and until it is whole")
+    margin_schedule: list[int] = setting(
+        [0, 0], "[start, end] in batches: the margin grows from 0 to full between them"
+    )
     scoring: Scoring = setting(Scoring(), "from embeddings to scores")
 
 

@@ -42,7 +42,7 @@ class BuildTask:
     """The loss, and what is measured."""
 
     class_weights: str | dict | list | None = setting(
-        None, "what an utterance counts in training: balanced, or {label: weight}; for slots a list of them; null: 1"
+        None, "class weights of the loss: balanced, {label: weight}, or a list of these per slot; null: all 1"
     )
     label_smoothing: float = setting(0.0, "part of the target that is spread over all labels", min=0, max=0.99)
     top_k: list[int] = setting([], "also measure how often the label is among the k likeliest, as [5]; not for slots")

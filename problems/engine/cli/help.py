@@ -70,6 +70,8 @@ def text(problem: Any, tree: Tree, given: bool = False) -> str:
             section = head
             docs = (getattr(problem.sections.get(head, problem.run_section), "__doc__", "") or "").splitlines()
             lines.append(f"\n{section}: {docs[0] if docs else ''}" if "." in key else "for a run:")
+        if setting.heading:
+            lines.append(f"  # {setting.heading}")
         lines.append(f"  --{key + ' ' + _shown(value):58} {_meaning(setting)}".rstrip())
     bare = [name for name in problem.sections if not any(k.startswith(f"{name}.") for k in settings)]
     if bare:

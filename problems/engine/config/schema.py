@@ -27,6 +27,7 @@ class Setting:
     max: float | None = None
     choices: tuple[str, ...] | None = None
     registry: str | None = None  # what a part's name is looked up in
+    heading: str | None = None  # printed above it by --help
     open: bool = False  # a dict whose keys are somebody else's to check
 
 
@@ -58,7 +59,7 @@ def part_settings(registry: str, name: str, section: str) -> dict[str, Setting]:
 
 
 def _setting(field: dataclasses.Field, default: Any) -> Setting:
-    declared = {k: field.metadata.get(k) for k in ("min", "max", "choices", "registry")}
+    declared = {k: field.metadata.get(k) for k in ("min", "max", "choices", "registry", "heading")}
     kind = field.type.__name__ if type(field.type) is type else str(field.type)
     return Setting(kind, default, field.metadata.get("help", ""), open="dict" in kind, **declared)
 

@@ -1,6 +1,6 @@
-"""The sections of a config that every problem has: each key with its default, its meaning and its bounds.
+"""Every shared config key: its default, help line and bounds, and whether a resumed training may change it.
 
-A problem names its sections in ``Problem.sections``; ``default_config()`` is these classes as a dict.
+A problem lists its sections in ``Problem.sections``; ``default_config()`` is these classes as a dict.
 """
 
 from __future__ import annotations
@@ -15,47 +15,49 @@ DIAGNOSTICS = ("dry_run", "no_optim", "overfit_one_batch")
 
 @dataclass
 class Run:
-    """What a run is told apart from its sections."""
+    """Options of the run itself."""
 
-    target_dir: str | None = setting(None, "where everything is written; null: result/<problem>/<preset>")
-    cache_dir: str | None = setting(None, "what several runs share; null: ~/.cache/soundstage")
-    remove_all_cache: bool = setting(False, "first remove what this problem and this corpus left in cache_dir")
+    target_dir: str | None = setting(None, "output folder; null: result/<problem>/<preset>")
+    cache_dir: str | None = setting(None, "folder shared by all runs; null: ~/.cache/soundstage")
+    remove_all_cache: bool = setting(False, "first delete this problem's and corpus's cache entries")
     start: int | None = setting(
-        None, "first stage to run, 0-4; null: the first that is not done and fresh", min=0, max=4
+        None, "first stage to run, 0-4; null: the first missing or stale one (under torchrun: start=N)", min=0, max=4
     )
     stop: int | None = setting(None, "last stage to run, inclusive; null: 4", min=0, max=4)
-    num_workers: int = setting(6, "processes that read audio; never more than there are cores; 0: none", min=0)
-    eval_batch: int = setting(-1, "batches to evaluate, for a quick look; -1: all", min=-1)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU where there is one")
-    nproc: int = setting(1, "processes to start on this machine, which train together", min=1)
-    world_size: int = setting(1, "processes that train together, for those who call run() from code", min=1)
-    rank: int = setting(0, "this process's number among them", min=0)
-    test_ckpt_dir: str | None = setting(None, "a checkpoint folder to test, anywhere; null: the best one")
-    test_ckpt_steps: list[int] | None = setting(None, "steps whose checkpoints to test, as [1000, 2000]")
-    fresh: bool = setting(False, "move an earlier training aside (train.1, ...) and start anew")
+    num_workers: int = setting(6, "processes that read audio, at most the number of cores; 0: none", min=0)
+    eval_batch: int = setting(-1, "evaluate only this many batches, for a quick look; -1: all", min=-1)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
+    nproc: int = setting(1, "start this many processes on this machine, which train together", min=1)
+    world_size: int = setting(1, "number of processes that train together, if run() is called from code", min=1)
+    rank: int = setting(0, "number of this process among them", min=0)
+    test_ckpt_dir: str | None = setting(None, "checkpoint folder to test; null: the best checkpoint of this training")
+    test_ckpt_steps: list[int] | None = setting(None, "test the checkpoints of these steps, e.g. [1000, 2000]")
+    fresh: bool = setting(False, "move an earlier training aside (train.1, ...) and start over")
 
 
 @dataclass
 class PrepareData:
     """Stage 0: the metadata of a corpus."""
 
-    corpus: str = setting("toy", "the corpus; its own settings stand beside", registry="dataset.corpora:CORPORA")
-    min_seconds: float = setting(0.05, "audio shorter than this cannot be used", min=0)
-    skip_bad: bool = setting(False, "leave out audio that cannot be used, naming it, instead of stopping")
+    corpus: str = setting(
+        "toy", "the corpus; its own settings are keys of this section", registry="dataset.corpora:CORPORA"
+    )
+    min_seconds: float = setting(0.05, "shortest usable audio", min=0)
+    skip_bad: bool = setting(False, "skip unusable audio, and log it, instead of stopping")
 
 
 @dataclass
 class BuildDataset:
-    """What happens to the audio of the training set."""
+    """Augmentation of the training audio."""
 
-    speeds: list[float] = setting([1.0], "speeds to play training utterances at, one drawn each time: [0.9, 1.0, 1.1]")
+    speeds: list[float] = setting([1.0], "speed perturbation: one speed is drawn per utterance, e.g. [0.9, 1.0, 1.1]")
 
 
 @dataclass
 class BuildEncoder:
-    """Stage 1: from labels to numbers."""
+    """Stage 1: the encoder of the labels."""
 
-    name: str = setting("character", "kind of label encoder", registry="dataset.encoders:TEXT_ENCODERS")
+    name: str = setting("character", "the label encoder", registry="dataset.encoders:TEXT_ENCODERS")
     conf: dict = setting({}, "its settings")
 
 
@@ -63,14 +65,14 @@ class BuildEncoder:
 class Batches:
     """How utterances are grouped into batches."""
 
-    batch_size: int | None = setting(16, "utterances in a batch; null: as many as max_seconds holds", min=1)
-    max_seconds: float | None = setting(None, "seconds of a batch with its padding, at most", min=0)
-    shuffle: bool = setting(False, "a new order each epoch, a pure function of seed and epoch")
+    batch_size: int | None = setting(16, "utterances per batch; null: as many as fit in max_seconds", min=1)
+    max_seconds: float | None = setting(None, "longest batch in seconds, padding included; null: no limit", min=0)
+    shuffle: bool = setting(False, "draw a new order each epoch, from the seed and the epoch")
 
 
 @dataclass
 class BuildBatchSampler:
-    """Batches of utterances of similar length, for each mode."""
+    """Batches of utterances of similar length."""
 
     train: Batches = setting(Batches(16, None, True), "batches to train on")
     valid: Batches = setting(Batches(16, None, False), "batches to validate on")
@@ -79,7 +81,7 @@ class BuildBatchSampler:
 
 @dataclass
 class BuildUpstream:
-    """What turns a waveform into hidden states."""
+    """The upstream: from a waveform to hidden states."""
 
     name: str = setting("fbank", "the upstream", registry="nn.upstream:UPSTREAMS")
     conf: dict = setting({}, "its settings")
@@ -87,17 +89,17 @@ class BuildUpstream:
 
 @dataclass
 class BuildFeaturizer:
-    """What turns several hidden states into one."""
+    """The featurizer: a weighted sum of the hidden states."""
 
     layer_selections: int | list[int] | str | None = setting(
-        None, "layers to weigh, as [0, 5]; one by its number, or last; null: all"
+        None, "layers to sum, e.g. [0, 5]; a single number; or last; null: all"
     )
-    normalize: bool = setting(False, "layer norm of each layer before they are weighed")
+    normalize: bool = setting(False, "layer-normalise each layer before the sum")
 
 
 @dataclass
 class BuildDownstream:
-    """The head that is trained."""
+    """The downstream model: the trained head."""
 
     name: str = setting("rnn", "the head", registry="nn.downstream:DOWNSTREAMS")
     conf: dict = setting({}, "its settings")
@@ -105,13 +107,14 @@ class BuildDownstream:
 
 @dataclass
 class BuildModel:
-    """Upstream, featurizer and head together."""
+    """The model: upstream, featurizer and head."""
 
     upstream_trainable: bool | list[int | str] = setting(
-        False, "train the upstream too; or its layers by number (-1: the last) and parameters by name, as [11, 12]"
+        False,
+        "train the upstream too: true, or a list of layer numbers (-1: the last) and parameter names, e.g. [11, 12]",
     )
-    finetune: dict | None = setting(None, "how it is trained, as {layer_drop: 0.1, lora_rank: 8, ...}; null: plainly")
-    specaug: dict | None = setting(None, "SpecAugment on the features, as {freq_mask_width: [0, 27], ...}; null: off")
+    finetune: dict | None = setting(None, "fine-tuning settings, e.g. {layer_drop: 0.1, lora_rank: 8}; null: none")
+    specaug: dict | None = setting(None, "SpecAugment on the features, e.g. {freq_mask_width: [0, 27]}; null: off")
 
 
 @dataclass
@@ -120,17 +123,18 @@ class BuildOptimizer:
 
     name: str = setting("Adam", "a class of torch.optim")
     conf: dict = setting({"lr": 1e-3}, "its settings")
-    groups: dict | None = setting(
-        None, "other settings for modules, as {upstream: {lr: 1.0e-5}}; * stands for anything"
-    )
+    groups: dict | None = setting(None, "settings by module, e.g. {upstream: {lr: 1.0e-5}}; * matches any name")
     no_decay_on_vectors: bool = setting(False, "no weight decay on biases and norms")
     layer_decay: float | None = setting(
-        None, "a factor on the rate for each layer of the upstream below the head, as 0.9; null: off", min=0, max=1
+        None,
+        "multiply the learning rate by this for each upstream layer below the top, e.g. 0.9; null: off",
+        min=0,
+        max=1,
     )
-    lr_factor: float = setting(1.0, "a factor on every learning rate, to fine-tune with a recipe's own", min=0)
-    updated_modules: list[str] | None = setting(None, "modules that it moves, as [downstream]; null: all that train")
-    optim_loss: str | None = setting(None, "which of the task's losses it follows; null: the main one")
-    step_per_update: int = setting(1, "steps to an update; their gradients are summed", min=1)
+    lr_factor: float = setting(1.0, "multiply every learning rate by this, e.g. 0.1 for fine-tuning", min=0)
+    updated_modules: list[str] | None = setting(None, "modules to update, e.g. [downstream]; null: all trainable ones")
+    optim_loss: str | None = setting(None, "name of the task's loss to minimise; null: the main loss")
+    step_per_update: int = setting(1, "update every so many steps, on their summed gradients", min=1)
     optimizers: dict | None = setting(
         None, "several optimizers by name, each with the keys that differ and its scheduler"
     )
@@ -138,138 +142,154 @@ class BuildOptimizer:
 
 @dataclass
 class BuildScheduler:
-    """The learning rate over time; acts when train.use_scheduler is true."""
+    """The learning-rate schedule, used if train.use_scheduler is true."""
 
-    name: str = setting("warmup_linear", "a schedule of Soundstage, or a class of torch.optim.lr_scheduler")
+    name: str = setting("warmup_linear", "a schedule of Soundstage or a class of torch.optim.lr_scheduler")
     conf: dict = setting({}, "its settings")
     every: str | None = setting(
         None,
-        "what steps it; null: validation for newbob and plateau, else step",
+        "when to step it; null: after validations for newbob and plateau, else every step",
         choices=("step", "epoch", "validation"),
     )
 
 
 @dataclass
 class Train:
-    """Stage 2: the train loop."""
+    """Stage 2: training."""
 
     total_steps: int | None = setting(
-        1000, "optimizer steps to train for; null: as many as epochs take", min=1, resume="extends"
+        1000, "optimizer steps; null: as many as epochs take", min=1, resume="extends", heading="length"
     )
     epochs: int | None = setting(
-        None, "epochs to train for; null: as many as total_steps take", min=1, resume="extends"
+        None, "passes over the training set; null: as many as total_steps take", min=1, resume="extends"
     )
-    log_step: int = setting(50, "steps between two lines of the history", min=1, resume="free")
+
+    log_step: int = setting(50, "log the training loss every so many steps", min=1, resume="free", heading="cadence")
     eval_step: int | None = setting(
-        500, "steps between two validations; there is always one at the end", min=1, resume="free"
+        500, "validate every so many steps, and at the end; null: only at the end", min=1, resume="free"
     )
-    valid_per_epochs: int | None = setting(
-        None, "epochs between two validations, beside eval_step; null: off", min=1, resume="free"
-    )
-    save_step: int = setting(500, "steps between two checkpoints; there is always one at the end", min=1, resume="free")
+    valid_per_epochs: int | None = setting(None, "also validate every so many epochs; null: off", min=1, resume="free")
+    save_step: int = setting(500, "save a checkpoint every so many steps, and at the end", min=1, resume="free")
     save_minutes: float | None = setting(
-        None, "minutes between two checkpoints, beside save_step; null: off", min=0, resume="free"
+        None, "also save a checkpoint every so many minutes; null: off", min=0, resume="free"
     )
-    gradient_clipping: float | None = setting(1.0, "largest norm of the gradients; null: off", min=0)
-    gradient_norm_type: float | str = setting(2.0, "which norm that is; inf: the largest absolute value", min=1)
-    gradient_accumulate: int = setting(1, "batches to a step; what is left at an epoch's end makes a step too", min=1)
-    precision: str = setting("fp32", "of the forward pass", choices=("fp32", "bf16", "fp16"))
-    tf32: bool = setting(False, "let a GPU multiply float32 matrices in TF32")
-    compile: str | None = setting(None, "compile the model with this backend of torch.compile, as inductor; null: off")
-    deterministic: bool = setting(False, "only kernels that repeat bit for bit on a GPU; an error where there is none")
-    sync_batchnorm: bool = setting(False, "batch norm over the batches of all processes; GPUs only")
+
+    gradient_accumulate: int = setting(
+        1, "batches per step; the rest of an epoch makes a smaller step", min=1, heading="gradients and weights"
+    )
+    gradient_clipping: float | None = setting(1.0, "largest gradient norm; null: off", min=0)
+    gradient_norm_type: float | str = setting(2.0, "p of that norm; inf: the largest absolute value", min=1)
+    use_scheduler: bool = setting(False, "let build_scheduler set the learning rate")
     ema: float | None = setting(
-        None, "decay of an average of the weights, which is validated and saved in their place; null: off", min=0, max=1
+        None, "decay of a moving average of the weights, validated and saved in their place; null: off", min=0, max=1
     )
-    valid_metric: str = setting("loss", "the metric that chooses the best checkpoint")
-    valid_higher_better: bool = setting(False, "whether more of it is better")
-    keep_num_ckpts: int | None = setting(2, "newest checkpoints to keep; null: all", min=1, resume="free")
-    keep_best_ckpts: int = setting(1, "best checkpoints to keep", min=1, resume="free")
+
+    seed: int = setting(0, "random seed", min=0, heading="numerics")
+    precision: str = setting("fp32", "precision of the forward pass", choices=("fp32", "bf16", "fp16"))
+    tf32: bool = setting(False, "multiply float32 matrices in TF32 on a GPU")
+    compile: str | None = setting(None, "torch.compile backend for the model, e.g. inductor; null: off")
+    deterministic: bool = setting(False, "use deterministic GPU kernels only; fail if an operation has none")
+    sync_batchnorm: bool = setting(False, "compute batch norm over the batches of all processes; GPUs only")
+
+    valid_metric: str = setting("loss", "validation metric that ranks the checkpoints", heading="selection")
+    valid_higher_better: bool = setting(False, "true if a higher value of it is better")
     best_rules: list[dict] = setting(
-        [], "further rules, as [{metric: cer, higher_better: false, keep: 2}]", resume="free"
+        [], "further rankings, e.g. [{metric: cer, higher_better: false, keep: 2}]", resume="free"
     )
+    keep_best_ckpts: int = setting(1, "best checkpoints to keep", min=1, resume="free")
+    keep_num_ckpts: int | None = setting(2, "newest checkpoints to keep; null: all", min=1, resume="free")
     average: str | None = setting(
         None,
-        "average the weights of the kept checkpoints into train/average at the end",
+        "average the weights of the kept checkpoints into train/average at the end; null: off",
         choices=("best", "newest"),
         resume="free",
     )
+
     patience: int | None = setting(
-        None, "validations without a better value before training ends; null: off", min=1, resume="extends"
+        None,
+        "stop after this many validations without improvement; null: off",
+        min=1,
+        resume="extends",
+        heading="early stopping",
     )
-    threshold: float = setting(0.0, "how much better counts as better", min=0)
-    threshold_mode: str = setting("abs", "in the metric's own unit, or as a part of the best", choices=("abs", "rel"))
+    threshold: float = setting(0.0, "smallest change that counts as an improvement", min=0)
+    threshold_mode: str = setting(
+        "abs", "unit of the threshold: the metric's own, or relative to the best value", choices=("abs", "rel")
+    )
+
     nonfinite_patience: int = setting(
-        10, "steps in a row that may be skipped: gradients not finite, no memory, errors", min=0
+        10, "steps in a row that may be skipped: non-finite gradients, no memory, errors", min=0, heading="failures"
     )
-    skip_errors: bool = setting(False, "leave out a batch that fails, naming it, instead of ending", resume="free")
+    skip_errors: bool = setting(False, "skip a batch that fails, and log it, instead of stopping", resume="free")
     watchdog: float | None = setting(
-        600, "seconds without progress after which it says where it waits; null: off", min=1, resume="free"
+        600, "log a stack trace after this many seconds without progress; null: off", min=1, resume="free"
     )
-    profile: int | None = setting(
-        None, "steps to profile, after ten of warm-up, into train/profile; null: off", min=1, resume="free"
+
+    dry_run: bool = setting(
+        False, "only read one epoch of data, and log its throughput", resume="free", heading="diagnostics"
     )
-    dry_run: bool = setting(False, "only read the data of an epoch, and say how fast", resume="free")
     no_optim: bool = setting(
-        False, "only go through total_steps without moving a weight, and say where the time goes", resume="free"
+        False, "run total_steps without updating the weights, and log the time of a step", resume="free"
     )
     overfit_one_batch: bool = setting(
-        False, "only train on the first batch for total_steps: can the model learn it?", resume="free"
+        False, "train on the first batch only for total_steps, and log whether its loss falls", resume="free"
     )
-    seed: int = setting(0, "everything random follows from it", min=0)
-    use_scheduler: bool = setting(False, "let build_scheduler set the learning rate")
-    auto_resume: bool = setting(True, "continue an interrupted training; false is --fresh on stage 2", resume="free")
-    resume_ckpt_dir: str | None = setting(
-        None, "a checkpoint whose weights to start from, where this training has none", resume="free"
+    profile: int | None = setting(
+        None, "profile this many steps, after ten of warm-up, into train/profile; null: off", min=1, resume="free"
     )
+
+    auto_resume: bool = setting(
+        True, "continue an interrupted training; false: same as --fresh on stage 2", resume="free", heading="resuming"
+    )
+    resume_ckpt_dir: str | None = setting(None, "checkpoint whose weights a new training starts from", resume="free")
 
     @staticmethod
     def check(values: dict) -> list[str]:
-        """What is wrong between keys that are each right alone."""
+        """The errors between keys that are each valid alone."""
         if (values["total_steps"] is None) == (values["epochs"] is None):
             return ["train: give one of total_steps and epochs, and null for the other"]
         diagnostics = [key for key in DIAGNOSTICS if values[key]]
-        wrong = [f"train: {' and '.join(diagnostics)} are on: turn on only one"] if len(diagnostics) > 1 else []
+        errors = [f"train: {' and '.join(diagnostics)} are on: turn on only one"] if len(diagnostics) > 1 else []
         if isinstance(values["gradient_norm_type"], str) and values["gradient_norm_type"] != "inf":
-            wrong.append(f"train.gradient_norm_type: expected a number or inf, got {values['gradient_norm_type']!r}")
+            errors.append(f"train.gradient_norm_type: expected a number or inf, got {values['gradient_norm_type']!r}")
         expected = {"metric": str, "higher_better": bool, "keep": int}
         for number, rule in enumerate(values["best_rules"]):
             kinds = {key: type(value) for key, value in rule.items()}
             if {"keep": int} | kinds != expected or rule.get("keep", 1) < 1:
-                wrong.append(
+                errors.append(
                     f"train.best_rules[{number}]: expected metric, higher_better and keep (1 or more), got {rule}"
                 )
-        return wrong
+        return errors
 
 
 @dataclass
 class Evaluate:
-    """Stage 3, and validation: every prediction."""
+    """Stage 3: evaluation of checkpoints."""
 
-    precision: str = setting("fp32", "of the forward pass", choices=("fp32", "bf16", "fp16"))
+    precision: str = setting("fp32", "precision of the forward pass", choices=("fp32", "bf16", "fp16"))
 
 
 @dataclass
 class Features:
-    """Features of a frozen upstream, computed once and read back in every later epoch, run and problem."""
+    """The cache of a frozen upstream's features, shared by epochs, runs and problems."""
 
     cache: str = setting(
         "auto",
-        "where they are kept; auto: where it pays and there is room",
+        "where to cache; auto: where it saves time and space is free",
         choices=("auto", "off", "ram", "disk"),
         resume="free",
     )
-    dtype: str = setting("fp16", "as what they are kept; fp32 takes twice the space", choices=("fp16", "fp32"))
+    dtype: str = setting("fp16", "storage type; fp32 takes twice the space", choices=("fp16", "fp32"))
     limit_gb: float = setting(
-        50.0, "what all of them may take in cache_dir; the least recently used make way", min=0, resume="free"
+        50.0, "disk limit for all cached features (GB); least recently used evicted first", min=0, resume="free"
     )
 
 
 @dataclass
 class SaveModel:
-    """What is saved beside a model."""
+    """What a checkpoint saves beside the model."""
 
-    extra_conf: dict | None = setting(None, "anything to keep as extra_conf.json in each checkpoint")
+    extra_conf: dict | None = setting(None, "anything to save as extra_conf.json in each checkpoint")
 
 
 @dataclass
