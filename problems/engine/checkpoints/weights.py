@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dataset.files import read_json, write_json
 from problems.engine.runtime.digests import digest
 from problems.engine.runtime.errors import CheckpointError, ConfigError
+from tasks.contracts import TrainableModel, UpstreamModel
 
 WEIGHTS = "weights.safetensors"
 REFERRED = "referred.json"
@@ -29,10 +30,10 @@ def referred(model: nn.Module) -> frozenset[str]:
     every parameter that is trained at some step. A buffer is treated as the parameters of its own module are, since
     whatever trains these may change it.
     """
-    if not hasattr(model, "upstream_trainable"):
+    if not isinstance(model, UpstreamModel):
         return frozenset()
     named = list(model.named_parameters(remove_duplicate=False))
-    ever_trained = {id(p) for p in getattr(model, "trained", ())}
+    ever_trained = {id(p) for p in model.trained} if isinstance(model, TrainableModel) else set()
     trained = {name for name, p in named if p.requires_grad or id(p) in ever_trained}
     parameters = {name for name, _ in named}
     trained_modules = {name.rpartition(".")[0] for name in trained}
@@ -84,7 +85,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     from safetensors.torch import load_file
 
     saved, current = load_file(folder / WEIGHTS), model.state_dict()
-    expected_digest = _referred_digest(folder) if hasattr(model, "upstream_trainable") else None
+    expected_digest = _referred_digest(folder) if isinstance(model, UpstreamModel) else None
     frozen = {
         name: value
         for name, value in current.items()

@@ -38,6 +38,7 @@ from problems.engine.runtime.numerics import scaler_of
 from problems.engine.runtime.stop_signals import StopRequest
 from problems.engine.runtime.watchdog import beat, watching
 from tasks.base import Mode, StepOutput, Task
+from tasks.contracts import StepwiseModel
 
 Stream = Iterator[tuple[Place, Batch | Unreadable]]
 
@@ -249,7 +250,7 @@ class TrainLoop(Loop):
 
     def step(self, window: Window) -> None:
         """Take one optimizer step over the batches of a window, together with the other processes."""
-        if hasattr(self.task.model, "set_step"):
+        if isinstance(self.task.model, StepwiseModel):
             self.task.model.set_step(self.progress.step)
         self.zero_grad()
         accumulates = any(optimizer.step_per_update > 1 for optimizer in self.optimizers)

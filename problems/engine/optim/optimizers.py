@@ -16,6 +16,7 @@ from torch import nn
 from problems.engine.config.signatures import check_conf, find_class
 from problems.engine.optim import lr_schedules
 from problems.engine.runtime.errors import ConfigError, nearest
+from tasks.contracts import LayeredUpstream
 
 Section = Mapping[str, Any]
 MAIN = "loss"
@@ -41,7 +42,7 @@ class Parameters(list):
     def of_task(cls, task: nn.Module) -> Parameters:
         """Those of a task. How deep one stands, an upstream with numbered layers knows."""
         upstream = getattr(task.model, "upstream", None)
-        if not hasattr(upstream, "layer_of"):
+        if not isinstance(upstream, LayeredUpstream):
             return cls(task.named_parameters())
 
         def below_head(name: str) -> int:
