@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dataset.files import write_text
-from dataset.nearest import nearest
+from dataset.wording import nearest
 
 PATH_COLUMNS = ("wav_path", "wav_path1", "wav_path2")
 

@@ -45,8 +45,8 @@ class ASR(Problem):
     ) -> str:
         """A tokenizer of the training transcripts; says which symbols of the other sets it does not know."""
         from dataset.encoders import build_encoder as built
+        from dataset.encoders.coverage import warn_of_unknown
         from dataset.metadata import read_csv
-        from dataset.prepare import warn_of_unknown
 
         folder = Path(target_dir) / "encoder"
         if not get_path_only:

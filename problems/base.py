@@ -146,7 +146,8 @@ class Problem(Stored):
 
         if get_path_only:
             return prepare.paths(Path(target_dir))
-        return prepare.prepare(self.corpus(prepare_data), prepare_data, self.columns, Path(target_dir), Path(cache_dir))
+        splits = self.corpus(prepare_data).load(Path(cache_dir))
+        return prepare.write(splits, prepare_data, self.columns, target_dir, cache_dir)
 
     def corpus(self, prepare_data: Section) -> Any:
         """The corpus that ``prepare_data`` names, with its settings."""

@@ -87,8 +87,8 @@ class Classification(Problem):
         """Numbers the labels of the training set. A label that only other sets have is an error that names it."""
         from dataset.encoders import EncoderError
         from dataset.encoders import build_encoder as built
+        from dataset.encoders.coverage import require_known
         from dataset.metadata import read_csv
-        from dataset.prepare import require_known
 
         folder, column = Path(target_dir) / "encoder", self.columns[0]
         if not get_path_only:

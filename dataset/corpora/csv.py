@@ -13,8 +13,8 @@ from typing import Any
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.holdout import folds_of, hold_out
 from dataset.corpora.common.tables import read_table, select
-from dataset.nearest import nearest
 from dataset.setting import REQUIRED, setting
+from dataset.wording import nearest
 
 
 @dataclasses.dataclass

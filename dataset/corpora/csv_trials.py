@@ -11,8 +11,8 @@ from dataset.corpora.common.base import CorpusError, Row, Splits
 from dataset.corpora.common.draw_trials import draw_trials
 from dataset.corpora.common.tables import select
 from dataset.corpora.csv import Csv, Utterance
-from dataset.nearest import nearest
 from dataset.setting import setting
+from dataset.wording import nearest
 
 
 @dataclasses.dataclass

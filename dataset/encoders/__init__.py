@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset.encoders.base import EncoderError, LabelEncoder, read_record
 from dataset.encoders.text import BLANK, UNKNOWN, UNKNOWN_TEXT, TextEncoder
-from dataset.nearest import nearest
+from dataset.wording import nearest
 
 TEXT_ENCODERS = {
     "character": "dataset.encoders.text:CharacterEncoder",

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataset import SEPARATOR
 from dataset.encoders.base import VERSION, EncoderError, LabelEncoder
-from dataset.nearest import nearest
+from dataset.wording import nearest
 
 
 class CategoryEncoder(LabelEncoder):

@@ -168,7 +168,7 @@ def test_a_label_that_only_the_test_set_has_is_named_before_any_training(run, ta
     table.write_text((tables / "test.csv").read_text().replace(",low,", ",lower,", 2))
     target = run("sid", f"--prepare_data.test={table}", code=1)
     said = capfd.readouterr().err
-    assert "'lower' (row 2, test-0)" in said and "training never shows" in said and "test.csv" in said
+    assert "'lower' (row 2, test-0)" in said and "missing from the training set" in said and "test.csv" in said
     assert not (target / "train").exists() and "Traceback" not in said
 
 

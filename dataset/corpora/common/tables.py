@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row
-from dataset.nearest import nearest
+from dataset.wording import nearest
 
 
 def read_table(file: Path) -> list[tuple[int, Row]]:

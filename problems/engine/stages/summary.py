@@ -86,12 +86,12 @@ def _source(problem: Any, config: Mapping[str, Any]) -> str:
 
 
 def _data(folder: TargetFolder) -> str:
-    from dataset.prepare import length
+    from dataset.wording import speech_length
 
     train, valid, tests = folder.csvs()
     sets = ((Path(csv).stem, *_size(csv)) for csv in (train, valid, *tests))
     return "; ".join(
-        f"{name} {count:,} utterances, {length(seconds)}" if seconds else f"{name} {count:,} trials"
+        f"{name} {count:,} utterances, {speech_length(seconds)}" if seconds else f"{name} {count:,} trials"
         for name, count, seconds in sets
     )
 
