@@ -6,7 +6,6 @@ a method needs it.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -316,33 +315,48 @@ class Problem(Stored):
         device: str,
         global_config: Section | None = None,
     ) -> None:
-        """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on."""
-        from dataset import seeding
+        """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on.
+
+        Args:
+            world_size, rank: ignored; they are those of the process group that is joined (torchrun, --nproc).
+        """
         from problems.engine.checkpoints.arguments import check_arguments
-        from problems.engine.checkpoints.store import steps_in
         from problems.engine.loops.evaluate import first_batches
-        from problems.engine.loops.setup import Training
-        from problems.engine.runtime import distributed
+        from problems.engine.loops.setup import Setup
         from problems.engine.runtime.numerics import numerics
 
         for arguments in (build_model_all_args, build_task_all_args_except_model):
             check_arguments(arguments)
         with numerics(train["deterministic"], train["tf32"]):
-            training = Training(self, train, Path(train_dir), device, global_config)
-            training.build(build_model_all_args, build_task_all_args_except_model, build_optimizer, build_scheduler)
-            training.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
-            batches = first_batches(valid_batch_sampler, eval_batch)
-            valid = training.with_features(valid_dataset, batches), valid_batch_sampler, valid_collate_fn
+            setup = Setup(
+                self,
+                train,
+                Path(train_dir),
+                device,
+                model_args=build_model_all_args,
+                task_args=build_task_all_args_except_model,
+                build_optimizer=build_optimizer,
+                build_scheduler=build_scheduler,
+                global_config=global_config,
+            )
+            setup.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
+            valid_dataset = setup.with_features(valid_dataset, first_batches(valid_batch_sampler, eval_batch))
 
             def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
-                return self.evaluate(evaluate, "valid", training.task, *valid, batches, None, device, workers)
+                return self.evaluate(
+                    evaluate,
+                    mode="valid",
+                    task=setup.task,
+                    dataset=valid_dataset,
+                    batch_sampler=valid_batch_sampler,
+                    collate_fn=valid_collate_fn,
+                    eval_batch=batches,
+                    dump_dir=None,
+                    device=device,
+                    num_workers=workers,
+                )
 
-            if distributed.on_main(lambda: not steps_in(Path(train_dir))):
-                learnt = copy.deepcopy(training.task.get_state())
-                with seeding.isolated():
-                    training.require_metric(validate(batches=1, workers=0))
-                training.task.set_state(learnt)  # from weights that nothing has trained
-            training.fit(validate, save_model, save_task)
+            setup.fit(validate, save_model, save_task)
 
     def evaluate(
         self,

@@ -56,7 +56,7 @@ def test_a_killed_worker_restarts_and_ends_as_if_nothing_had_been(tiny, tmp_path
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     os.kill(int(workers[-1]), signal.SIGKILL)
     out = finish(process)
-    assert "training goes on from step" in out
+    assert "training continues from step" in out
     for name in ("model/weights.safetensors",):
         pair = [(steps_in(f / "train")[-1] / name).read_bytes() for f in (tmp_path / "whole", cut)]
         assert pair[0] == pair[1]

@@ -20,7 +20,7 @@ def test_an_average_is_a_checkpoint_that_can_be_tested(tiny, tmp_path, capsys):
     options = ["run", *tiny, "--train.eval_step=2", "--train.save_step=2", "--train.keep_best_ckpts=3"]
     execute(ASR(), options)
     assert execute(ASR(), [*options, "--test_ckpt_dir=average", "--start=3"]) == 1
-    assert "give --train.average best" in capsys.readouterr().err
+    assert "add --train.average best" in capsys.readouterr().err
     execute(ASR(), [*options, "--test_ckpt_dir=average", "--train.average=best"])
     made = json.loads((folder / "train" / "average" / "average.json").read_text())
     names = made["of"]

@@ -1,10 +1,11 @@
-"""Looking before a training begins: how fast the data come, where a step's time goes, whether one batch can be learnt.
+"""Diagnostics in place of training: data throughput, step timing, overfitting one batch.
 
-A trial starts from fresh weights and writes nothing.
+A diagnostic starts from fresh weights and writes nothing.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import time
@@ -14,24 +15,21 @@ from typing import Any
 import torch
 
 from dataset.loader import Unreadable
+from problems.engine.loops.train import TrainLoop
+from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 
 log = logging.getLogger(__name__)
 
-RATE = 16000  # samples a second of every batch
-LEARNT = 0.1  # of the first loss: below it a batch counts as learnt
+SAMPLE_RATE = 16000
+FITTED = 0.1
+"""The model fits a batch if its loss falls below this fraction of the first loss."""
 
 
-def trial_of(train: Mapping[str, Any]) -> Callable[[Any], None] | None:
-    """The trial that the config's section asks for; None for a training."""
-    trials = {"dry_run": dry_run, "no_optim": no_optim, "overfit_one_batch": overfit_one_batch}
-    return next((trial for key, trial in trials.items() if train.get(key)), None)
-
-
-def dry_run(loop: Any) -> None:
-    """Read the batches of one epoch and say how fast they came."""
+def dry_run(loop: TrainLoop) -> None:
+    """Read the batches of one epoch and log the throughput."""
     loop.hook("on_fit_start")
-    began, batches, utterances, samples = time.monotonic(), 0, 0, 0.0
+    started, batches, utterances, samples = time.monotonic(), 0, 0, 0.0
     for place, batch in loop.open_stream():
         if isinstance(batch, Unreadable):
             log.warning("cannot be read: %s: %s", ", ".join(batch.ids), batch.error)
@@ -40,18 +38,16 @@ def dry_run(loop: Any) -> None:
             samples += float(batch["wav_len"].sum()) if "wav_len" in batch else 0.0
         if place.last:
             break
-    seconds = max(time.monotonic() - began, 1e-9)
+    seconds = max(time.monotonic() - started, 1e-9)
     batches, utterances, samples = distributed.total([batches, utterances, samples])
-    audio = f", {samples / RATE / seconds:,.0f} s of audio" if samples else ""
-    log.info(
-        "dry run: an epoch has %d batches, %d utterances; a second brought %.3g batches, %.4g utterances%s",
-        batches, utterances, batches / seconds, utterances / seconds, audio,
-    )  # fmt: skip
+    rates = f"{batches / seconds:.3g} batches/s, {utterances / seconds:.4g} utterances/s"
+    if samples:
+        rates += f", {samples / SAMPLE_RATE / seconds:,.0f} s of audio per second"
+    log.info("dry run: %d batches, %d utterances per epoch; %s", batches, utterances, rates)
 
 
-def no_optim(loop: Any) -> None:
-    """Go through ``total_steps`` steps whose optimizers do not act, and say where the time goes."""
-    loop.freeze_optimizers = lambda optimizers: []
+def no_optim(loop: TrainLoop) -> None:
+    """Take ``total_steps`` steps and log where the time goes; the loop is a :func:`without_optimizers`."""
     loop.hook("on_fit_start")
     loop.task.train()
     reading = computing = 0.0
@@ -63,21 +59,34 @@ def no_optim(loop: Any) -> None:
         loop.step(window)
         if loop.device.type == "cuda":
             torch.cuda.synchronize(loop.device)
-        if step:  # the first one starts workers and allocates
+        if step:  # the first one starts workers and allocates memory
             reading, computing = reading + read - began, computing + time.monotonic() - read
     stream.close()
-    steps = max(1, loop.train["total_steps"] - 1)
+    steps, seconds = max(1, loop.train["total_steps"] - 1), reading + computing
     memory = ""
     if loop.device.type == "cuda":
-        memory = f"; at most {torch.cuda.max_memory_allocated(loop.device) / 1e9:.2f} GB of the GPU were used"
+        memory = f"; peak GPU memory {torch.cuda.max_memory_allocated(loop.device) / 1e9:.2f} GB"
+    waiting = 100 * reading / max(seconds, 1e-9)
     log.info(
-        "no_optim: a step took %.4g s: %.0f %% waiting for data, the rest forward and backward%s",
-        (reading + computing) / steps, 100 * reading / max(reading + computing, 1e-9), memory,
-    )  # fmt: skip
+        "no_optim: %.4g s per step: %.0f %% waiting for data, the rest forward and backward%s",
+        seconds / steps,
+        waiting,
+        memory,
+    )
 
 
-def overfit_one_batch(loop: Any) -> None:
-    """Train on the first batches for ``total_steps`` and say what became of their loss."""
+def without_optimizers(loop_cls: type[TrainLoop]) -> type[TrainLoop]:
+    """Return a loop class like ``loop_cls`` whose optimizers never act."""
+
+    class WithoutOptimizers(loop_cls):
+        def freeze_optimizers(self, optimizers: list[OptimScheduler]) -> list[OptimScheduler]:
+            return []
+
+    return WithoutOptimizers
+
+
+def overfit_one_batch(loop: TrainLoop) -> None:
+    """Train on the first batches for ``total_steps`` and log if the model can fit them."""
     loop.hook("on_fit_start")
     loop.task.train()
     stream = loop.open_stream()
@@ -91,5 +100,26 @@ def overfit_one_batch(loop: Any) -> None:
             log.info("  step %d  loss %.4g", step, losses[-1])
         if step == loop.train["total_steps"]:
             break
-    verdict = "it can learn it" if losses[-1] < LEARNT * losses[0] else "IT HAS NOT LEARNT IT"
-    log.info("overfit_one_batch: the loss went from %.4g to %.4g in %d steps: %s", losses[0], losses[-1], step, verdict)
+    verdict = "the model can fit it" if losses[-1] < FITTED * losses[0] else "THE MODEL DID NOT FIT IT"
+    log.info("overfit_one_batch: loss %.4g to %.4g in %d steps: %s", losses[0], losses[-1], step, verdict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnostic:
+    """A diagnostic: ``run`` takes a loop of the class that ``adapt`` makes of the problem's."""
+
+    run: Callable[[TrainLoop], None]
+    adapt: Callable[[type[TrainLoop]], type[TrainLoop]] = lambda loop_cls: loop_cls
+
+
+DIAGNOSTICS = {
+    "dry_run": Diagnostic(dry_run),
+    "no_optim": Diagnostic(no_optim, without_optimizers),
+    "overfit_one_batch": Diagnostic(overfit_one_batch),
+}
+"""By the key of ``train`` that asks for it."""
+
+
+def requested(train: Mapping[str, Any]) -> Diagnostic | None:
+    """Return the diagnostic that the config asks for; None for a training."""
+    return next((diagnostic for key, diagnostic in DIAGNOSTICS.items() if train.get(key)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from problems.engine.loops.setup import pick_device
+from problems.engine.runtime.device import pick_device
 
 
 class Predictor:

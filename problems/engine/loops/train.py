@@ -434,7 +434,7 @@ class TrainLoop(Loop):
         def fill(folder: Path) -> None:
             with self._averaged():
                 self.save(folder)
-            torch.save(state, folder / "training.pt")
+            training_state.write(state, folder)
 
         if self.world.writes:
             self.checkpoints.save(self.progress.step, fill, interim)

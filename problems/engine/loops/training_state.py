@@ -5,16 +5,52 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from dataset import seeding
+from problems.engine.checkpoints import store
 from problems.engine.loops.progress import Progress
 from problems.engine.runtime import distributed
+from problems.engine.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
     from problems.engine.loops.train import TrainLoop
 
 log = logging.getLogger(__name__)
+
+FILE = "training.pt"
+
+
+def write(state: Mapping[str, Any], folder: Path) -> None:
+    """Write a state into a checkpoint's folder."""
+    torch.save(state, folder / FILE)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read the state in a checkpoint's folder."""
+    # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
+    return torch.load(folder / FILE, map_location="cpu", weights_only=True)
+
+
+def newest_everywhere(train_dir: Path) -> Path | None:
+    """Return the newest whole checkpoint that every process has; None without any checkpoint.
+
+    If machines do not share files, a kill may have left one more on one of them.
+    """
+    newest = store.newest(train_dir)
+    if len(set(distributed.gather(newest and newest.name))) == 1:
+        return newest
+    whole = {folder.name: folder for folder in store.steps_in(train_dir) if store.damage(folder) is None}
+    common = set.intersection(*map(set, distributed.gather(list(whole))))
+    if not common:
+        raise CheckpointError(
+            f"no checkpoint in {train_dir} exists on every machine; use --fresh to move the training aside and start"
+            " over"
+        )
+    return whole[max(common)]
 
 
 def state_of(loop: TrainLoop) -> dict[str, Any]:

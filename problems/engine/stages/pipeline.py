@@ -63,7 +63,7 @@ class Pipeline:
 
         With several processes the main one decides; it runs some stages alone, and the others join it for the rest.
         """
-        from problems.engine.loops.setup import pick_device
+        from problems.engine.runtime.device import pick_device
 
         world = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
         self.device = str(pick_device(self.config["device"], world.local))

@@ -148,7 +148,7 @@ def test_free_settings_do_not_restart_a_training(run):
 
 def test_more_steps_extend_a_training(run):
     text = run("train.total_steps=12")
-    assert "goes on from step 8" in text and run.steps()[-1] == "step_00000012"
+    assert "continues from step 8" in text and run.steps()[-1] == "step_00000012"
     assert "== stage 0" not in text and "== stage 4" in text
 
 
