@@ -1,8 +1,8 @@
-"""The GE2E speaker encoder of the PyPI package ``resemblyzer`` (Wan et al. 2018): an LSTM with real weights.
+"""The GE2E speaker encoder of the PyPI package ``resemblyzer`` (Wan et al. 2018): an LSTM with published weights.
 
-Only the file with the weights is taken from that package, which is found without being imported: importing it needs
-webrtcvad and librosa, and it is installed without them (``pip install --no-deps resemblyzer``). The network, the mel
-energies and the rule by which an utterance is cut into windows are written here from that package's own.
+Only the file with the weights is read from that package. The package is located without being imported, because
+importing it needs webrtcvad and librosa (install it by ``pip install --no-deps resemblyzer``). The network, the mel
+energies and the cutting into windows are rewritten here after that package.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from nn.upstream.signal.base import SAMPLE_RATE
 N_FFT, HOP, MELS = 400, 160, 40
 WINDOW = 160  # mel frames of one embedding: 1.6 s
 SIZE = 256
-LEVEL = 10 ** (-30 / 20)  # -30 dBFS, to which quieter utterances are raised
+LEVEL = 10 ** (-30 / 20)  # -30 dBFS
 
 
 class GE2E(nn.Module):
-    """One speaker embedding a window of 1.6 s: (B, T', 256), non-negative, of unit norm.
+    """One speaker embedding per window of 1.6 s: (B, T', 256), non-negative, of unit norm.
 
-    A frame is a window. The last one is filled with silence where the utterance covers ``min_coverage`` of it, and is
-    left out otherwise; an utterance shorter than one window has one, an empty one has none. The mean over the frames,
-    scaled to unit norm, is the package's ``embed_utterance``; cosine scores need no scaling. The package also cuts
-    silence with a voice detector, which is not done here.
+    A frame is a window. The last window is filled with silence if the utterance covers ``min_coverage`` of it, and
+    dropped otherwise. An utterance shorter than one window has one frame, an empty one has none. The mean over the
+    frames, scaled to unit norm, is the package's ``embed_utterance``; cosine scores need no scaling. The package also
+    cuts silence with a voice detector, which is not done here.
 
     Args:
-        rate: windows a second, 0.625 (one after the other) to 100
+        rate: windows per second, 0.625 (without overlap) to 100
         min_coverage: share of the last window that the utterance must cover
         checkpoint: a local file with the weights, or "random"; null: the one in the package resemblyzer
-        seed: what random weights follow from
+        seed: seed of random weights
     """
 
     num_layers = 1
@@ -69,10 +69,10 @@ class GE2E(nn.Module):
             raise ValueError(f"checkpoint: there is no file {path}")
         state = torch.load(path, map_location="cpu", weights_only=True).get("model_state", {})
         try:
-            # a weight and a bias of the similarity in training's loss are not the network's
+            # the weight and bias of the training loss are not part of the network
             self.load_state_dict({k: v for k, v in state.items() if not k.startswith("similarity_")})
         except RuntimeError as error:
-            raise ValueError(f"checkpoint: the weights in {path} are not this model's: {error}") from error
+            raise ValueError(f"checkpoint: the weights in {path} do not fit this model: {error}") from error
 
     def output_lengths(self, wav_len: Tensor) -> list[Tensor]:
         """Windows of utterances of ``wav_len`` (B,) samples: one int64 tensor (B,)."""
@@ -102,13 +102,12 @@ class GE2E(nn.Module):
             windows = mel.unfold(1, WINDOW, self.step).transpose(2, 3)
             inside = frame_mask(lengths, number)
             _, (hidden, _) = self.lstm(windows[inside]) if inside.any() else (None, (mel.new_zeros(1, 0, SIZE), None))
-            found = torch.nn.functional.normalize(self.linear(hidden[-1]).relu(), dim=-1)
             x = mel.new_zeros(len(wav), number, SIZE)
-            x[inside] = found
+            x[inside] = torch.nn.functional.normalize(self.linear(hidden[-1]).relu(), dim=-1)
         return [x], [lengths]
 
     def mel_energies(self, wav: Tensor, frames: int) -> Tensor:
-        """The first ``frames`` frames of (B, T), silence behind its end: (B, frames, 40) power, no logarithm."""
+        """Mel power of the first ``frames`` frames, silence after the end: (B, T) -> (B, frames, 40)."""
         half = N_FFT // 2
         wav = pad(wav, (half, max(half, (frames - 1) * HOP + half - wav.shape[1])))
         spectrum = torch.stft(wav, N_FFT, HOP, window=self.window, center=False, return_complex=True)
@@ -117,7 +116,7 @@ class GE2E(nn.Module):
 
 
 def raised(wav: Tensor, wav_len: Tensor) -> Tensor:
-    """Each utterance's own samples at -30 dBFS, or as they are where they are louder: (B, T), zero past the length."""
+    """Raise each utterance to -30 dBFS; louder ones stay as they are: (B, T) -> (B, T), zero past the length."""
     wav = zero_padding(wav.unsqueeze(-1), wav_len).squeeze(-1)
     power = wav.square().sum(dim=1, keepdim=True) / wav_len.clamp_min(1).unsqueeze(1)
     return wav * (LEVEL * power.clamp_min(1e-20).rsqrt()).clamp_min(1.0).where(power > 0, 1.0)
@@ -128,6 +127,6 @@ def _packaged() -> Path:
     if spec is None or spec.origin is None:
         raise ValueError(
             "the weights are in the package resemblyzer, which is not installed: pip install --no-deps resemblyzer (its"
-            " dependencies are not used), or give conf.checkpoint a local file, or 'random'"
+            " dependencies are not used), or set build_upstream.conf.checkpoint to a local file, or to random"
         )
     return Path(spec.origin).parent / "pretrained.pt"

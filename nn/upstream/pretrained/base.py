@@ -1,4 +1,4 @@
-"""What the pretrained encoders share: the waveform's way in, lengths, layers by number, places to act on.
+"""The base of pretrained encoders: input, lengths, layers by number, paths of the modules to fine-tune.
 
 Notation: B: batch, T: samples, T': frames, H: features, N: transformer layers.
 """
@@ -16,27 +16,27 @@ from nn.upstream.pretrained.masked_norms import normalise_wav
 
 
 class PretrainedEncoder(nn.Module):
-    """A pretrained encoder as an upstream: N + 1 states, the transformer's input and what each layer gives.
+    """A pretrained encoder as an upstream: N + 1 states, the transformer's input and the output of each layer.
 
-    State i is what layer i gives, counted from 1; the last one is the encoder's own output, after its final layer
-    norm where it has one. The states of one utterance are those of the source library on it alone, in any batch.
-    An utterance too short for one frame has none.
+    State i is the output of layer i, counted from 1. The last state is the encoder's own output, after its final layer
+    norm if it has one. In any batch, an utterance has the states that the source library gives for it alone. An
+    utterance too short for one frame has none.
 
-    Subclasses set the attributes below and give :meth:`states`.
+    Subclasses set the attributes below and implement :meth:`states` and :meth:`frame_lengths`.
     """
 
     num_layers: int
     hidden_sizes: list[int]
     downsample_rates: list[int]
-    minimum: int = 1  # samples that the model cannot do with less than
-    normalise: float | None = None  # the waveform is normalised with this epsilon in the variance
-    layers_path: str  # the transformer's layers, as a module's name
-    after_layers: tuple[str, ...] = ()  # names of what comes after them
-    feature_encoder_path: str | None = None  # what fine-tuning leaves as it is: the convolutions
-    projection_path: str | None = None  # whose output is masked in fine-tuning
+    minimum: int = 1  # fewest samples that the model accepts
+    normalise: float | None = None  # epsilon in the variance of the waveform; None: not normalised
+    layers_path: str  # name of the module that holds the transformer's layers
+    after_layers: tuple[str, ...] = ()  # names of the modules after them
+    feature_encoder_path: str | None = None  # name of the convolutions, which fine-tuning may freeze
+    projection_path: str | None = None  # name of the module whose output fine-tuning masks
     activation_checkpointing = False
-    frames: Tensor  # (B,) of the batch at work, at least 1
-    padded: bool  # whether any of its utterances ends before the others
+    frames: Tensor  # (B,) of the current batch, at least 1
+    padded: bool  # True if an utterance of the current batch is shorter than the batch
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         """The hidden states of a batch whose padding is zero.
@@ -44,7 +44,7 @@ class PretrainedEncoder(nn.Module):
         Args:
             wav: (B, T), at least ``minimum`` samples.
             wav_len: (B,) int64, at most T.
-            frames: (B,) int64, :meth:`frame_lengths` of ``wav_len``, but at least one.
+            frames: (B,) int64, :meth:`frame_lengths` of ``wav_len``, at least 1.
         """
         raise NotImplementedError
 
@@ -60,11 +60,11 @@ class PretrainedEncoder(nn.Module):
         """States of a padded batch.
 
         Args:
-            wav: (B, T) float, 16 kHz, amplitude in [-1, 1]; what stands past an utterance's length is not read.
+            wav: (B, T) float, 16 kHz, amplitude in [-1, 1]; samples past an utterance's length are not read.
             wav_len: (B,) int64, samples of each utterance, at most T.
 
         Returns:
-            ``num_layers`` tensors (B, T', H), T' at least 1, and as many lengths, int64 (B,).
+            ``num_layers`` tensors (B, T', H), T' at least 1, and their lengths, ``num_layers`` int64 tensors (B,).
         """
         if wav.dim() != 2 or wav_len.shape != wav.shape[:1]:
             raise ValueError(
@@ -73,7 +73,7 @@ class PretrainedEncoder(nn.Module):
         lengths = self.output_lengths(wav_len)
         self.frames = lengths[0].clamp_min(1)
         wav = pad(wav, (0, max(0, self.minimum - wav.shape[1])))
-        # without padding there is nothing to mask, and attention may take its fastest way
+        # without padding there is nothing to mask, and attention may take its fastest path
         self.padded = bool((wav_len < wav.shape[1]).any())
         if self.normalise is None:
             wav = zero_padding(wav.unsqueeze(-1), wav_len).squeeze(-1)
@@ -87,30 +87,30 @@ class PretrainedEncoder(nn.Module):
         return self.get_submodule(self.layers_path)
 
     def checkpoint_layers(self) -> None:
-        """Keep no activations inside layers in training; they are computed again going backward."""
+        """Recompute the activations inside layers in the backward pass."""
         self.activation_checkpointing = True
 
     def layer_of(self, name: str) -> int:
-        """How deep a parameter or module stands, by its name here: i in layer i, 0 before the transformer's layers.
+        """The layer of a parameter or module, by its name: i in layer i, 0 before the transformer's layers.
 
-        What comes after the last layer counts with it. State i depends on nothing deeper than i.
+        Modules after the last layer count as part of it. State i depends on layers up to i only.
         """
         number = name.removeprefix(f"{self.layers_path}.").partition(".")[0]
         if number.isdigit():
             return int(number) + 1
-        after = any(f"{name}.".startswith(f"{path}.") for path in self.after_layers)
-        return len(self.layers) if after else 0
+        is_after = any(f"{name}.".startswith(f"{path}.") for path in self.after_layers)
+        return len(self.layers) if is_after else 0
 
 
 def convolved(length: Tensor, kernels: Iterable[int], strides: Iterable[int]) -> Tensor:
-    """Frames that a stack of convolutions without padding leaves of ``length``; 0 where there is not one."""
+    """Output frames of a stack of convolutions without padding for ``length`` input frames; at least 0."""
     for kernel, stride in zip(kernels, strides):
         length = torch.div(length - kernel, stride, rounding_mode="floor") + 1
     return length.clamp_min(0)
 
 
 def receptive_field(kernels: Iterable[int], strides: Iterable[int]) -> tuple[int, int]:
-    """Samples that one frame of a stack of convolutions sees, and samples between two frames."""
+    """Receptive field and stride, in samples, of a stack of convolutions."""
     field, stride = 1, 1
     for kernel, step in zip(kernels, strides):
         field += (kernel - 1) * stride

@@ -1,14 +1,12 @@
 """wav2vec 2.0, HuBERT, WavLM and XLS-R of ``torchaudio.pipelines``, exact in padded batches.
 
-The modules and weights are torchaudio's. The way through them is written here because torchaudio's own normalises
-over padded time (waveforms and group norm), cannot mask padding for WavLM, and gives no transformer input.
+The modules and weights are torchaudio's. The forward pass is written here because torchaudio's own normalises over
+padded time (waveforms and group norm), cannot mask padding for WavLM, and does not return the transformer's input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torchaudio.pipelines
@@ -20,7 +18,7 @@ from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 from nn.mask import frame_mask, zero_padding
 from nn.upstream.pretrained.base import PretrainedEncoder, convolved, receptive_field
 from nn.upstream.pretrained.masked_norms import replace_group_norms
-from nn.upstream.pretrained.weights import fetched
+from nn.upstream.pretrained.weights import fetch
 
 SERVER = "https://download.pytorch.org/torchaudio/models"
 
@@ -50,7 +48,7 @@ class Wav2Vec2(PretrainedEncoder):
         self.num_layers = len(transformer.layers) + 1
         self.hidden_sizes = [transformer.pos_conv_embed.embed_dim] * self.num_layers
         self.downsample_rates = [stride] * self.num_layers
-        # torchaudio's flag says where the transformer's own norm stands, not the layers': true is before them
+        # torchaudio's flag is about the transformer's own norm, not the layers': true means before the layers
         self._norm_last = not transformer.layer_norm_first
         self.after_layers = ("model.encoder.transformer.layer_norm",) if self._norm_last else ()
         self._relative = isinstance(transformer.layers[0].attention, WavLMSelfAttention)
@@ -78,7 +76,7 @@ class Wav2Vec2(PretrainedEncoder):
         return states
 
     def _mask(self, frames: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """What keeps attention inside each utterance, as the kind of attention takes it."""
+        """The mask that keeps attention inside each utterance, as the kind of attention expects it."""
         if not self.padded:
             return {}
         inside = frame_mask(frames, x.shape[1])
@@ -93,43 +91,42 @@ class Pipeline(Wav2Vec2):
 
     Args:
         checkpoint: a local .pth or .safetensors with the weights, or "random"; null: the published ones, fetched once
-        seed: what random weights follow from
+        seed: seed of random weights
     """
 
-    name: str  # in torchaudio.pipelines
+    name: str  # of the bundle in torchaudio.pipelines
 
     def __init__(self, checkpoint: str | None = None, seed: int = 0) -> None:
         bundle = getattr(torchaudio.pipelines, self.name)
-        make = wavlm_model if bundle._model_type == "WavLM" else wav2vec2_model
-        # weights that are about to be replaced take no random numbers from what follows
+        factory = wavlm_model if bundle._model_type == "WavLM" else wav2vec2_model
+        # the initial weights are drawn without advancing the global generator
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = make(**bundle._params | {"aux_num_out": None})
+            model = factory(**bundle._params | {"aux_num_out": None})
         if checkpoint != "random":
             _load(model, _published(bundle._path) if checkpoint is None else Path(checkpoint).expanduser())
         super().__init__(model, bundle._normalize_waveform)
 
 
 def _published(path: str) -> Path:
-    """The file of a bundle's weights. One that is named like no other is told apart by its folder."""
+    """The local file of a bundle's weights; a full URL has too short a file name, so its folder's name is added."""
     if not path.startswith("https:"):
-        return fetched(f"{SERVER}/{path}", path)
-    return fetched(path, "-".join(path.rsplit("/", 2)[1:]))
+        return fetch(f"{SERVER}/{path}", path)
+    return fetch(path, "-".join(path.rsplit("/", 2)[1:]))
 
 
 def _load(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise ValueError(f"checkpoint: there is no file {path}")
-    state: Mapping[str, Any]
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         state = load_file(path)
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    # the head of a recogniser is none of the encoder's
+    # the head of a recogniser is not part of the encoder
     state = {key: value for key, value in state.items() if not key.startswith("aux.")}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"checkpoint: the weights in {path} are not this model's: {error}") from error
+        raise ValueError(f"checkpoint: the weights in {path} do not fit this model: {error}") from error

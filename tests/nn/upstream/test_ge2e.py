@@ -139,5 +139,5 @@ def test_without_the_package_the_way_to_its_weights_is_named(monkeypatch):
 
 def test_another_file_s_weights_are_refused(tmp_path):
     torch.save({"model_state": {"a": torch.zeros(1)}}, tmp_path / "w.pt")
-    with pytest.raises(ValueError, match="w.pt are not this model's"):
+    with pytest.raises(ValueError, match="w.pt do not fit this model"):
         GE2E(checkpoint=str(tmp_path / "w.pt"))

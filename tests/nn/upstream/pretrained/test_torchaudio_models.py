@@ -186,7 +186,7 @@ def test_wrong_files_are_said_in_words(narrow, tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         narrow(str(tmp_path / "none.pth"))
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="other.pth are not this model's"):
+    with pytest.raises(ValueError, match="other.pth do not fit this model"):
         narrow(str(tmp_path / "other.pth"))
-    with pytest.raises(ValueError, match="cannot be fetched.*conf.checkpoint a local file"):
+    with pytest.raises(ValueError, match="cannot be downloaded.*conf.checkpoint to a local file"):
         narrow()

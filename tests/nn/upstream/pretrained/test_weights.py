@@ -1,4 +1,4 @@
-"""Weights are fetched once, resumed, checked, and asked for by several processes at once."""
+"""Weights are downloaded once, resumed, checked, and requested by several processes at once."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ def server(tmp_path, monkeypatch):
     served.server_close()
 
 
-def test_a_file_is_fetched_once_and_its_digest_kept(server):
-    assert weights.fetched(server.url, "w.pth") == server.path
+def test_a_file_is_downloaded_once_and_its_digest_kept(server):
+    assert weights.fetch(server.url, "w.pth") == server.path
     assert server.path.read_bytes() == BODY
     assert server.path.with_name("w.pth.sha256").read_text().strip() == hashlib.sha256(BODY).hexdigest()
-    weights.fetched(server.url, "w.pth")
+    weights.fetch(server.url, "w.pth")
     assert server.requests == [None]
     assert {p.name for p in server.path.parent.iterdir()} <= {"w.pth", "w.pth.sha256", "w.pth.lock"}
 
 
 def test_a_transfer_that_breaks_off_is_taken_up_where_it_ended(server):
     server.cut = 300_000
-    weights.fetched(server.url, "w.pth")
+    weights.fetch(server.url, "w.pth")
     assert server.path.read_bytes() == BODY
     assert server.requests == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
 
@@ -84,14 +84,14 @@ def test_another_file_on_the_server_is_not_joined_to_the_old_part(server):
     server.path.with_name("w.pth.partial").write_bytes(BODY[:50_000])
     server.path.with_name("w.pth.etag").write_text(server.tag)
     server.tag, server.body = '"two"', BODY[::-1]
-    weights.fetched(server.url, "w.pth")
+    weights.fetch(server.url, "w.pth")
     assert server.path.read_bytes() == BODY[::-1]
 
 
 def test_a_kill_leaves_what_the_next_one_goes_on_from(server):
     server.slow = 0.05
     context = multiprocessing.get_context("fork")
-    child = context.Process(target=weights.fetched, args=(server.url, "w.pth"))
+    child = context.Process(target=weights.fetch, args=(server.url, "w.pth"))
     child.start()
     part = server.path.with_name("w.pth.partial")
     for _ in range(200):
@@ -102,21 +102,21 @@ def test_a_kill_leaves_what_the_next_one_goes_on_from(server):
     child.join()
     assert not server.path.exists()
     server.slow = 0.0
-    weights.fetched(server.url, "w.pth")
+    weights.fetch(server.url, "w.pth")
     assert server.path.read_bytes() == BODY
     assert re.fullmatch(r"bytes=[1-9]\d+-", server.requests[-1])
 
 
 def test_a_server_that_sends_nothing_more_is_given_up(server):
     server.cut = 0
-    with pytest.raises(ValueError, match="0 of 1024000 bytes came"):
-        weights.fetched(server.url, "w.pth")
+    with pytest.raises(ValueError, match="received 0 of 1024000 bytes"):
+        weights.fetch(server.url, "w.pth")
 
 
 def test_processes_that_ask_at_once_fetch_it_once(server):
     server.slow = 0.02
     context = multiprocessing.get_context("fork")
-    children = [context.Process(target=weights.fetched, args=(server.url, "w.pth")) for _ in range(3)]
+    children = [context.Process(target=weights.fetch, args=(server.url, "w.pth")) for _ in range(3)]
     for child in children:
         child.start()
     for child in children:
@@ -126,28 +126,28 @@ def test_processes_that_ask_at_once_fetch_it_once(server):
 
 
 def test_a_file_that_changed_since_is_refused(server):
-    weights.fetched(server.url, "w.pth")
+    weights.fetch(server.url, "w.pth")
     server.path.write_bytes(BODY[:-1] + b"x")
-    with pytest.raises(ValueError, match="has changed since it was fetched"):
-        weights.fetched(server.url, "w.pth")
+    with pytest.raises(ValueError, match="has changed since it was downloaded"):
+        weights.fetch(server.url, "w.pth")
 
 
-def test_a_file_that_torch_hub_fetched_before_is_used(server):
+def test_a_file_that_torch_hub_downloaded_before_is_used(server):
     server.path.parent.mkdir(parents=True)
     server.path.write_bytes(BODY)
-    assert weights.fetched(server.url, "w.pth") == server.path and not server.requests
+    assert weights.fetch(server.url, "w.pth") == server.path and not server.requests
 
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_a_server_without_it_is_said_with_what_to_do(server, status):
     server.status = status
-    with pytest.raises(ValueError, match=f"cannot be fetched.*{status}.*put them there as .*w.pth.*'random'"):
-        weights.fetched(server.url, "w.pth")
+    with pytest.raises(ValueError, match=f"cannot be downloaded.*{status}.*copy them to .*w.pth.*or to random"):
+        weights.fetch(server.url, "w.pth")
     assert not server.path.exists()
 
 
 def test_a_full_disk_is_said_before_anything_is_written(server, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ValueError, match="1,024,000 bytes are needed, 1,000 are free"):
-        weights.fetched(server.url, "w.pth")
+    with pytest.raises(ValueError, match="need 1,024,000 bytes, 1,000 are free"):
+        weights.fetch(server.url, "w.pth")
