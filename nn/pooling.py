@@ -51,7 +51,7 @@ class SelfAttentivePooling(nn.Module):
     Zhu et al., "Self-attentive speaker embeddings", Interspeech 2018, with one head.
 
     Args:
-        input_size: features a frame
+        input_size: features per frame
         attention_size: rows of W; None for ``input_size``
     """
 

@@ -93,14 +93,15 @@ class SpecAugment(nn.Module):
         mask = torch.zeros(1, 1, 1, dtype=torch.bool, device=x.device)
         if num_freq:
             bins = torch.full_like(x_len, x.shape[2])
-            mask = mask | _masks(freq, bins, self.freq_mask_width, None, None, x.shape[2]).unsqueeze(1)
+            mask = mask | _masks(freq, bins, self.freq_mask_width, axis=x.shape[2]).unsqueeze(1)
         if num_time:
             shares = [share for share in (self.time_mask_share, self.size_ratio) if share]
             widest = (x_len * min(shares)).long() if shares else None
             number = None
             if self.number_ratio > 0:
                 number = (x_len * self.number_ratio).long().clamp_max(self.max_time_masks)
-            mask = mask | _masks(time, x_len, self.time_mask_width, widest, number, x.shape[1]).unsqueeze(2)
+            masks = _masks(time, x_len, self.time_mask_width, axis=x.shape[1], widest=widest, number=number)
+            mask = mask | masks.unsqueeze(2)
         inside = frame_mask(x_len, x.shape[1]).unsqueeze(2)
         return x.masked_fill(mask & inside, 0.0)
 
@@ -114,9 +115,10 @@ def _masks(
     draws: Tensor,
     sizes: Tensor,
     width: tuple[int, int],
-    widest: Tensor | None,
-    number: Tensor | None,
+    *,
     axis: int,
+    widest: Tensor | None = None,
+    number: Tensor | None = None,
 ) -> Tensor:
     """The union of each item's masks: (B, axis) bool.
 
@@ -124,9 +126,9 @@ def _masks(
         draws: (B, 2 * M) in [0, 1).
         sizes: (B,), each item's own size along the axis.
         width: least and greatest width.
-        widest: (B,), a further bound on each item's widths (None: none).
-        number: (B,), masks of each item out of M (None: all).
         axis: padded size of the axis.
+        widest: (B,), a further bound on each item's widths (None: no bound).
+        number: (B,), masks of each item out of M (None: all).
     """
     greatest = sizes.clamp_max(width[1])
     if widest is not None:

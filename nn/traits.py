@@ -8,8 +8,7 @@ from typing import Any
 def trait(part: object, name: str, method: str = "forward") -> Any:
     """The value of ``part.name``, or None if the class of ``part`` does not declare it for its own ``method``.
 
-    A declaration holds for the method beside which it stands. A subclass that overrides the method must declare the
-    trait again.
+    A subclass that overrides the method loses the trait and must declare it again.
     """
     for cls in type(part).__mro__:
         if name in vars(cls):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def ctc_greedy(logits: Tensor, lens: Tensor, blank: int = 0) -> list[list[int]]:
-    """The most likely token of each frame, repeats merged, blanks removed, inside each true length only.
+    """The most likely token of each true frame, with repeats merged and blanks removed.
 
     Args:
         logits: (B, T, V), logits or log probabilities.
@@ -17,14 +17,14 @@ def ctc_greedy(logits: Tensor, lens: Tensor, blank: int = 0) -> list[list[int]]:
         blank: the index of CTC's blank.
 
     Returns:
-        one list of token indices an item. The result crosses from the device to the host once.
+        a list of token indices for each item. The result is copied to the host once.
     """
     best = logits.argmax(dim=-1)
     previous = torch.nn.functional.pad(best[:, :-1], (1, 0), value=blank)
     step = torch.arange(best.shape[1], device=best.device)
-    inside = step < lens.to(best.device, non_blocking=True).unsqueeze(1)
-    keep = inside & (best != blank) & (best != previous)
-    kept = best.masked_fill(~keep, -1).cpu()
-    keep = kept >= 0
-    tokens = iter(kept[keep].tolist())
-    return [list(islice(tokens, count)) for count in keep.sum(dim=1).tolist()]
+    is_inside = step < lens.to(best.device, non_blocking=True).unsqueeze(1)
+    is_token = is_inside & (best != blank) & (best != previous)
+    tokens = best.masked_fill(~is_token, -1).cpu()
+    is_token = tokens >= 0
+    flat = iter(tokens[is_token].tolist())
+    return [list(islice(flat, count)) for count in is_token.sum(dim=1).tolist()]

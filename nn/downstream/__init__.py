@@ -1,10 +1,10 @@
-"""Downstream models by name. Importing this loads nothing heavy.
+"""Downstream models by name. Importing this does not import torch.
 
-Every downstream is a module ``downstream(x (B, T, H), x_len (B,)) -> (y, y_len)`` built with ``input_size``
-and ``output_size`` first. Frame-level ones return y (B, T'', output_size) with its lengths, and have
-``downsample_rate``, input frames per output frame; utterance-level ones return y (B, output_size) with
-lengths of one. One that gives for the mean of an utterance's frames, as one frame, what it gives for the frames says
-``commutes_with_mean = True``: of a frozen upstream only means are then kept.
+Every downstream is a module ``downstream(x (B, T, H), x_len (B,)) -> (y, y_len)``, built with the arguments
+``input_size`` and ``output_size``. A frame-level one returns y (B, T'', output_size) with its lengths and has the
+attribute ``downsample_rate``, input frames per output frame. An utterance-level one returns y (B, output_size) with
+lengths of one. It declares ``commutes_with_mean = True`` if the mean of an utterance's frames, as its only frame, gives
+the same output; of a frozen upstream only means are then cached.
 """
 
 DOWNSTREAMS = {

@@ -1,8 +1,8 @@
 """ECAPA-TDNN: emphasised channel attention, propagation and aggregation.
 
 Desplanques, Thienpondt and Demuynck, "ECAPA-TDNN", Interspeech 2020 (arXiv:2005.07143). Padding changes nothing:
-convolutions see zeros past the end of an utterance, as they do where it stands alone, and squeezes, normalisations
-and the pooling count true frames only.
+convolutions see zeros past the end of an utterance, as they do if it is alone, and squeezes, normalisations and the
+pooling count true frames only.
 
 Notation: B: batch, T: frames, C: channels.
 """
@@ -26,13 +26,15 @@ class ConvBlock(nn.Module):
         self.norm = FrameNorm(output_size)
 
     def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
-        """x (B, T, input_size), zero past its lengths -> (B, T, output_size), zero there as well."""
+        """x (B, T, input_size), zero past its lengths -> (B, T, output_size), zero past them too."""
         return self.norm(torch.relu(self.conv(x.transpose(1, 2)).transpose(1, 2)), x_len)
 
 
 class Res2Block(nn.Module):
-    """Channels in ``scale`` groups, each but the first convolved after the one before is added to it (Gao et al., 2019,
-    "Res2Net")."""
+    """Convolutions of ``scale`` groups of channels in sequence (Gao et al., "Res2Net", 2019).
+
+    The first group passes through. Each other group is convolved after the output of the previous one is added to it.
+    """
 
     def __init__(self, channels: int, size: int, dilation: int, scale: int) -> None:
         super().__init__()
@@ -42,14 +44,14 @@ class Res2Block(nn.Module):
     def forward(self, x: Tensor, x_len: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         first, *rest = x.chunk(len(self.blocks) + 1, dim=-1)
-        found = [first]
-        for number, (block, part) in enumerate(zip(self.blocks, rest)):
-            found.append(block(part if number == 0 else part + found[-1], x_len))
-        return torch.cat(found, dim=-1)
+        outputs = [first]
+        for number, (block, group) in enumerate(zip(self.blocks, rest)):
+            outputs.append(block(group if number == 0 else group + outputs[-1], x_len))
+        return torch.cat(outputs, dim=-1)
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighted by what the mean over the utterance says of them (Hu et al., CVPR 2018)."""
+    """Channels weighted by a function of their means over the utterance (Hu et al., CVPR 2018)."""
 
     def __init__(self, channels: int, bottleneck: int) -> None:
         super().__init__()
@@ -64,9 +66,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class SERes2Block(nn.Module):
-    """1x1 -> Res2 -> 1x1 -> squeeze-excitation, around which the input is added (figure 2 of the paper)."""
+    """1x1 -> Res2 -> 1x1 -> squeeze-excitation, with a residual connection (figure 2 of the paper)."""
 
-    def __init__(self, channels: int, size: int, dilation: int, scale: int, bottleneck: int) -> None:
+    def __init__(self, channels: int, *, size: int, dilation: int, scale: int, bottleneck: int) -> None:
         super().__init__()
         self.into = ConvBlock(channels, channels)
         self.res2 = Res2Block(channels, size, dilation, scale)
@@ -82,10 +84,10 @@ class ECAPA(nn.Module):
     """ECAPA-TDNN from frames to a speaker embedding.
 
     Args:
-        input_size: features a frame
-        output_size: size of the embedding
+        input_size: features per frame
+        output_size: embedding size
         channels: channels of the convolutions, 512 or 1024 in the paper
-        aggregation_size: channels that are pooled
+        aggregation_size: channels of the last linear layer before the pooling
         scale: groups of channels in a Res2 block
         bottleneck: units of the squeeze-excitation
         pooling: mean, statistics, self_attentive or attentive_statistics
@@ -103,9 +105,12 @@ class ECAPA(nn.Module):
     ) -> None:
         super().__init__()
         if scale < 2 or channels % scale:
-            raise ValueError(f"scale is {scale}, expected 2 or more and a divisor of channels ({channels})")
+            raise ValueError(f"scale is {scale}, expected at least 2 and a divisor of channels ({channels})")
         self.first = ConvBlock(input_size, channels, 5)
-        self.blocks = nn.ModuleList(SERes2Block(channels, 3, dilation, scale, bottleneck) for dilation in (2, 3, 4))
+        self.blocks = nn.ModuleList(
+            SERes2Block(channels, size=3, dilation=dilation, scale=scale, bottleneck=bottleneck)
+            for dilation in (2, 3, 4)
+        )
         self.aggregation = nn.Linear(3 * channels, aggregation_size)
         self.pooling = build_pooling(pooling, aggregation_size)
         self.pooled_norm = VectorNorm(self.pooling.output_size)
@@ -115,9 +120,9 @@ class ECAPA(nn.Module):
     def forward(self, x: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, T, input_size), x_len (B,) -> (B, output_size) and lengths of one (B,)."""
         total = self.first(zero_padding(x, x_len), x_len)
-        found = []
-        for block in self.blocks:  # each sees the sum of all that came before
-            found.append(block(total, x_len))
-            total = total + found[-1]
-        pooled = self.pooling(torch.relu(self.aggregation(torch.cat(found, dim=-1))), x_len)
+        outputs = []
+        for block in self.blocks:  # each sees the sum of all outputs before it
+            outputs.append(block(total, x_len))
+            total = total + outputs[-1]
+        pooled = self.pooling(torch.relu(self.aggregation(torch.cat(outputs, dim=-1))), x_len)
         return self.norm(self.embedding(self.pooled_norm(pooled))), torch.ones_like(x_len)

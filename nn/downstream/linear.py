@@ -1,4 +1,4 @@
-"""SUPERB's linear probes: two linear layers with nothing between them but, for utterances, the mean."""
+"""SUPERB's linear probes: two linear layers, with the mean over time between them for utterances."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class FrameLinear(nn.Module):
     """linear -> linear on each frame (s3prl's FrameLevelLinear).
 
     Args:
-        input_size: features a frame
-        output_size: classes
+        input_size: features per frame
+        output_size: number of classes
         hidden_size: size between the two layers
     """
 
@@ -33,8 +33,8 @@ class MeanPoolLinear(nn.Module):
     """linear -> mean over the true frames -> linear (s3prl's MeanPoolingLinear).
 
     Args:
-        input_size: features a frame
-        output_size: classes
+        input_size: features per frame
+        output_size: number of classes
         hidden_size: size between the two layers
     """
 

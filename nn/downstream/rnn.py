@@ -1,9 +1,9 @@
 """Recurrent encoder for sequence labelling, without packed sequences.
 
-A bidirectional layer is two unidirectional ones; the backward one reads each sequence reversed within its own
-length, so that padding comes after the true frames in both directions and cannot reach them. On a CPU this
-takes about half the time of ``pack_padded_sequence`` with the same result (2 x BiLSTM 256, batch 16, 130
-frames, 2 threads, forward and backward: 222 ms against 432 ms).
+A bidirectional layer is two unidirectional ones. The backward one reads each sequence reversed within its own
+length, so that padding follows the true frames in both directions and cannot reach them. On a CPU this takes about
+half the time of ``pack_padded_sequence`` with the same result (2 x BiLSTM 256, batch 16, 130 frames, 2 threads,
+forward and backward: 222 ms against 432 ms).
 
 Notation: B: batch, T: frames, H: features.
 """
@@ -55,9 +55,9 @@ def subsample(x: Tensor, x_len: Tensor, rate: int, style: str) -> tuple[Tensor, 
 
 
 def reversal(x_len: Tensor, num_frames: int) -> Tensor:
-    """Where each frame of a batch comes from when every item is reversed within its length.
+    """Indices into ``x.flatten(0, 1)`` that reverse every item within its length: x_len (B,) -> (B * T,).
 
-    Its own inverse; frames past the length stay. x_len (B,) -> (B * T,), indices into ``x.flatten(0, 1)``.
+    The permutation is its own inverse; frames past the length stay.
     """
     step = torch.arange(num_frames, device=x_len.device)
     length = x_len.unsqueeze(1)
@@ -69,13 +69,14 @@ def reversal(x_len: Tensor, num_frames: int) -> Tensor:
 class RNNLayer(nn.Module):
     """Recurrence -> layer norm -> dropout -> sub-sampling -> tanh(linear), all but the first optional.
 
-    The order is that of s3prl's RNNLayer. ``output_size`` is the size after all of them.
+    The order is that of s3prl's RNNLayer. ``output_size`` is the size of the result.
     """
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
+        *,
         module: str,
         bidirectional: bool,
         dropout: float,
@@ -116,23 +117,23 @@ class RNNLayer(nn.Module):
 class RNNEncoder(nn.Module):
     """Frames -> [stack] -> [linear] -> recurrent layers -> linear, as s3prl's RNNEncoder.
 
-    The number of layers is the length of ``hidden_size``; the per-layer arguments take one value for all
-    layers or a list with one a layer. True frames come out the same in a padded batch as alone; items without
-    frames are legal; frames past the length are undefined.
+    The number of layers is the length of ``hidden_size``. Arguments per layer are one value for all layers or a list
+    with one value for each. True frames are the same in a padded batch as alone. Items may be empty. Frames past the
+    length are undefined.
 
     Args:
-        input_size: features a frame
-        output_size: classes
+        input_size: features per frame
+        output_size: number of classes
         module: kind of recurrence: LSTM, GRU or RNN
         bidirectional: read each utterance in both directions
-        hidden_size: units of each layer, a direction
+        hidden_size: units of each layer and direction
         dropout: dropout after each layer
         layer_norm: layer normalisation after each layer
         proj: tanh(linear) after each layer
         sample_rate: each layer makes one frame of this many; those left over at the end are dropped
         sample_style: how a layer sub-samples: drop (keep the first frame) or concat (join them)
         proj_size: size of a linear layer before the first recurrent one (0: none)
-        stack: join this many successive frames before everything else, the last group zero-filled
+        stack: join this many successive frames before the first layer; the last group is filled with zeros
     """
 
     def __init__(
@@ -176,7 +177,17 @@ class RNNEncoder(nn.Module):
             _per_layer("proj", proj, len(hidden)),
             rates,
         ):
-            layer = RNNLayer(size, units, module, bidirectional, drop, norm, project, rate, sample_style)
+            layer = RNNLayer(
+                size,
+                units,
+                module=module,
+                bidirectional=bidirectional,
+                dropout=drop,
+                layer_norm=norm,
+                proj=project,
+                sample_rate=rate,
+                sample_style=sample_style,
+            )
             self.layers.append(layer)
             size = layer.output_size
         self.output = nn.Linear(size, output_size)
@@ -212,12 +223,12 @@ def _reorder(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _per_layer(name: str, value: object, num_layers: int) -> list:
-    """One value a layer: a scalar is repeated, a list must have one for each."""
+    """A list with one value for each layer, from such a list or a single value."""
     if not isinstance(value, (list, tuple)):
         return [value] * num_layers
     if len(value) != num_layers:
         raise ValueError(
             f"{name} has {len(value)} values {list(value)} for the {num_layers} layers of hidden_size; "
-            "give one for each layer, or a single value for all"
+            "expected one for each layer, or a single value for all"
         )
     return list(value)

@@ -1,4 +1,4 @@
-"""A small classifier of utterances that learns its own features: what a linear probe of filter banks cannot do."""
+"""A small utterance classifier with time-delay layers, for upstreams without learnt features such as filter banks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nn.pooling import build_pooling
 class TDNN(nn.Module):
     """[stack] -> time-delay layers with batch norm -> pooling -> dropout -> linear.
 
-    Layer k sees three frames, k apart from one another (Waibel et al., 1989; dilated as in x-vectors). An utterance of
-    fewer frames than the layers see together, or of none, is filled up with zeros.
+    Layer k sees three frames, k frames apart (Waibel et al., 1989; dilated as in x-vectors). An utterance shorter than
+    the context of all layers is filled with zeros.
 
     Args:
-        input_size: features a frame
-        output_size: classes
-        channels: channels of each layer; there are as many layers as numbers
-        stack: join this many successive frames before everything else, the last group zero-filled
+        input_size: features per frame
+        output_size: number of classes
+        channels: channels of each layer, one number per layer
+        stack: join this many successive frames before the first layer; the last group is filled with zeros
         pooling: mean, statistics, self_attentive or attentive_statistics
         dropout: dropout after each layer and after the pooling
     """
@@ -38,12 +38,15 @@ class TDNN(nn.Module):
     ) -> None:
         super().__init__()
         if not channels or min(channels) < 1 or stack < 1:
-            raise ValueError(f"channels is {channels!r} and stack {stack}: expected sizes of layers, and 1 or more")
+            raise ValueError(
+                f"channels is {channels!r} and stack {stack}, expected a positive size for each layer and a stack of 1"
+                " or more"
+            )
         self.stack = stack
         sizes = [input_size * stack, *channels]
         self.layers = nn.ModuleList(
-            TDNNLayer(into, out, 3, dilation, dropout, batch_norm=True)
-            for dilation, (into, out) in enumerate(zip(sizes, sizes[1:]), start=1)
+            TDNNLayer(size_in, size_out, size=3, dilation=dilation, dropout=dropout, batch_norm=True)
+            for dilation, (size_in, size_out) in enumerate(zip(sizes, sizes[1:]), start=1)
         )
         self.context = 1 + sum(layer.lost for layer in self.layers)
         self.pooling = build_pooling(pooling, sizes[-1])

@@ -1,7 +1,7 @@
-"""x-vectors: time-delay layers, pooling over time, an embedding.
+"""x-vectors: time-delay layers, pooling over time, a speaker embedding.
 
-Snyder et al., "X-vectors: robust DNN embeddings for speaker recognition", ICASSP 2018; sizes and order as in SUPERB
-(s3prl's SuperbXvector), whose projection comes first.
+Snyder et al., "X-vectors: robust DNN embeddings for speaker recognition", ICASSP 2018. Sizes and order are those of
+SUPERB (s3prl's SuperbXvector), which begins with a projection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nn.mask import zero_padding
 from nn.masked_batch_norm import FrameNorm
 from nn.pooling import build_pooling
 
-LAYERS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))  # (frames seen, frames between them) of each layer
+LAYERS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))  # (kernel size, dilation) of each layer
 CONTEXT = 1 + sum((size - 1) * dilation for size, dilation in LAYERS)
 
 
@@ -22,7 +22,7 @@ class TDNNLayer(nn.Module):
     """A dilated convolution without padding -> ReLU -> dropout -> batch norm, the last two optional."""
 
     def __init__(
-        self, input_size: int, output_size: int, size: int, dilation: int, dropout: float, batch_norm: bool
+        self, input_size: int, output_size: int, *, size: int, dilation: int, dropout: float, batch_norm: bool
     ) -> None:
         super().__init__()
         self.conv = nn.Conv1d(input_size, output_size, size, dilation=dilation)
@@ -40,16 +40,16 @@ class TDNNLayer(nn.Module):
 class XVector(nn.Module):
     """linear -> five time-delay layers (15 frames of context) -> pooling -> linear, ReLU [-> linear, ReLU].
 
-    The embedding is what the first linear layer after the pooling gives; the second one is there in training only,
+    The embedding is the output of the first linear layer after the pooling. The second one is used in training only,
     between the embedding and the loss, as in the paper (its segment6 and segment7). An utterance of fewer than 15
-    frames, or of none, is filled up with zeros to 15.
+    frames is filled with zeros to 15.
 
     Args:
-        input_size: features a frame
-        output_size: size of the embedding
+        input_size: features per frame
+        output_size: embedding size
         hidden_size: size of the projection
         tdnn_size: channels of the first four time-delay layers
-        aggregation_size: channels that are pooled
+        aggregation_size: channels of the last time-delay layer, which are pooled
         pooling: mean, statistics, self_attentive or attentive_statistics
         dropout: dropout after each time-delay layer
         batch_norm: batch normalisation after each time-delay layer
@@ -70,7 +70,8 @@ class XVector(nn.Module):
         self.projector = nn.Linear(input_size, hidden_size)
         sizes = [hidden_size, *[tdnn_size] * 4, aggregation_size]
         self.layers = nn.ModuleList(
-            TDNNLayer(*pair, *shape, dropout, batch_norm) for *pair, shape in zip(sizes, sizes[1:], LAYERS)
+            TDNNLayer(size_in, size_out, size=size, dilation=dilation, dropout=dropout, batch_norm=batch_norm)
+            for size_in, size_out, (size, dilation) in zip(sizes, sizes[1:], LAYERS)
         )
         self.pooling = build_pooling(pooling, aggregation_size)
         self.embedding = nn.Linear(self.pooling.output_size, output_size)

@@ -1,8 +1,8 @@
-"""Losses that train speaker embeddings, by name. Importing this loads nothing heavy.
+"""Losses that train speaker embeddings, by name. Importing this does not import torch.
 
-Every loss is a module ``loss(x (B, D), label int64 (B,), share=1.0) -> losses (B,)``, one a training utterance, built
-with ``input_size`` (D) and ``num_classes`` first; ``share`` in [0, 1] is the part of its margin that is in force. All
-are computed in float32, whatever the embeddings are and under autocast too.
+Every loss is a module ``loss(x (B, D), label int64 (B,), share=1.0) -> losses (B,)`` with one value per utterance,
+built with the arguments ``input_size`` (D) and ``num_classes``. ``share`` in [0, 1] scales its margin. All are
+computed in float32, for embeddings of any type and under autocast.
 """
 
 LOSSES = {

@@ -1,4 +1,4 @@
-"""Generalised end-to-end loss: utterances of a batch against its speakers. B: batch, D: size of an embedding."""
+"""The generalised end-to-end loss: utterances of a batch against its speakers. B: batch, D: embedding size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 class GE2E(nn.Module):
     """Generalised end-to-end loss, softmax form: each utterance against the centroids of the batch's speakers.
 
-    Wan et al., ICASSP 2018. An utterance is left out of its own speaker's centroid. One that is its speaker's only one
-    in the batch has no such centroid: its loss is 0, and it serves the others as a centroid. Batches of several
-    utterances of each of several speakers are needed: ``build_batch_sampler.train.per_speaker``.
+    Wan et al., ICASSP 2018. An utterance is left out of its own speaker's centroid. If it is its speaker's only
+    utterance in the batch, it has no such centroid: its loss is 0, and it is a centroid for the others. Batches need
+    several utterances of each of several speakers: ``build_batch_sampler.train.per_speaker``.
 
     Args:
-        input_size: size of an embedding
-        num_classes: training speakers
-        scale: w of the paper at the start, learnt from there
-        offset: b of the paper at the start, learnt from there
+        input_size: embedding size
+        num_classes: number of training speakers
+        scale: initial value of the learnt w of the paper
+        offset: initial value of the learnt b of the paper
     """
 
     def __init__(self, input_size: int, num_classes: int, scale: float = 10.0, offset: float = -5.0) -> None:
@@ -31,13 +31,13 @@ class GE2E(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x = F.normalize(x.float(), dim=-1)
             same = label.unsqueeze(1) == label  # (B, B)
-            # column j stands for the speaker of utterance j; each speaker counts once, at its first utterance
-            first = same.int().argmax(dim=1) == torch.arange(len(label), device=label.device)
+            # column j is the speaker of utterance j; each speaker counts once, at its first utterance
+            is_first = same.int().argmax(dim=1) == torch.arange(len(label), device=label.device)
             count = same.sum(dim=1)
-            centroid = F.normalize(same.to(x.dtype) @ x, dim=-1)  # (B, D); a mean up to its length
-            rest = F.normalize(same.to(x.dtype) @ x - x, dim=-1)
+            centroid = F.normalize(same.to(x.dtype) @ x, dim=-1)  # (B, D); the mean up to its length
+            rest = F.normalize(same.to(x.dtype) @ x - x, dim=-1)  # without the utterance itself
             cosine = torch.where(same, (x * rest).sum(dim=-1, keepdim=True), x @ centroid.T)
             scores = self.scale.clamp_min(1e-6) * cosine + self.offset
-            own = self.scale.clamp_min(1e-6) * (x * rest).sum(dim=-1) + self.offset
-            losses = torch.logsumexp(scores.masked_fill(~first, -torch.inf), dim=1) - own
+            target = self.scale.clamp_min(1e-6) * (x * rest).sum(dim=-1) + self.offset
+            losses = torch.logsumexp(scores.masked_fill(~is_first, -torch.inf), dim=1) - target
             return torch.where(count > 1, losses, torch.zeros_like(losses))

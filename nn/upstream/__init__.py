@@ -1,10 +1,10 @@
-"""Upstreams by name: what turns waveforms into frames. Importing this loads nothing heavy.
+"""Upstreams by name: modules that turn waveforms into frames. Importing this does not import torch.
 
-Every upstream is a module with this interface (B: batch, T: samples at 16 kHz, L: layers, T': frames):
+Every upstream is a module with this interface (B: batch, T: samples at 16 kHz, L: layers, T': frames, H: features):
 
 - ``upstream(wav (B, T), wav_len (B,)) -> (hidden_states, lengths)``: L tensors (B, T', H) and L int64
-  tensors (B,); frames past an item's length are padding; T' is at least 1.
-- ``num_layers``, ``hidden_sizes`` (list of L int), ``downsample_rates`` (list of L int, samples a frame).
+  tensors (B,). Frames past an item's length are padding; T' is at least 1.
+- ``num_layers``, ``hidden_sizes`` (list of L int), ``downsample_rates`` (list of L int, samples per frame).
 - ``output_lengths(wav_len (B,))``: the same L lengths without a forward pass.
 """
 

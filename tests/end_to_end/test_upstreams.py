@@ -77,7 +77,7 @@ def test_a_schedule_of_fine_tuning_with_rates_that_fall_with_depth(folder, tiny,
     [
         (["--build_optimizer.layer_decay=0.5"], "layer_decay: this upstream has no numbered layers"),
         (["--build_upstream.name=hubert_bas"], "hubert_base"),
-        (["--build_upstream.name=hf"], "model must be given"),
+        (["--build_upstream.name=hf"], "conf.model is missing"),
         (["--build_upstream.name=wav2vec2_base", "--build_upstream.conf.checkpoint=/none.pth"], "no file /none.pth"),
         (["--build_model.upstream_trainable=some"], "upstream_trainable"),
         (["--build_model.upstream_trainable=[3]"], "no numbered layers"),

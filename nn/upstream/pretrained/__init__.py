@@ -1,0 +1,1 @@
+"""Pretrained encoders of torchaudio and Hugging Face."""

@@ -1,15 +1,14 @@
-"""Hugging Face's audio encoders by a name on the hub or a local folder: which class reads which family, and loading.
+"""Audio encoders of Hugging Face transformers, loaded by a name on the hub or a local folder.
 
-Weights are safetensors only and no code of a repository runs. transformers is imported when a model is asked for.
+Weights are safetensors only, and code of a repository never runs. transformers is imported when a model is built.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from nn.upstream.pretrained.huggingface_families import (
     Conformer,
@@ -19,6 +18,11 @@ from nn.upstream.pretrained.huggingface_families import (
     Whisper,
 )
 from nn.upstream.signal.base import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+Source = dict[str, str | bool | None]  # keyword arguments of from_pretrained
 
 FAMILIES: dict[str, type[HuggingFaceEncoder]] = {
     "wav2vec2": Convolutional,
@@ -31,7 +35,7 @@ FAMILIES: dict[str, type[HuggingFaceEncoder]] = {
     "wav2vec2-bert": Wav2Vec2Bert,
     "whisper": Whisper,
 }
-# learnt with the masks of pretraining: a checkpoint may lack it, and only fine-tuning with masks uses it
+# the vector that replaces masked frames: checkpoints may lack it, and only fine-tuning with masks uses it
 OPTIONAL_WEIGHTS = ("masked_spec_embed",)
 
 
@@ -47,22 +51,22 @@ def hugging_face(
     Args:
         model: a name on the hub, as facebook/hubert-base-ls960, or a local folder
         revision: the hub's branch, tag or commit; null: its main branch
-        normalise: zero mean and unit variance of each waveform; null: as the model's preprocessor_config.json says
+        normalise: zero mean and unit variance for each waveform; null: as in the model's preprocessor_config.json
         checkpoint: "random" for random weights; null: those of the model
-        seed: what random weights follow from
+        seed: seed of random weights
 
     Raises:
         ValueError: transformers is missing, the model cannot be loaded, or its family is not supported.
     """
     if not model:
-        raise ValueError("model must be given: a name on the Hugging Face hub, or a local folder")
+        raise ValueError("conf.model is missing: set it to a name on the Hugging Face hub, or a local folder")
     if checkpoint not in (None, "random"):
-        raise ValueError(f'checkpoint is {checkpoint!r}, expected null or "random"; a local folder is named by model')
+        raise ValueError(f'checkpoint is {checkpoint!r}, expected null or "random"; set conf.model to a local folder')
     try:
         import transformers
     except ImportError as error:
-        raise ValueError(f"transformers is needed ({error}): pip install 'soundstage[hf]'") from error
-    source: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+        raise ValueError(f"the upstream hf needs transformers ({error}): pip install 'soundstage[hf]'") from error
+    source: Source = {"revision": revision, "trust_remote_code": False}
     if Path(model).expanduser().is_dir():
         model, source["local_files_only"] = str(Path(model).expanduser()), True
     try:
@@ -82,34 +86,34 @@ def hugging_face(
 
 def _not_loaded(model: str, error: Exception) -> ValueError:
     return ValueError(
-        f"the model {model!r} cannot be loaded: {error}\nIt must be a local folder, or a name on the hub that is in its"
-        " cache or can be fetched, with weights in safetensors"
+        f"the model {model!r} cannot be loaded: {error}\nExpected a local folder, or a name on the hub that is in the"
+        " local cache or can be downloaded, with weights in safetensors"
     )
 
 
-def _family(model: str, config: Any) -> type[HuggingFaceEncoder]:
+def _family(model: str, config: PreTrainedConfig) -> type[HuggingFaceEncoder]:
     """The class for a model's family.
 
     Raises:
-        ValueError: there is none. Other encoders of transformers differ in their input, their number of frames or their
-            number of hidden states: they would fail in the middle of a run, or give wrong lengths.
+        ValueError: the family is not supported. Other encoders of transformers differ in their input or in the number
+            of their frames or hidden states: they would fail in the middle of a run, or give wrong lengths.
     """
     if config.model_type not in FAMILIES:
         raise ValueError(
             f"{model!r} is a model of the family {config.model_type}, which is not supported; expected one of"
-            f" {', '.join(FAMILIES)}. Write an upstream of your own around it (docs/upstreams.md, Your own)"
+            f" {', '.join(FAMILIES)}. For another family write an upstream of your own (docs/upstreams.md)"
         )
     return FAMILIES[config.model_type]
 
 
-def _turn_off(config: Any) -> None:
-    """Masks and layer drop are the fine-tuning's to ask for, not the checkpoint's."""
+def _turn_off(config: PreTrainedConfig) -> None:
+    """Turn off masks and layer drop of the checkpoint; ``build_model.finetune`` has its own."""
     for name, off in (("apply_spec_augment", False), ("layerdrop", 0.0), ("encoder_layerdrop", 0.0)):
         if hasattr(config, name):
             setattr(config, name, off)
 
 
-def _random(config: Any, seed: int) -> nn.Module:
+def _random(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
     from transformers import AutoModel
 
     with torch.random.fork_rng(devices=[]):
@@ -117,33 +121,31 @@ def _random(config: Any, seed: int) -> nn.Module:
         return AutoModel.from_config(config, dtype=torch.float32)
 
 
-def _pretrained(model: str, config: Any, source: dict[str, Any]) -> nn.Module:
+def _pretrained(model: str, config: PreTrainedConfig, source: Source) -> PreTrainedModel:
     from transformers import AutoModel
 
     with torch.random.fork_rng(devices=[]):
-        made, told = AutoModel.from_pretrained(
+        encoder, report = AutoModel.from_pretrained(
             model, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **source
         )
-    missing = [name for name in told["missing_keys"] if not name.endswith(OPTIONAL_WEIGHTS)]
-    if missing or told["mismatched_keys"]:
-        wrong = sorted(missing)[:3] or list(told["mismatched_keys"])[:3]
-        raise ValueError(
-            f"its weights are not those of a {type(made).__name__}: missing or of another shape are {wrong}"
-        )
-    return made
+    missing = [name for name in report["missing_keys"] if not name.endswith(OPTIONAL_WEIGHTS)]
+    if missing or report["mismatched_keys"]:
+        examples = sorted(missing)[:3] or list(report["mismatched_keys"])[:3]
+        raise ValueError(f"its weights do not fit a {type(encoder).__name__}: missing or of another shape: {examples}")
+    return encoder
 
 
-def _normalises(model: str, source: dict[str, Any]) -> bool:
-    """What the model's own preprocessing does to waveforms."""
+def _normalises(model: str, source: Source) -> bool:
+    """True if the model's own preprocessing normalises waveforms."""
     from transformers import AutoFeatureExtractor
 
     try:
         extractor = AutoFeatureExtractor.from_pretrained(model, **source)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{model!r} has no preprocessor_config.json to say whether waveforms are normalised: give normalise true or"
-            f" false ({error})"
+            f"{model!r} has no preprocessor_config.json, so it is unknown if it expects normalised waveforms: set"
+            f" build_upstream.conf.normalise to true or false ({error})"
         ) from error
     if extractor.sampling_rate != SAMPLE_RATE:
-        raise ValueError(f"{model!r} takes audio at {extractor.sampling_rate} Hz; here it is at {SAMPLE_RATE} Hz")
+        raise ValueError(f"{model!r} expects audio at {extractor.sampling_rate} Hz, got {SAMPLE_RATE} Hz")
     return bool(getattr(extractor, "do_normalize", False))

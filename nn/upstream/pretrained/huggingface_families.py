@@ -1,13 +1,13 @@
-"""The families of Hugging Face's audio encoders, each by its own rules of input, lengths and padding.
+"""The families of Hugging Face's audio encoders, each with its own rules for input, lengths and padding.
 
-The modules and their forward passes are transformers'. Written here is what it leaves out: statistics and
-convolutions that stop where an utterance ends, and Whisper's window filled and cut again.
+The modules and their forward passes are transformers'. Added here: statistics and convolutions that stop at the end
+of an utterance, and Whisper's window, filled before and cut after.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +18,20 @@ from nn.upstream.pretrained.base import PretrainedEncoder, convolved, receptive_
 from nn.upstream.pretrained.masked_norms import replace_group_norms
 from nn.upstream.signal.kaldi import Fbank
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 WAV_EPSILON = 1e-7  # of transformers' normalisation of waveforms
 
 
 class HuggingFaceEncoder(PretrainedEncoder):
-    """A model of transformers whose hidden states are its transformer's input and what each layer gives."""
+    """A model of transformers whose hidden states are its transformer's input and the output of each layer."""
 
-    takes_waveforms = True  # and may want them normalised
+    takes_waveforms = True  # which it may expect to be normalised
     layers_path = "model.encoder.layers"
     projection_path = "model.feature_projection"
 
-    def __init__(self, model: nn.Module, normalise: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, normalise: bool = False) -> None:
         super().__init__()
         self.model = model
         self.config = model.config
@@ -43,9 +46,10 @@ class HuggingFaceEncoder(PretrainedEncoder):
         enable = getattr(self.model, "activation_checkpointing_enable", self.model.gradient_checkpointing_enable)
         enable({"use_reentrant": False})
 
-    def run(self, inputs: Tensor, **kwargs: Any) -> list[Tensor]:
+    def run(self, inputs: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """The hidden states; the last one is the model's output, after its final layer norm."""
-        out = self.model(inputs, output_hidden_states=True, return_dict=True, **kwargs)
+        mask = {} if attention_mask is None else {"attention_mask": attention_mask}
+        out = self.model(inputs, output_hidden_states=True, return_dict=True, **mask)
         return [*out.hidden_states[:-1], out.last_hidden_state]
 
 
@@ -59,13 +63,13 @@ class Convolutional(HuggingFaceEncoder):
 
     feature_encoder_path = "model.feature_extractor"
 
-    def __init__(self, model: nn.Module, normalise: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, normalise: bool = False) -> None:
         super().__init__(model, normalise)
         self.minimum, stride = receptive_field(self.config.conv_kernel, self.config.conv_stride)
         self.downsample_rates = [stride] * self.num_layers
         if getattr(self.config, "do_stable_layer_norm", False):
             self.after_layers = ("model.encoder.layer_norm",)
-        model.feature_extractor._requires_grad = False  # it would ask for gradients of waveforms
+        model.feature_extractor._requires_grad = False  # otherwise it computes gradients for waveforms
         self._norms = replace_group_norms(model.feature_extractor)
         for module in _reading_padding(model.encoder.pos_conv_embed):
             module.register_forward_pre_hook(self._zero_padding)
@@ -89,7 +93,7 @@ class Convolutional(HuggingFaceEncoder):
 
 
 def _reading_padding(embedding: nn.Module) -> list[nn.Module]:
-    """Positional convolutions whose input is not zero in padding, although transformers zeroes the embedding's own.
+    """Positional convolutions whose input is not zero in padding. transformers zeroes the input of the embedding only.
 
     Data2VecAudio stacks several convolutions, each of which writes into the padding that the next one reads. HuBERT
     with ``conv_pos_batch_norm`` normalises before its convolution, which shifts the zeros.
@@ -100,7 +104,7 @@ def _reading_padding(embedding: nn.Module) -> list[nn.Module]:
 
 
 class Wav2Vec2Bert(HuggingFaceEncoder):
-    """Wav2Vec2-BERT: two frames of Kaldi's 80 log mel energies, normalised over the utterance, to one of the model's.
+    """Wav2Vec2-BERT: each frame is two frames of Kaldi's 80 log mel energies, normalised over the utterance.
 
     Args:
         model: the model
@@ -109,16 +113,19 @@ class Wav2Vec2Bert(HuggingFaceEncoder):
 
     takes_waveforms = False
 
-    def __init__(self, model: nn.Module, normalise: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, normalise: bool = False) -> None:
         from transformers import SeamlessM4TFeatureExtractor
 
         super().__init__(model)
-        front = SeamlessM4TFeatureExtractor()
+        extractor = SeamlessM4TFeatureExtractor()
         self.fbank = Fbank(num_mel_bins=80, cmvn="utterance")
-        self.fbank.window, self.fbank.banks = torch.from_numpy(front.window), torch.from_numpy(front.mel_filters)
-        self.stride, left = divmod(self.config.feature_projection_input_dim, 80)
-        if left or not self.stride:
-            raise ValueError(f"the model takes {self.config.feature_projection_input_dim} features, not frames of 80")
+        self.fbank.window = torch.from_numpy(extractor.window)
+        self.fbank.banks = torch.from_numpy(extractor.mel_filters)
+        self.stride, remainder = divmod(self.config.feature_projection_input_dim, 80)
+        if remainder or not self.stride:
+            raise ValueError(
+                f"the model takes {self.config.feature_projection_input_dim} features, expected a multiple of 80"
+            )
         self.minimum = self.fbank.window_size + self.fbank.shift * (self.stride - 1)
         self.downsample_rates = [self.fbank.shift * self.stride] * self.num_layers
 
@@ -126,7 +133,7 @@ class Wav2Vec2Bert(HuggingFaceEncoder):
         return torch.div(self.fbank.output_lengths(wav_len)[0], self.stride, rounding_mode="floor")
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
-        # Kaldi's scale of samples, on which the floor under the energies stands, and transformers' precision
+        # in Kaldi's scale of samples, which the floor under the energies assumes, and in transformers' precision
         (x,), _ = self.fbank(wav.double() * 2**15, wav_len)
         x = x.to(wav.dtype)
         whole = x.shape[1] // self.stride
@@ -140,7 +147,7 @@ class Whisper(HuggingFaceEncoder):
     Audio longer than the window is encoded in consecutive windows, each on its own.
 
     Args:
-        model: the whole model, of which the encoder is kept, or the encoder
+        model: the encoder, or the whole model, whose decoder is dropped
         normalise: not used; features are normalised
     """
 
@@ -149,13 +156,13 @@ class Whisper(HuggingFaceEncoder):
     after_layers = ("model.layer_norm",)
     projection_path = None
 
-    def __init__(self, model: nn.Module, normalise: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, normalise: bool = False) -> None:
         from transformers import WhisperFeatureExtractor
 
         super().__init__(model.get_encoder() if hasattr(model, "decoder") else model)
-        front = WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
-        self.n_fft, self.hop = front.n_fft, front.hop_length
-        self.register_buffer("mel", torch.from_numpy(front.mel_filters).float(), persistent=False)
+        extractor = WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
+        self.n_fft, self.hop = extractor.n_fft, extractor.hop_length
+        self.register_buffer("mel", torch.from_numpy(extractor.mel_filters).float(), persistent=False)
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
         self.positions = self.config.max_source_positions
         stride = self.hop * self.model.conv2.stride[0]
@@ -168,17 +175,17 @@ class Whisper(HuggingFaceEncoder):
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         batch, number = len(wav), math.ceil(wav.shape[1] / self.samples)
         windows = pad(wav, (0, number * self.samples - wav.shape[1])).view(batch, number, self.samples)
-        # windows behind an utterance's end are not worth encoding; its first one is, even where it is empty
-        used = frame_mask(torch.div(frames - 1, self.positions, rounding_mode="floor") + 1, number)
+        # windows after an utterance's end are skipped, but each utterance has at least one
+        is_used = frame_mask(torch.div(frames - 1, self.positions, rounding_mode="floor") + 1, number)
         states = []
-        for state in self.run(self.log_mel(windows[used])):
+        for state in self.run(self.log_mel(windows[is_used])):
             whole = state.new_zeros(batch, number, *state.shape[1:])
-            whole[used] = state
+            whole[is_used] = state
             states.append(whole.flatten(1, 2)[:, : int(self.frame_lengths(torch.tensor(wav.shape[1])))])
         return states
 
     def log_mel(self, wav: Tensor) -> Tensor:
-        """(W, samples) -> (W, num_mel_bins, frames), as WhisperFeatureExtractor gives it."""
+        """(W, samples) -> (W, num_mel_bins, frames), as WhisperFeatureExtractor computes it."""
         with torch.autocast(wav.device.type, enabled=False):
             spectrum = torch.stft(wav.float(), self.n_fft, self.hop, window=self.window, return_complex=True)
             power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
@@ -190,14 +197,14 @@ class Whisper(HuggingFaceEncoder):
 class Conformer(HuggingFaceEncoder):
     """Wav2Vec2Conformer: utterances of one length at a time, so that there is no padding.
 
-    Its convolutions and normalisations between the layers know no lengths.
+    The convolutions and batch norms inside its layers do not know lengths.
 
     Args:
         model: the model
         normalise: give each waveform zero mean and unit variance
     """
 
-    def __init__(self, model: nn.Module, normalise: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, normalise: bool = False) -> None:
         super().__init__(model, normalise)
         self.minimum, stride = receptive_field(self.config.conv_kernel, self.config.conv_stride)
         self.downsample_rates = [stride] * self.num_layers

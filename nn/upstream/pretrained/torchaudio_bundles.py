@@ -1,4 +1,4 @@
-"""The models of ``torchaudio.pipelines``, a class each: what a config names, and what it was trained on."""
+"""The pretrained models of ``torchaudio.pipelines``: one class per model, with its size and training data."""
 
 from __future__ import annotations
 

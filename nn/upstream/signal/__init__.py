@@ -1,0 +1,1 @@
+"""Signal features: upstreams without parameters."""

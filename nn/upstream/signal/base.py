@@ -1,7 +1,7 @@
 """The base of the signal features: windows of samples, lengths, deltas, normalisation.
 
 Written here and not taken from torchaudio because ``torchaudio.compliance.kaldi`` takes one utterance at a
-time and rebuilds its windows and filters at each call, and ``torchaudio.transforms`` knows no lengths.
+time and rebuilds its windows and filters at each call, and ``torchaudio.transforms`` does not know lengths.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SignalUpstream(nn.Module):
         return [self.size * (1 + self.deltas)]
 
     def windows(self, wav: Tensor, wav_len: Tensor) -> Tensor:
-        """(B, T) -> (B, T', window), T' at least 1. Those past an utterance's frames may hold anything."""
+        """(B, T) -> (B, T', window), T' at least 1. Windows past an utterance's frames may hold anything."""
         if wav.shape[1] < self.window_size:
             wav = nn.functional.pad(wav, (0, self.window_size - wav.shape[1]))
         return wav.unfold(1, self.window_size, self.shift)

@@ -1,6 +1,6 @@
-"""Deltas and mean-variance normalisation inside the true lengths of a padded batch.
+"""Deltas and mean-variance normalisation over the true frames of each utterance in a padded batch.
 
-Both give each utterance what it would get alone; torchaudio's own functions do not know lengths.
+Written here because torchaudio's own functions do not know lengths.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CMVN = ("none", "mean", "utterance")
 def add_deltas(x: Tensor, lengths: Tensor, orders: int) -> Tensor:
     """Append the first ``orders`` time derivatives: (B, T, F) -> (B, T, F * (1 + orders)).
 
-    The window is 5 frames, the first and last true frame repeated beyond the edges, as
-    ``torchaudio.functional.compute_deltas(..., win_length=5)`` does on the utterance alone.
+    The window is 5 frames, and the first and last true frame are repeated beyond the edges, as by
+    ``torchaudio.functional.compute_deltas(..., win_length=5)`` for the utterance alone.
     """
     if orders == 0:
         return x
@@ -37,12 +37,12 @@ def add_deltas(x: Tensor, lengths: Tensor, orders: int) -> Tensor:
 def normalise(x: Tensor, lengths: Tensor, cmvn: str) -> Tensor:
     """Subtract each utterance's mean and, for "utterance", divide by its standard deviation.
 
-    Statistics are per dimension over the true frames; the deviation is the unbiased one (as in s3prl). It is
-    held above a ten-thousandth of the mean so that a constant dimension gives zeros, not amplified rounding.
-    Frames past the length come out as zeros.
+    Statistics are per feature over the true frames; the deviation is the unbiased one, as in s3prl. It is at least a
+    ten-thousandth of the mean, so that a constant feature gives zeros, not amplified rounding errors. Frames past the
+    length are zeros.
 
     Args:
-        x: (B, T, F) whose frames past the length are zero.
+        x: (B, T, F), zero past the lengths.
         lengths: (B,) int64.
         cmvn: one of "none", "mean", "utterance".
     """

@@ -35,7 +35,7 @@ class _Kaldi(SignalUpstream):
 
     def power(self, windows: Tensor) -> Tensor:
         """(B, T', window) of mean zero -> (B, T', n_fft // 2 + 1)."""
-        # the window is zero at the frame's first sample, whose pre-emphasis would need the one before it
+        # the window is zero at the frame's first sample, so its pre-emphasis is not needed
         window = self.window[1:].to(windows.dtype)
         windows = (windows[..., 1:] - PREEMPHASIS * windows[..., :-1]) * window
         return power_spectrum(pad(windows, (1, self.n_fft - self.window_size)), self.n_fft)
@@ -99,7 +99,7 @@ class MFCC(_LogMel):
 class Spectrogram(_Kaldi):
     """Kaldi's log power spectrum, s3prl's "spectrogram": 257 features at 25 ms.
 
-    In place of bin 0 stands the log energy of the frame before pre-emphasis and window, at least 0, as Kaldi has it.
+    As in Kaldi, bin 0 is replaced by the log energy of the frame before pre-emphasis and window, at least 0.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -184,21 +184,21 @@ def test_weights_that_are_missing_are_named_not_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("conf", "words"),
     [
-        ({}, "model must be given"),
+        ({}, "conf.model is missing"),
         ({"model": "facebook/hubert-base-ls960"}, "'facebook/hubert-base-ls960' cannot be loaded"),
         ({"model": "there/is none"}, "'there/is none' cannot be loaded"),
         ({"model": "x", "checkpoint": "file.pt"}, "checkpoint is 'file.pt', expected null"),
     ],
 )
-def test_mistakes_are_said_in_words(conf, words, monkeypatch, tmp_path):
+def test_wrong_settings_are_refused(conf, words, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ValueError, match=words):
         hugging_face(**conf)
 
 
-def test_a_folder_that_does_not_say_how_waveforms_go_in_asks(tmp_path):
+def test_a_folder_without_preprocessor_config_needs_normalise(tmp_path):
     saved(tmp_path, "Hubert", SHAPE | CONVOLUTIONS)
-    with pytest.raises(ValueError, match="give normalise true or false"):
+    with pytest.raises(ValueError, match="conf.normalise to true or false"):
         hugging_face(str(tmp_path))
     assert hugging_face(str(tmp_path), normalise=False).normalise is None
 
