@@ -91,6 +91,7 @@ class ASV(classification.Classification):
         "build_task": BuildTask,
     }
     columns = ("spk",)
+    model_attributes = ("embedding_size",)
     usual_corpus = "toy_trials"
 
     def default_config(self) -> dict[str, Any]:
@@ -206,14 +207,20 @@ class ASV(classification.Classification):
         test_trials: Any = None,
         cohort: Any = None,
     ) -> Any:
-        """A loss over the speakers of ``encoder``, and scores of trials."""
+        """A loss over the speakers of ``encoder``, and scores of trials.
+
+        Args:
+            valid_trials, test_trials: tables with the columns ``id1, id2, label``, or s3prl's lists of tuples (label,
+                id1, id2).
+            cohort: a table with the columns ``id, spk``.
+        """
         from tasks.verification.scoring import Scorer
         from tasks.verification.task import VerificationTask
 
         target = resolve(build_task["loss"], load_class("nn.losses:LOSSES"), "build_task.loss")
         sizes = {"input_size": model.embedding_size, "num_classes": len(encoder)}
         loss = build(target, build_task["conf"], "build_task", **sizes)
-        tables = {"valid_trials": valid_trials, "test_trials": test_trials, "cohort": cohort}
+        tables = {"valid_trials": _table(valid_trials), "test_trials": _table(test_trials), "cohort": cohort}
         try:
             scorer = Scorer(**build_task["scoring"])
             return VerificationTask(model, loss, scorer, **tables, margin_schedule=build_task["margin_schedule"])
@@ -258,6 +265,23 @@ class ASV(classification.Classification):
 
         with torch.inference_mode():
             return task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0]
+
+
+def _table(trials: Any) -> Any:
+    """Trials as a table; tuples are (label, id1, id2).
+
+    Raises:
+        ConfigError: a trial has another form.
+    """
+    if trials is None or hasattr(trials, "columns"):
+        return trials
+    import pandas
+
+    trials = list(trials)
+    for number, trial in enumerate(trials, start=1):
+        if not isinstance(trial, Sequence) or isinstance(trial, str) or len(trial) != 3:
+            raise ConfigError(f"trial {number} is {trial!r}: expected a tuple (label, id1, id2)")
+    return pandas.DataFrame(trials, columns=["label", "id1", "id2"])
 
 
 if __name__ == "__main__":

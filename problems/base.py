@@ -17,6 +17,7 @@ from problems.engine.config import merge as configuration
 from problems.engine.config import sections
 from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.runtime.errors import CheckpointError, ConfigError
+from problems.engine.runtime.overrides import call, is_overridden
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
@@ -48,8 +49,10 @@ class Problem(Stored):
         "evaluate": sections.Evaluate,
         "features": sections.Features,
         "save_model": sections.SaveModel,
-        "save_task": sections.Empty,
+        "save_task": sections.SaveTask,
     }
+    model_attributes: tuple[str, ...] = ()
+    """Attributes that ``build_task`` reads from the model."""
     columns: tuple[str, ...] = ()
     """Columns of the metadata CSVs that this problem needs beside ``id, wav_path, seconds``."""
     train_loop: type | str = "problems.engine.loops.train:TrainLoop"
@@ -127,9 +130,23 @@ class Problem(Stored):
         """
         from problems.engine.stages.pipeline import Pipeline
 
-        given = {k: v for k, v in locals().items() if k in configuration.section_defaults(self.run_section)}
-        given |= {name: values for name, values in section.items() if values is not None}
-        Pipeline(self, configuration.resolve(self, [configuration.Layer("run()", given)])).run()
+        options = {
+            "target_dir": target_dir,
+            "cache_dir": cache_dir,
+            "remove_all_cache": remove_all_cache,
+            "start": start,
+            "stop": stop,
+            "num_workers": num_workers,
+            "eval_batch": eval_batch,
+            "device": device,
+            "world_size": world_size,
+            "rank": rank,
+            "test_ckpt_dir": test_ckpt_dir,
+            "test_ckpt_steps": test_ckpt_steps,
+            "fresh": fresh,
+        }
+        sections = {name: values for name, values in section.items() if values is not None}
+        Pipeline(self, configuration.resolve(self, [configuration.Layer("run()", options | sections)])).run()
 
     # ---- data ----
 
@@ -150,11 +167,12 @@ class Problem(Stored):
 
     def corpus(self, prepare_data: Section) -> Any:
         """The corpus that ``prepare_data`` names, with its settings."""
-        if "corpus" not in prepare_data:
+        corpora, name = load_class("dataset.corpora:CORPORA"), prepare_data.get("corpus")
+        if name is None or (name not in corpora and ":" not in name and is_overridden(self, "prepare_data")):
             return None  # a subclass that prepares its data itself
-        made = load_class(resolve(prepare_data["corpus"], load_class("dataset.corpora:CORPORA"), "prepare_data.corpus"))
-        own = {f.name for f, _ in configuration.fields_of(made)}
-        return made(**{k: v for k, v in prepare_data.items() if k in own})
+        corpus_cls = load_class(resolve(name, corpora, "prepare_data.corpus"))
+        names = {field.name for field, _ in configuration.fields_of(corpus_cls)}
+        return corpus_cls(**{key: value for key, value in prepare_data.items() if key in names})
 
     def build_encoder(
         self,
@@ -243,10 +261,15 @@ class Problem(Stored):
         build_downstream: Section,
     ) -> Any:
         """Upstream, featurizer and head as one model."""
-        upstream = self.build_upstream(build_upstream)
-        featurizer = self.build_featurizer(build_featurizer, upstream)
-        downstream = self.build_downstream(
-            build_downstream, featurizer.output_size, model_output_size, featurizer.downsample_rate
+        upstream = call(self, "build_upstream", build_upstream=build_upstream)
+        featurizer = call(self, "build_featurizer", build_featurizer=build_featurizer, upstream=upstream)
+        downstream = call(
+            self,
+            "build_downstream",
+            build_downstream=build_downstream,
+            downstream_input_size=featurizer.output_size,
+            downstream_output_size=model_output_size,
+            downstream_input_stride=featurizer.downsample_rate,
         )
         specaug, finetune = build_model["specaug"], build_model.get("finetune")
         return build(
@@ -343,8 +366,10 @@ class Problem(Stored):
             valid_dataset = setup.with_features(valid_dataset, first_batches(valid_batch_sampler, eval_batch))
 
             def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
-                return self.evaluate(
-                    evaluate,
+                return call(
+                    self,
+                    "evaluate",
+                    evaluate=evaluate,
                     mode="valid",
                     task=setup.task,
                     dataset=valid_dataset,

@@ -8,6 +8,7 @@ from typing import Any
 
 from dataset.files import read_json, write_json
 from problems.engine.runtime.errors import CheckpointError
+from problems.engine.runtime.overrides import call
 
 Section = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ class Stored:
         write_json(folder / "problem.json", arguments.origin(self))
         arguments.save_arguments(folder, build_model_all_args)
         weights.save_weights(folder, model)
-        if save_model["extra_conf"] is not None:
+        if save_model.get("extra_conf") is not None:
             write_json(folder / "extra_conf.json", save_model["extra_conf"])
 
     def load_model(self, model_ckpt_dir: str) -> Any:
@@ -33,7 +34,7 @@ class Stored:
 
         folder = Path(model_ckpt_dir)
         self._require_own(folder)
-        model = self.build_model(**arguments.load_arguments(folder, self.load_encoder))
+        model = call(self, "build_model", **arguments.load_arguments(folder, self.load_encoder))
         weights.load_weights(folder, model)
         return model.eval()
 
@@ -48,6 +49,8 @@ class Stored:
         write_json(folder / "problem.json", arguments.origin(self))
         arguments.save_arguments(folder, build_task_all_args_except_model)
         task_state.save_task(folder, task)
+        if save_task.get("extra_conf") is not None:
+            write_json(folder / "extra_conf.json", save_task["extra_conf"])
 
     def load_task(self, task_ckpt_dir: str, model: Any, task_overrides: Section | None = None) -> Any:
         """The task of a checkpoint around ``model``; ``task_overrides`` replaces saved arguments by name."""
@@ -56,7 +59,7 @@ class Stored:
         folder = Path(task_ckpt_dir)
         self._require_own(folder)
         task_args = arguments.load_arguments(folder, self.load_encoder) | dict(task_overrides or {})
-        task = self.build_task(model=model, **task_args)
+        task = call(self, "build_task", model=model, **task_args)
         task_state.load_task(folder, task)
         return task.eval()
 

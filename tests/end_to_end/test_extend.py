@@ -220,3 +220,47 @@ def test_metadata_of_ones_own_need_no_corpus(tiny, tones, tmp_path):
     assert execute(Own(), ["run", *without(tiny, "--prepare_data")]) == 0
     symbols = json.loads((tmp_path / "run" / "encoder" / "encoder.json").read_text())["symbols"]
     assert set(symbols[2:]) == set("".join(WORDS) + " ")
+
+
+def test_sections_of_overridden_builders_are_not_checked_against_our_names(tiny, tmp_path):
+    class Own(ASR):
+        def build_optimizer(self, build_optimizer, parameters):
+            assert build_optimizer["name"] == "mine"
+            return torch.optim.SGD(parameters, lr=build_optimizer["conf"].pop("rate"))
+
+        def build_scheduler(self, build_scheduler, optimizer):
+            assert build_scheduler["name"] == "halve" and build_scheduler["conf"] == {"after": 2}
+            return torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+
+        def build_upstream(self, build_upstream):
+            assert build_upstream["name"] == "ours"
+            return super().build_upstream({"name": "fbank", "conf": {"num_mel_bins": build_upstream["conf"]["bins"]}})
+
+    own = [
+        "--build_optimizer={name: mine, conf: {rate: 0.01}}",
+        "--build_scheduler={name: halve, conf: {after: 2}}",
+        "--build_upstream={name: ours, conf: {bins: 20}}",
+        "--train.use_scheduler=true",
+    ]
+    options = without(tiny, "--build_upstream", "--build_optimizer", "--train.use_scheduler")
+    assert execute(Own(), ["run", *options, *own, "--stop=2"]) == 0
+    assert (tmp_path / "run" / "train" / "step_00000008").is_dir()
+    assert execute(ASR(), ["run", *options, *own, "--stop=2"]) == 2
+
+
+def test_a_signature_that_cannot_work_is_refused_before_any_work(tiny, tmp_path, capfd):
+    class Wrong(ASR):
+        def build_dataset(self, build_dataset, folder, csv):
+            raise AssertionError("never called")
+
+    assert execute(Wrong(), ["run", *tiny]) == 2
+    assert "Wrong.build_dataset(build_dataset, folder, csv) cannot be called" in capfd.readouterr().err
+    assert not (tmp_path / "run" / "data").exists()
+
+
+def test_what_is_to_be_kept_beside_model_and_task_is_in_each_checkpoint(tiny, tmp_path):
+    extra = ["--save_model.extra_conf={a: 1}", "--save_task.extra_conf={b: 2}", "--stop=2"]
+    assert execute(ASR(), ["run", *tiny, *extra]) == 0
+    folder = tmp_path / "run" / "train" / "step_00000008"
+    assert read_json(folder / "model" / "extra_conf.json") == {"a": 1}
+    assert read_json(folder / "task" / "extra_conf.json") == {"b": 2}

@@ -195,3 +195,38 @@ def test_superb_is_the_recipe_that_was_published():
     assert sum(p.numel() for p in model.downstream.parameters()) == 240 * 512 + 512 + 5716444
     task = ASV().build_task(found["build_task"], model, range(1211))
     assert task.loss.weight.shape == (1211, 512)
+
+
+def test_an_override_of_build_task_is_called_with_the_trials_that_it_takes(tmp_path):
+    class OwnTask(ASV):
+        def build_task(self, build_task, model, encoder, test_trials=None):
+            return super().build_task(build_task, model, encoder, test_trials=test_trials)
+
+        def evaluate(self, evaluate, mode, *args):
+            return super().evaluate(evaluate, mode, *args) if mode == "test" else {"eer": 0.5}
+
+    assert execute(OwnTask(), command(tmp_path, "--train.total_steps=2", "--train.eval_step=2")) == 0
+    assert set(results(tmp_path)) == {"pairs", "two"}
+
+
+def test_a_model_without_embedding_size_is_refused_before_any_work(tmp_path, capfd):
+    class Bare(ASV):
+        def build_model(self, *args, **kwargs):
+            model = super().build_model(*args, **kwargs)
+            del model.embedding_size
+            return model
+
+    assert execute(Bare(), command(tmp_path)) == 2
+    error = capfd.readouterr().err
+    assert "Bare.build_model" in error and "'embedding_size'" in error and not (tmp_path / "run" / "data").exists()
+
+
+def test_trials_may_be_tuples_as_s3prl_documents_them(trained):
+    best = problems.load(str(trained / "run")).folder
+    (rows,) = [predictions(folder) for name, folder in results(trained).items() if name == "pairs"]
+    tuples = [(int(row["label"]), row["id1"], row["id2"]) for row in rows]
+    _, task = ASV().load_model_and_task(str(best), {"test_trials": tuples})
+    trials = task.trials["test"]
+    assert len(trials) == len(rows) and trials.targets.tolist() == [bool(label) for label, *_ in tuples]
+    with pytest.raises(ValueError, match=r"trial 1 is \(1, 'a'\)"):
+        ASV().load_model_and_task(str(best), {"test_trials": [(1, "a")]})

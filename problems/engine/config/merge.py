@@ -20,10 +20,10 @@ from problems.engine.config.schema import (
     Setting,
     Tree,
     chooser_of,
+    chosen_settings,
     defaults,
     fields_of,
     follow_choices,
-    part_settings,
     schema,
     section_defaults,
     values_of,
@@ -49,7 +49,7 @@ def _without_unknown_parts(problem: Any, layer: Layer, errors: dict[str, str]) -
         if chooser and chooser[0] in given:
             errors.pop(name, None)  # a later layer puts right what an earlier one had wrong
             try:
-                part_settings(chooser[1], given[chooser[0]], f"{name}.{chooser[0]}")
+                chosen_settings(problem, chooser[1], given[chooser[0]], f"{name}.{chooser[0]}")
             except ConfigError as error:
                 errors[name] = f"{error} ({layer.origin})"
                 del tree[name]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dataset.setting import REQUIRED
 from problems.engine.config.registry import describe, load_class, resolve
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.overrides import is_overridden
 
 Tree = dict[str, Any]
 
@@ -58,6 +59,19 @@ def part_settings(registry: str, name: str, section: str) -> dict[str, Setting]:
     return {p.name: Setting(p.type, p.default, p.help) for p in describe(target)}
 
 
+def chosen_settings(problem: Any, registry: str, name: str, key: str) -> dict[str, Setting] | None:
+    """The settings of the part that ``key`` of a problem's config names.
+
+    None for a name that is not ours if the problem overrides the method that reads the section, which may know it.
+    """
+    try:
+        return part_settings(registry, name, key)
+    except ConfigError:
+        if is_overridden(problem, key.partition(".")[0]):
+            return None
+        raise
+
+
 def _setting(field: dataclasses.Field, default: Any) -> Setting:
     declared = {k: field.metadata.get(k) for k in ("min", "max", "choices", "registry", "heading")}
     kind = field.type.__name__ if type(field.type) is type else str(field.type)
@@ -75,18 +89,20 @@ def section_defaults(section: type) -> Tree:
     return copy.deepcopy(tree)
 
 
-def _declared(prefix: str, section: Any, tree: Mapping[str, Any]) -> dict[str, Setting]:
+def _declared(problem: Any, prefix: str, section: Any, tree: Mapping[str, Any]) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     for field, default in fields_of(section):
         path = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(default):
-            found |= _declared(f"{path}.", default, tree.get(field.name) or {})
+            found |= _declared(problem, f"{path}.", default, tree.get(field.name) or {})
         else:
             found[path] = _setting(field, default)
     chooser = chooser_of(type(section) if not isinstance(section, type) else section)
     if chooser and chooser[0] in tree:
         key, registry, nested = chooser
-        part = part_settings(registry, tree[key], prefix.rstrip("."))
+        part = chosen_settings(problem, registry, tree[key], f"{prefix}{key}")
+        if part is None:
+            return found
         if nested:
             found[f"{prefix}conf"] = dataclasses.replace(found[f"{prefix}conf"], open=False)
         found |= {f"{prefix}{'conf.' if nested else ''}{name}": setting for name, setting in part.items()}
@@ -136,7 +152,7 @@ def defaults(problem: Any) -> Tree:
         plain = section_defaults(section)
         if values[key] != plain[key]:
             own = values.setdefault("conf", {}) if nested else values
-            new = part_settings(registry, values[key], f"{name}.{key}")
+            new = chosen_settings(problem, registry, values[key], f"{name}.{key}") or {}
             for old in part_settings(registry, plain[key], name):
                 if old not in new and own.get(old) == (plain["conf"] if nested else plain)[old]:
                     own.pop(old, None)
@@ -147,10 +163,10 @@ def defaults(problem: Any) -> Tree:
 def schema(problem: Any, tree: Tree) -> dict[str, Setting]:
     """Every key that a config of ``problem`` may have, given the parts that ``tree`` names."""
     default = defaults(problem)
-    found = _declared("", problem.run_section, tree)
+    found = _declared(problem, "", problem.run_section, tree)
     for name, section in problem.sections.items():
         if set(values_of(default, name)) >= {f.name for f in dataclasses.fields(section)}:
-            found |= _declared(f"{name}.", section, values_of(tree, name))
+            found |= _declared(problem, f"{name}.", section, values_of(tree, name))
     found |= _inferred("", follow_choices(problem, default, tree), found)
     return {key: setting for key, setting in found.items() if key not in problem.sections}
 
@@ -169,11 +185,12 @@ def follow_choices(problem: Any, tree: Tree, layer: Mapping[str, Any]) -> Tree:
         if registry is None:  # a class of torch's, which is not looked into before torch is needed
             fresh = section_defaults(section).get("conf", {})
         else:
-            fresh = {k: s.default for k, s in part_settings(registry, wanted, f"{name}.{key}").items()}
+            part = chosen_settings(problem, registry, wanted, f"{name}.{key}") or {}
+            fresh = {k: s.default for k, s in part.items()}
         if nested:
             values["conf"] = copy.deepcopy(fresh)
         else:
-            for old in part_settings(registry, values[key], name):
+            for old in chosen_settings(problem, registry, values[key], f"{name}.{key}") or ():
                 values.pop(old, None)
             values.update(copy.deepcopy(fresh))
         values[key] = wanted

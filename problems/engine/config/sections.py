@@ -293,5 +293,12 @@ class SaveModel:
 
 
 @dataclass
+class SaveTask:
+    """What a checkpoint saves beside the task."""
+
+    extra_conf: dict | None = setting(None, "anything to save as extra_conf.json in each checkpoint")
+
+
+@dataclass
 class Empty:
     """A section without keys of its own; a subclass adds them in ``default_config()``."""

@@ -28,6 +28,7 @@ from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import ConfigError, nearest
+from problems.engine.runtime.overrides import call, is_overridden
 from tasks.base import Task
 
 log = logging.getLogger(__name__)
@@ -111,8 +112,8 @@ class Setup:
         """Build model and task; ``train.seed`` decides every initial weight."""
         seed = self.config["seed"]
         seeding.seed_all(seed)
-        model = self.problem.build_model(**self.model_args)
-        task = self.problem.build_task(model=model, **self.task_args).to(self.device)
+        model = call(self.problem, "build_model", **self.model_args)
+        task = call(self.problem, "build_task", model=model, **self.task_args).to(self.device)
         if self.config["sync_batchnorm"]:
             self._require_sync_batchnorm()
             if self.world.size > 1:
@@ -198,12 +199,14 @@ class Setup:
         return schedulers
 
     def _make_optimizer(self, name: str, section: Section, parameters: optimizers.Parameters) -> OptimScheduler:
-        optimizer, config = self.problem.build_optimizer(section, parameters), self.config
+        config = self.config
+        optimizer = call(self.problem, "build_optimizer", build_optimizer=section, parameters=parameters)
         scheduler, schedule = None, section["scheduler"] or self.build_scheduler
         if config["use_scheduler"] or section["scheduler"]:
             epochs = config["epochs"] or math.ceil(config["total_steps"] / self.windows)
-            schedule = lr_schedules.planned(schedule, config["total_steps"], epochs, config["valid_higher_better"])
-            scheduler = self.problem.build_scheduler(schedule, optimizer)
+            if not is_overridden(self.problem, "build_scheduler"):
+                schedule = lr_schedules.planned(schedule, config["total_steps"], epochs, config["valid_higher_better"])
+            scheduler = call(self.problem, "build_scheduler", build_scheduler=schedule, optimizer=optimizer)
         return OptimScheduler(
             optimizer,
             scheduler,
@@ -221,8 +224,10 @@ class Setup:
         """Train to the end, from the newest whole checkpoint if there is one; or run the requested diagnostic."""
 
         def save(folder: Path) -> None:
-            self.problem.save_model(save_model, str(folder / "model"), self.model_args, self.model)
-            self.problem.save_task(save_task, str(folder / "task"), self.task_args, self.task)
+            model = {"build_model_all_args": self.model_args, "model": self.model}
+            call(self.problem, "save_model", save_model=save_model, model_ckpt_dir=str(folder / "model"), **model)
+            task = {"build_task_all_args_except_model": self.task_args, "task": self.task}
+            call(self.problem, "save_task", save_task=save_task, task_ckpt_dir=str(folder / "task"), **task)
             if self.global_config is not None:
                 from omegaconf import OmegaConf
 

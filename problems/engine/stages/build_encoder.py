@@ -33,4 +33,4 @@ class BuildEncoder(Stage):
         """Learn the encoder from the training set."""
         train, valid, tests = self.folder.csvs()
         csvs = {"train_csv": train, "valid_csv": valid, "test_csvs": tests}
-        self.problem.build_encoder(self.section("build_encoder"), **self.builder_folders(), **csvs)
+        self.build("build_encoder", **self.builder_folders(), **csvs)

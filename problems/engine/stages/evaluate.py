@@ -67,9 +67,8 @@ class Evaluate(Stage):
 
     def _evaluate(self, results: list[Result], device: str) -> None:
         loaded: tuple[Path, str | None] | None = None
-        train_csv = self.folder.csvs()[0]
         for checkpoint, csv, result_dir in results:
-            arguments = self.problem.task_arguments(self.section("build_dataset"), "test", csv, train_csv)
+            arguments = self.task_arguments("test", csv)
             wanted = checkpoint, csv if arguments else None
             if loaded != wanted:
                 task = self.problem.load_model_and_task(str(checkpoint), arguments)[1].to(device)
@@ -77,8 +76,8 @@ class Evaluate(Stage):
             saved_encoder = checkpoint / "task" / "encoder"
             encoder_path = str(saved_encoder) if saved_encoder.exists() else self.folder.encoder_path()
             dataset, sampler, collate_fn = self.build_data("test", csv, encoder_path)
-            metrics = self.problem.evaluate(
-                self.section("evaluate"),
+            metrics = self.build(
+                "evaluate",
                 mode="test",
                 task=task,
                 dataset=self._with_features(task, dataset, sampler),

@@ -19,6 +19,7 @@ from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import describe, versions
 from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
 from problems.engine.runtime.folder_lock import folder_lock
+from problems.engine.runtime.overrides import check_signatures, is_overridden
 from problems.engine.stages.build_encoder import BuildEncoder
 from problems.engine.stages.evaluate import Evaluate
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
@@ -218,11 +219,13 @@ class Pipeline:
     # ---- what a run changes ----
 
     def _check_parts(self) -> None:
+        """Refuse what an overridden method cannot take, and names of parts that do not exist."""
         from problems.engine.optim import lr_schedules, optimizers
 
-        if "build_optimizer" in self.config:
+        check_signatures(self.problem)
+        if "build_optimizer" in self.config and not is_overridden(self.problem, "build_optimizer"):
             optimizers.check(self.config["build_optimizer"])
-        if self.config["train"].get("use_scheduler"):
+        if self.config["train"].get("use_scheduler") and not is_overridden(self.problem, "build_scheduler"):
             lr_schedules.check_scheduler(self.config["build_scheduler"])
 
     def _move_aside(self, chosen: list[Stage]) -> None:

@@ -17,7 +17,7 @@ class PrepareData(Stage):
 
     def inputs(self) -> list[Path]:
         """The sources of the corpus; none if the problem prepares its data itself."""
-        corpus = self.problem.corpus(self.section("prepare_data"))
+        corpus = self.problem.corpus(dict(self.config["prepare_data"]))
         return [Path(path) for path in corpus.sources()] if corpus else []
 
     def outputs(self) -> list[Path]:
@@ -59,4 +59,4 @@ class PrepareData(Stage):
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Write the CSVs."""
-        self.problem.prepare_data(self.section("prepare_data"), **self.builder_folders())
+        self.build("prepare_data", **self.builder_folders())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from problems.engine.runtime.overrides import call
 from problems.engine.stages.fingerprint import Fingerprint, fingerprint, hash_files
 from problems.engine.stages.manifest import Manifest
 from problems.engine.stages.target_folder import TargetFolder
@@ -86,19 +86,23 @@ class Stage:
 
     # ---- for subclasses ----
 
-    def section(self, name: str) -> dict[str, Any]:
-        """A copy of a config section, for a builder to change as it likes."""
-        return copy.deepcopy(dict(self.config[name]))
-
     def builder_folders(self) -> dict[str, str]:
         """The folders that builders take."""
         return {"target_dir": str(self.folder.root), "cache_dir": str(self.folder.cache)}
 
+    def build(self, method: str, **arguments: Any) -> Any:
+        """Call a builder with the config section of its name and ``arguments``."""
+        return call(self.problem, method, **{method: self.config[method]}, **arguments)
+
     def build_data(self, mode: str, csv: str, encoder_path: str) -> tuple[Any, Any, Any]:
         """Dataset, batch sampler and collate function of one metadata CSV."""
         where = {**self.builder_folders(), "mode": mode, "data_csv": csv}
-        dataset = self.problem.build_dataset(
-            self.section("build_dataset"), **where, encoder_path=encoder_path, frame_shift=None
-        )
-        sampler = self.problem.build_batch_sampler(self.section("build_batch_sampler"), **where, dataset=dataset)
-        return dataset, sampler, self.problem.build_collate_fn(self.section("build_collate_fn"), mode)
+        dataset = self.build("build_dataset", **where, encoder_path=encoder_path, frame_shift=None)
+        sampler = self.build("build_batch_sampler", **where, dataset=dataset)
+        return dataset, sampler, self.build("build_collate_fn", mode=mode)
+
+    def task_arguments(self, mode: str, csv: str) -> dict[str, Any]:
+        """The arguments of ``build_task`` beside its section, model and encoder."""
+        train_csv, *_ = self.folder.csvs()
+        section = self.config["build_dataset"]
+        return call(self.problem, "task_arguments", build_dataset=section, mode=mode, data_csv=csv, train_csv=train_csv)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.runtime.environment import reading_workers
+from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.overrides import call, is_overridden
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.target_folder import TargetFolder
 from problems.engine.stages.train import Train
@@ -47,7 +49,8 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     folder, section = train.folder, train.config["train"]
     labels = train.problem.load_encoder(folder.encoder_path()) if has_encoder else range(NOMINAL_LABELS)
     with seeding.isolated():
-        model = train.problem.build_model(**train.model_arguments(labels))
+        model = call(train.problem, "build_model", **train.model_arguments(labels))
+    _require_attributes(train.problem, model)
     trained, frozen = count_parameters(model)
     guess = "" if has_encoder else f" (with {NOMINAL_LABELS} labels; stage 1 counts them)"
     yield f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}"
@@ -55,6 +58,16 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
         yield from _features(train, model)
+
+
+def _require_attributes(problem: Any, model: Any) -> None:
+    """Check that the model has what ``build_task`` reads from it."""
+    missing = [name for name in problem.model_attributes if not hasattr(model, name)]
+    if missing and not is_overridden(problem, "build_task"):
+        raise ConfigError(
+            f"{type(problem).__name__}.build_model: the {type(model).__name__} that it returns has no attribute"
+            f" {missing[0]!r}, which build_task reads: set it in build_model (model.{missing[0]} = ...)"
+        )
 
 
 def _disk(trained: int, train: Mapping[str, Any], train_dir: Path) -> str:
@@ -81,7 +94,7 @@ def _size(csv: str) -> tuple[int, float]:
 def _source(problem: Any, config: Mapping[str, Any]) -> str:
     """What will prepare the data."""
     corpus = config["prepare_data"].get("corpus")
-    is_ours = type(problem).prepare_data.__module__.partition(".")[0] == __name__.partition(".")[0]
+    is_ours = not is_overridden(problem, "prepare_data")
     return f"to be prepared by {f'the corpus {corpus}' if corpus and is_ours else type(problem).__name__}"
 
 

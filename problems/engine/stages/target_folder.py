@@ -11,6 +11,7 @@ from problems.engine.checkpoints import store
 from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.checkpoints.find import find
 from problems.engine.runtime.environment import cache_folder
+from problems.engine.runtime.overrides import call
 
 OWN_AVERAGE = (AVERAGE, f"train/{AVERAGE}")
 """Values of ``test_ckpt_dir`` that mean the average of this run's checkpoints."""
@@ -32,14 +33,19 @@ class TargetFolder:
 
     def csvs(self) -> tuple[str, str, list[str]]:
         """The metadata CSVs of the training, validation and test sets."""
-        section = dict(self.config["prepare_data"])
-        return self.problem.prepare_data(section, str(self.root), str(self.cache), get_path_only=True)
+        return self._paths("prepare_data")
 
     def encoder_path(self) -> str:
         """The label encoder's folder."""
-        section = dict(self.config["build_encoder"])
-        folders = str(self.root), str(self.cache)
-        return self.problem.build_encoder(section, *folders, *self.csvs(), get_path_only=True)
+        train, valid, tests = self.csvs()
+        csvs = {"train_csv": train, "valid_csv": valid, "test_csvs": tests}
+        return self._paths("build_encoder", **csvs)
+
+    def _paths(self, method: str, **arguments: Any) -> Any:
+        """The paths that a builder would write."""
+        folders = {"target_dir": str(self.root), "cache_dir": str(self.cache)}
+        sections = {method: self.config[method]}
+        return call(self.problem, method, **sections, **folders, **arguments, get_path_only=True)
 
     def encoder_files(self) -> list[Path]:
         """The files of the label encoder."""

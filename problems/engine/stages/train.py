@@ -13,6 +13,7 @@ from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import StageError
+from problems.engine.runtime.overrides import arranged
 from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files
 from problems.engine.stages.stage import DATA, Stage
 
@@ -72,7 +73,7 @@ class Train(Stage):
     def model_arguments(self, encoder: Any) -> dict[str, Any]:
         """The arguments of ``build_model``; only the length of ``encoder`` counts."""
         sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
-        return {**{name: self.section(name) for name in sections}, "model_output_size": len(encoder)}
+        return {**{name: self.config[name] for name in sections}, "model_output_size": len(encoder)}
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Train, from the newest checkpoint if there is one."""
@@ -84,21 +85,20 @@ class Train(Stage):
         encoder = self.problem.load_encoder(encoder_path)
         train_dataset, train_batch_sampler, train_collate_fn = self.build_data("train", train_csv, encoder_path)
         valid_dataset, valid_batch_sampler, valid_collate_fn = self.build_data("valid", valid_csv, encoder_path)
-        task_arguments = self.problem.task_arguments(self.section("build_dataset"), "valid", valid_csv, train_csv)
-        self.problem.train(
-            self.section("train"),
+        arguments = dict(
+            train=self.config["train"],
             train_dir=str(self.output_dir),
             build_model_all_args=self.model_arguments(encoder),
             build_task_all_args_except_model={
-                "build_task": self.section("build_task"),
+                "build_task": self.config["build_task"],
                 "encoder": encoder,
-                **task_arguments,
+                **self.task_arguments("valid", valid_csv),
             },
-            save_model=self.section("save_model"),
-            save_task=self.section("save_task"),
-            build_optimizer=self.section("build_optimizer"),
-            build_scheduler=self.section("build_scheduler"),
-            evaluate=self.section("evaluate"),
+            save_model=self.config["save_model"],
+            save_task=self.config["save_task"],
+            build_optimizer=self.config["build_optimizer"],
+            build_scheduler=self.config["build_scheduler"],
+            evaluate=self.config["evaluate"],
             train_dataset=train_dataset,
             train_batch_sampler=train_batch_sampler,
             train_collate_fn=train_collate_fn,
@@ -112,6 +112,8 @@ class Train(Stage):
             device=device,
             global_config=self.config,
         )
+        positional, named = arranged(self.problem, "train", arguments)
+        self.problem.train(*positional, **named)
 
     def _require_same_data(self) -> None:
         """Check that a machine with files of its own trains on the same data, and move aside a training of its own.
