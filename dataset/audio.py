@@ -1,10 +1,7 @@
-"""Audio files: headers, durations, and samples at 16 kHz mono.
+"""Audio files: headers, and samples at 16 kHz mono.
 
-soundfile decodes (wav, flac, ogg, mp3, ...) and torchaudio resamples. One thing is written by hand: the walk
-over the chunks of a RIFF header, because libsndfile silently adapts a header that promises more than the file
-holds, and a wav that was cut in half would train unnoticed.
-
-Every error names the file, says what is wrong with it and what to do.
+soundfile decodes (wav, flac, ogg, mp3, ...) and torchaudio resamples. Only RIFF headers are read by hand:
+libsndfile silently accepts a header that promises more than the file holds, so a truncated wav would go unnoticed.
 """
 
 from __future__ import annotations
@@ -27,19 +24,19 @@ from dataset import SAMPLE_RATE
 
 END_TOLERANCE_SEC = 0.01  # metadata rounds times to 10 ms or finer
 
-_UNKNOWN = 0xFFFFFFFF  # ffmpeg's data size when it writes to a pipe
-_SOX_UNKNOWN = range(0x7FFFF000 - 64, 0x80000000)  # sox and eSpeak NG, less the remainder of a frame
-# Frames decoded before a segment, as libsndfile seeks inexactly: Vorbis can miss by a block inside the last
-# page (its issue 885; a page has at most 255 packets of 1024), and an MP3 frame uses bits of earlier ones.
+_UNKNOWN = 0xFFFFFFFF  # the data size that ffmpeg writes to a pipe
+_SOX_UNKNOWN = range(0x7FFFF000 - 64, 0x80000000)  # that of sox and eSpeak NG, rounded down to whole frames
+# Frames to decode before a segment, because libsndfile seeks inexactly: Vorbis can miss by a block inside the last page
+# (libsndfile issue 885; a page has at most 255 packets of 1024), and an MP3 frame uses bits of earlier ones.
 _PREROLL = {"OGG": 255 * 1024, "MP3": 16 * 1152}
 
 
 class AudioError(ValueError):
-    """A file that cannot be used as it is; the message names it."""
+    """An audio file cannot be used as it is; the message names it, and says what to do."""
 
 
 class AudioInfo(NamedTuple):
-    """What the header says: ``frames`` samples in each of ``channels`` at ``sample_rate`` Hz."""
+    """The content of a header: ``frames`` samples in each of ``channels`` at ``sample_rate`` Hz."""
 
     seconds: float
     sample_rate: int
@@ -51,24 +48,23 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
     """Read the header, without decoding.
 
     Raises:
-        AudioError: missing, not decodable, without samples, or (RIFF) shorter than its header promises.
+        AudioError: the file is missing, cannot be decoded, holds no samples, or (RIFF) is shorter than its header says.
     """
     with _open(path) as file:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.frames)
 
 
 def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: float | None = None) -> torch.Tensor:
-    """Read a file, or the segment ``[start_sec, end_sec)`` of it by seeking.
+    """Read a file, or its segment ``[start_sec, end_sec)``, and average its channels.
 
-    Channels are averaged. Only a segment's own frames are read (ogg and mp3: and some before it), and it is
-    resampled by itself.
+    Of a segment, only its own frames are read (for ogg and mp3 also some before it) and resampled.
 
     Returns:
         float32 (T,) at 16 kHz, T > 0.
 
     Raises:
-        AudioError: what :func:`info` raises; fewer samples than promised; NaN or infinite samples; a segment
-            outside the file (an end up to 10 ms past the file's end is clipped).
+        AudioError: as for :func:`info`; the file holds fewer samples than its header says, or a NaN or infinite sample;
+            the segment is outside the file (an end up to 10 ms past the file's end is clipped).
     """
     with _open(path) as file:
         start, stop = _segment(path, file, start_sec, end_sec)
@@ -80,13 +76,13 @@ def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: 
             samples = file.read(stop - begin, dtype="float32", always_2d=True)[start - begin :]
         except soundfile.LibsndfileError as error:
             raise AudioError(
-                f"{name}: cannot be decoded ({error.error_string.strip()}): damaged; copy it again"
+                f"{name}: cannot be decoded ({error.error_string.strip()}); it is damaged: copy it again"
             ) from error
         rate = file.samplerate
     if len(samples) != stop - start:
         raise AudioError(
-            f"{name}: only {len(samples)} of {stop - start} samples could be decoded: "
-            "cut short or damaged; copy it again (an MP3 whose header lacks its length: convert it to wav)"
+            f"{name}: only {len(samples)} of {stop - start} samples could be decoded; "
+            "it is truncated or damaged: copy it again (an MP3 without its length in the header: convert it to wav)"
         )
     if not np.isfinite(samples).all():
         frame = start + int(np.argmax(~np.isfinite(samples).all(axis=1)))
@@ -98,42 +94,42 @@ def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: 
 
 @contextlib.contextmanager
 def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-    """Open for reading after all checks that the header allows."""
+    """Open a file after every check that its header allows."""
     try:
         with open(path, "rb") as raw:
             source = _checked_riff(path, raw)
     except FileNotFoundError:
-        raise AudioError(f"{path}: no such file; check wav_path and where the corpus lies") from None
+        raise AudioError(f"{path}: no such file; check wav_path and the corpus's folder") from None
     except OSError as error:
-        raise AudioError(f"{path}: cannot be opened ({error.strerror}); check path and rights") from error
+        raise AudioError(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from error
     try:
         file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: the suffix .raw
         reason = getattr(error, "error_string", "a file without a header").strip()
         raise AudioError(
-            f"{path}: not audio that soundfile can read ({reason}); expected wav, flac, ogg or mp3: "
-            "convert the file or copy it again"
+            f"{path}: not audio that soundfile can read ({reason}); expected wav, flac, ogg or mp3: convert it, "
+            "or copy it again"
         ) from error
     with file:
         if file.frames == 0:
-            raise AudioError(f"{path}: holds no samples; remove it from the data or copy it again")
-        if file.frames >= 2**62:  # libsndfile's "unknown": it cannot read such a file reliably
+            raise AudioError(f"{path}: holds no samples; remove it from the data, or copy it again")
+        if file.frames >= 2**62:  # libsndfile's "unknown"; it cannot read such a file reliably
             raise AudioError(
-                f"{path}: its header does not say how long it is (written to a pipe?); "
-                "write it again to a file, for example with `ffmpeg -i OLD NEW.wav`"
+                f"{path}: its header does not say how long it is (was it written to a pipe?); "
+                "convert it, for example with `ffmpeg -i OLD NEW.wav`"
             )
         yield file
 
 
 def _checked_riff(path: str | os.PathLike[str], raw: BinaryIO) -> str | io.BytesIO:
-    """Check sizes by hand; returns what soundfile is to open.
+    """Check the sizes in a RIFF header and return what soundfile is to open.
 
-    That is the path itself, or, for a wav written to a pipe with a data size of 0, in which libsndfile sees
-    no samples, the bytes with the size filled in.
+    That is the path, or the bytes with the size filled in for a wav that was written to a pipe with a data size of 0,
+    in which libsndfile sees no samples.
     """
     total = os.fstat(raw.fileno()).st_size
     if total == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes); remove it from the data or copy it again")
+        raise AudioError(f"{path}: the file is empty (0 bytes); remove it from the data, or copy it again")
     head = raw.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return os.fspath(path)
@@ -151,28 +147,28 @@ def _checked_riff(path: str | os.PathLike[str], raw: BinaryIO) -> str | io.Bytes
             return io.BytesIO(content)
         if size > rest and size != _UNKNOWN and size not in _SOX_UNKNOWN:
             raise AudioError(
-                f"{path}: cut short: its header promises {size} bytes of audio, {rest} are there; copy it again"
+                f"{path}: truncated: its header promises {size} bytes of audio, it holds {rest}; copy it again"
             )
         return os.fspath(path)
-    raise AudioError(f"{path}: a wav header without audio after it; the file is cut short: copy it again")
+    raise AudioError(f"{path}: truncated: a wav header without audio; copy it again")
 
 
 def _segment(
     path: str | os.PathLike[str], file: soundfile.SoundFile, start_sec: float | None, end_sec: float | None
 ) -> tuple[int, int]:
-    """First frame and one past the last, at the file's own rate."""
+    """Return the first frame and one past the last, at the file's own rate."""
     rate, seconds = file.samplerate, file.frames / file.samplerate
     begin, end = 0.0 if start_sec is None else start_sec, seconds if end_sec is None else end_sec
     name = f"{path}{_describe(start_sec, end_sec)}"
     if not (math.isfinite(begin) and math.isfinite(end) and begin >= 0):
-        raise AudioError(f"{name}: the times of a segment are finite and not negative; correct the metadata")
+        raise AudioError(f"{name}: the times of a segment must be finite and not negative; correct the metadata")
     if begin >= seconds:
         raise AudioError(f"{name}: starts past the end of the file ({seconds:.3f} s); correct the metadata")
     if end > seconds + END_TOLERANCE_SEC:
         raise AudioError(f"{name}: ends past the end of the file ({seconds:.3f} s); correct the metadata")
     start, stop = round(begin * rate), min(round(end * rate), file.frames)
     if stop <= start:
-        raise AudioError(f"{name}: holds no sample at {rate} Hz: the end must come after the start")
+        raise AudioError(f"{name}: holds no sample at {rate} Hz; the end must come after the start")
     return start, stop
 
 
@@ -184,12 +180,12 @@ def _describe(start_sec: float | None, end_sec: float | None) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _resampler(rate: int) -> torch.nn.Module:
-    """The filter from ``rate`` to 16 kHz, computed once per process and rate.
+    """Return the filter from ``rate`` to 16 kHz, computed once per process and rate.
 
-    torchaudio's kernel grows with the product of both rates over their common factor (2.8 GB for 44099 Hz),
-    so the ratio is rounded to a denominator of at most 2000: exact for usual rates, never 0.03 % off.
+    torchaudio's kernel grows with the product of both rates over their common factor (2.8 GB for 44099 Hz). The ratio
+    is therefore rounded to a denominator of at most 2000: exact for usual rates, less than 0.03 % off for all.
     """
-    import torchaudio  # half a second that files at 16 kHz need not pay
+    import torchaudio  # takes half a second, which files at 16 kHz do not need
 
     ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(2000)
     return torchaudio.transforms.Resample(ratio.denominator, ratio.numerator)

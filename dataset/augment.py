@@ -1,6 +1,7 @@
-"""What may happen to a waveform before training sees it. All of it is drawn from torch's generator.
+"""Waveform augmentation.
 
-The loader seeds that generator for each utterance by (seed, epoch, id), so that a resumed training hears the same.
+All randomness comes from torch's generator, which the loader seeds for each utterance by (seed, epoch, id). A resumed
+training therefore sees the same waveforms.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataset import SAMPLE_RATE
 
 
 class RandomCrop:
-    """A piece of a longer utterance, its place drawn anew at each access; a shorter one stays whole.
+    """Crop a random piece of an utterance; one that is not longer than the piece is kept whole.
 
     Args:
         seconds: length of the piece.
@@ -23,7 +24,7 @@ class RandomCrop:
     def __init__(self, seconds: float):
         self.samples = round(seconds * SAMPLE_RATE)
         if self.samples < 1:
-            raise ValueError(f"a piece of {seconds} s has no sample: expected more than {1 / SAMPLE_RATE:g} s")
+            raise ValueError(f"a crop of {seconds} s has no sample; expected at least {1 / SAMPLE_RATE:g} s")
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (min(T, samples),)."""
@@ -34,10 +35,10 @@ class RandomCrop:
 
 
 class Chain:
-    """One change after the other.
+    """Apply several augmentations in turn.
 
     Args:
-        steps: from a waveform (T,) to another.
+        steps: functions from a waveform (T,) to another.
     """
 
     def __init__(self, steps: Sequence[Callable[[torch.Tensor], torch.Tensor]]):
@@ -51,15 +52,15 @@ class Chain:
 
 
 class SpeedPerturb:
-    """Play an utterance at a speed drawn evenly from ``speeds`` (Ko et al., Interspeech 2015): tempo and pitch change.
+    """Change the speed, and so tempo and pitch, by a random factor (Ko et al., Interspeech 2015).
 
     Args:
-        speeds: 0.9 is slower and lower, 1.1 faster and higher; 1.0 leaves the samples as they are.
+        speeds: factors to draw from; 0.9 is slower and lower, 1.1 faster and higher, 1.0 keeps the samples as they are.
     """
 
     def __init__(self, speeds: Sequence[float]):
         if not speeds or any(not 0.5 <= speed <= 2 for speed in speeds):
-            raise ValueError(f"speeds are {list(speeds)}: expected some, each between 0.5 and 2")
+            raise ValueError(f"speeds are {list(speeds)}; expected at least one, each between 0.5 and 2")
         self.speeds = list(speeds)
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
@@ -69,5 +70,5 @@ class SpeedPerturb:
         speed = self.speeds[int(torch.randint(len(self.speeds), ()))]
         if speed == 1 or len(wav) == 0:
             return wav
-        ratio = Fraction(speed).limit_denominator(100)  # small numbers keep the filter small
+        ratio = Fraction(speed).limit_denominator(100)  # a small fraction keeps the filter small
         return resample(wav, ratio.numerator, ratio.denominator)

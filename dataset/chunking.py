@@ -1,4 +1,4 @@
-"""Long recordings as pieces that a model can take, cut where nobody speaks."""
+"""Cut long recordings at pauses into pieces that a model can take."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataset import SAMPLE_RATE
 
 
 def at_pauses(wav: torch.Tensor, seconds: float = 30.0, search: float = 10.0) -> Iterator[torch.Tensor]:
-    """Cut ``wav`` (T,) into pieces of at most ``seconds``; together they are all of it, in order.
+    """Yield pieces of ``wav`` (T,) of at most ``seconds``, whose concatenation is ``wav``.
 
-    Each cut is at the quietest 0.1 s within the last ``search`` seconds before the limit, so that words stay whole.
+    Each cut is at the quietest 0.1 s of the last ``search`` seconds before the limit, so that words stay whole.
     """
     limit, reach, hop = int(seconds * SAMPLE_RATE), int(search * SAMPLE_RATE), SAMPLE_RATE // 20
     while len(wav) > limit:

@@ -1,11 +1,11 @@
-"""From items to a padded batch.
+"""The collate function: items to a padded batch.
 
-The type of a value decides what becomes of it, so that no batch differs in form by the chance of its lengths:
+The type of a value, not its length, decides how it is put together, so that all batches have one form:
 
 - a tensor with at least one dimension is a sequence: zero-padded along the first, with ``<key>_len``;
 - a list of tensors is a list of layers (``hidden_states``): one padded tensor each, with ``hidden_lens``;
 - a number is a scalar; a list or tuple of numbers is a vector of fixed size (the K labels of an intent);
-- strings, and lists of strings, stay as they are.
+- strings and lists of strings are kept as they are.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 
 class CollateError(ValueError):
-    """Items that do not make a batch; the message names the key and the utterance."""
+    """Items do not fit into one batch; the message names the key and the utterance."""
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put items of equal keys together.
+    """Put items with the same keys together.
 
     Notation: B items, T the longest first dimension among them, L layers, K the size of a vector.
 
@@ -40,10 +40,10 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
         - str -> list of B str; list or tuple of str -> list of B.
 
     Raises:
-        CollateError: no items; items with different keys; values of a key that do not fit together.
+        CollateError: there are no items, their keys differ, or the values of a key do not fit together.
     """
     if not items:
-        raise CollateError("a batch needs at least one item; got an empty list: does the batch sampler yield one?")
+        raise CollateError("a batch needs at least one item, got an empty list; check the batch sampler")
     for item in items:
         if item.keys() != items[0].keys():
             differing = sorted(item.keys() ^ items[0].keys())
@@ -58,8 +58,8 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
         for item, kind, value in zip(items, kinds, values):
             if kind is None or kind != kinds[0]:
                 raise CollateError(
-                    f"{key!r} of {_name(item)} is {_article(value)}, "
-                    f"of {_name(items[0])} {_article(values[0])}; "
+                    f"{key!r} of {_name(item)} is {_describe(value)}, "
+                    f"of {_name(items[0])} {_describe(values[0])}; "
                     "expected one kind: tensors, lists of tensors, numbers, lists of numbers, or strings"
                 )
         if kinds[0] == "tensor":
@@ -91,9 +91,9 @@ def _kind(value: Any) -> str | None:
         return "number"
     if isinstance(value, (list, tuple)):
         kinds = {_kind(entry) for entry in value}
-        for several, one in (("layers", "tensor"), ("numbers", "number"), ("strings", "string")):
-            if kinds == {one}:
-                return several
+        for plural, singular in (("layers", "tensor"), ("numbers", "number"), ("strings", "string")):
+            if kinds == {singular}:
+                return plural
         return "strings" if not kinds else None
     return None
 
@@ -101,12 +101,12 @@ def _kind(value: Any) -> str | None:
 def _pad(
     key: str, tensors: list[torch.Tensor], items: list[dict[str, Any]]
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Padded (B, T, ...) and lengths (B,); a batch of scalars has no lengths."""
+    """Return the padded tensor (B, T, ...) and the lengths (B,), None for scalars."""
     first = tensors[0]
     for item, tensor in zip(items, tensors):
         if tensor.dtype != first.dtype or tensor.ndim != first.ndim or tensor.shape[1:] != first.shape[1:]:
             raise CollateError(
-                f"{key!r} of {_name(item)} is {_article(tensor)}, of {_name(items[0])} {_article(first)}; "
+                f"{key!r} of {_name(item)} is {_describe(tensor)}, of {_name(items[0])} {_describe(first)}; "
                 "type and all sizes but the first must agree"
             )
     if first.ndim == 0:
@@ -120,7 +120,7 @@ def _check_sizes(key: str, values: Sequence[Sequence[Any]], items: list[dict[str
         if len(value) != len(values[0]):
             raise CollateError(
                 f"{key!r} of {_name(item)} has {len(value)} entries, of {_name(items[0])} {len(values[0])}; "
-                "they must agree (a sequence of its own length is given as a tensor)"
+                "they must agree (return sequences of different lengths as tensors)"
             )
 
 
@@ -136,7 +136,7 @@ def _name(item: dict[str, Any]) -> str:
     return f"utterance {item['id']!r}" if "id" in item else "an item"
 
 
-def _article(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"a {str(value.dtype).removeprefix('torch.')} tensor {tuple(value.shape)}"
     return f"of type {type(value).__name__}"

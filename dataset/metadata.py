@@ -1,8 +1,8 @@
 """Metadata CSVs: one utterance (or trial, or segment) a row, every cell a string.
 
-Words such as "null" and "NA" are transcripts, and "0012" is an id, so nothing is ever guessed to be missing
-or a number; :func:`numbers` converts a named column. The standard library's reader is used, strictly:
-pandas' own fills short rows up and takes the first of surplus cells for an index, without a word.
+Words such as "null" and "NA" are transcripts, and "0012" is an id. So no cell is taken for a number or a missing value;
+:func:`numbers` converts a named column. Files are read by the standard library in strict mode, because pandas silently
+pads short rows, and takes the first of surplus cells for an index.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATH_COLUMNS = ("wav_path", "wav_path1", "wav_path2")
 
 
 class MetadataError(ValueError):
-    """A CSV that cannot be used as it is; the message names file, row and column."""
+    """A CSV cannot be used as it is; the message names file, row and column."""
 
 
 def write_csv(
@@ -33,23 +33,23 @@ def write_csv(
     """Write rows atomically as UTF-8; the same rows give the same bytes.
 
     Args:
-        path: its folder is made where absent.
-        rows: cells are written as ``str(value)``; None, and a key that a row lacks, as an empty cell.
-        first_columns: those of them that any row has come first; the others follow as they first appear.
+        path: its folder is created if needed.
+        rows: cells are written as ``str(value)``; None and a missing key as an empty cell.
+        first_columns: the columns that come first if any row has them; others follow in order of appearance.
 
     Raises:
-        MetadataError: a cell is NaN, which would read back as the word "nan".
+        MetadataError: a cell is NaN, which would be read back as the word "nan".
     """
-    seen = dict.fromkeys(key for row in rows for key in row)
-    leading = [column for column in first_columns if column in seen or not rows]
-    columns = leading + [column for column in seen if column not in leading]
+    used = dict.fromkeys(key for row in rows for key in row)
+    leading = [column for column in first_columns if column in used or not rows]
+    columns = leading + [column for column in used if column not in leading]
     lines = [",".join(_quoted(column) for column in columns)]
     for number, row in enumerate(rows, start=2):
         cells = [row.get(column) for column in columns]
         for column, cell in zip(columns, cells):
             if cell != cell:
                 raise MetadataError(
-                    f"{path}, row {number}, column {column!r}: NaN cannot be written; give a value or None"
+                    f"{path}, row {number}, column {column!r}: NaN cannot be written; use a value or None"
                 )
         lines.append(",".join(_quoted("" if cell is None else str(cell)) for cell in cells))
     write_text(Path(path), "\n".join(lines) + "\n")
@@ -63,22 +63,22 @@ def _quoted(text: str) -> str:
 def read_csv(path: str | os.PathLike[str], required: Sequence[str]) -> pd.DataFrame:
     """Read a metadata CSV, in UTF-8 with or without a byte order mark, all cells as strings.
 
-    Relative paths in ``wav_path``, ``wav_path1`` and ``wav_path2`` are taken from the CSV's folder and made
-    absolute. Blank lines are skipped and not counted; in messages the header is row 1.
+    Relative paths in ``wav_path``, ``wav_path1`` and ``wav_path2`` are made absolute from the CSV's folder. Blank lines
+    are skipped and not counted; in messages the header is row 1.
 
     Raises:
-        MetadataError: missing, not UTF-8, malformed, without rows, without a column of ``required``; a row
-            with more or fewer cells than the header; an empty or duplicate ``id``; an empty path.
+        MetadataError: the file is missing, not UTF-8, malformed, or has no rows; a column of ``required`` is missing;
+            a row has more or fewer cells than the header; an ``id`` is empty or repeated; a path is empty.
     """
     header, rows = _cells(path)
-    doubled = {column for column in header if header.count(column) > 1}
-    if doubled:
-        raise MetadataError(f"{path}: the header has {sorted(doubled)[0]!r} twice; rename one of the columns")
+    repeated = sorted(column for column in header if header.count(column) > 1)
+    if repeated:
+        raise MetadataError(f"{path}: the header has {repeated[0]!r} twice; rename one of the columns")
     for column in required:
         if column not in header:
             raise MetadataError(_missing(path, column, header))
     if not rows:
-        raise MetadataError(f"{path}: there are no rows below the header; expected at least one")
+        raise MetadataError(f"{path}: there is no row below the header; expected at least one")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise MetadataError(
@@ -93,7 +93,9 @@ def read_csv(path: str | os.PathLike[str], required: Sequence[str]) -> pd.DataFr
         if column in df:
             values = df[column].tolist()
             if "" in values:
-                raise MetadataError(f"{path}, row {values.index('') + 2}: {column} is empty; give the audio file")
+                raise MetadataError(
+                    f"{path}, row {values.index('') + 2}: {column} is empty; expected the path of an audio file"
+                )
             df[column] = [os.path.join(folder, value) for value in values]
     return df
 
@@ -106,15 +108,15 @@ def _cells(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
     except FileNotFoundError:
         raise MetadataError(f"{path}: no such file; check the path, or prepare the data first") from None
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}); check path and rights") from error
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     except UnicodeDecodeError as error:
         raise MetadataError(
             f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save the table as CSV in UTF-8"
         ) from error
     except csv.Error as error:
         raise MetadataError(
-            f"{path}, line {reader.line_num}: not a CSV ({error}); a quote inside a quoted cell is doubled, "
-            "and every opened quote is closed"
+            f"{path}, line {reader.line_num}: not a CSV ({error}); double each quote inside a quoted cell, "
+            "and close every quote"
         ) from error
     if not rows:
         raise MetadataError(f"{path}: the file is empty; expected a header and at least one row")
@@ -123,36 +125,36 @@ def _cells(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
 
 def _check_ids(path: str | os.PathLike[str], ids: list[str]) -> None:
     if "" in ids:
-        raise MetadataError(f"{path}, row {ids.index('') + 2}: the id is empty; give every row its own id")
+        raise MetadataError(f"{path}, row {ids.index('') + 2}: the id is empty; give every row an id of its own")
     if len(set(ids)) == len(ids):
         return
     first: dict[str, int] = {}
     for number, name in enumerate(ids, start=2):
         if name in first:
             raise MetadataError(
-                f"{path}: the id {name!r} is in rows {first[name]} and {number}; give every row its own id"
+                f"{path}: the id {name!r} is in rows {first[name]} and {number}; give every row an id of its own"
             )
         first[name] = number
 
 
 def _missing(path: str | os.PathLike[str], column: str, columns: Sequence[str]) -> str:
-    message = f"{path}: there is no column {column!r}; the columns are {', '.join(map(repr, columns))}"
+    message = f"{path}: no column {column!r}; the columns are {', '.join(map(repr, columns))}"
     suggestion = nearest(column, columns)
     if suggestion:
         return f"{message}{suggestion}; rename it in the file"
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
-        return f"{message}; separate the cells by commas"
+        return f"{message}; separate the cells with commas"
     return f"{message}; add it to the file"
 
 
 def numbers(df: pd.DataFrame, column: str, path: str | os.PathLike[str]) -> np.ndarray:
-    """A column of strings as float64 (N,), all finite.
+    """Convert a column of strings to float64 (N,), all finite.
 
     Args:
-        path: where ``df`` was read from, for messages; its rows are taken to be those of the file in order.
+        path: the file of ``df``, for messages; the rows are in the file's order.
 
     Raises:
-        MetadataError: no such column; a cell is not a finite number (the first one is named).
+        MetadataError: the column is missing, or a cell is not a finite number; the message names the first.
     """
     if column not in df:
         raise MetadataError(_missing(path, column, list(df.columns)))

@@ -17,7 +17,7 @@ from dataset.corpora import CorpusError, Row, Splits
 from dataset.durations import durations
 from dataset.files import write_text
 from dataset.metadata import write_csv
-from dataset.trial_tables import COLUMNS, utterances
+from dataset.trial_tables import COLUMNS, utterance_paths
 from dataset.wording import count, speech_length
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _utterances_of(name: str, trials: list[Row]) -> list[Row]:
             )
     try:
         sides = ((trial[f"id{side}"], trial[f"wav_path{side}"]) for trial in trials for side in (1, 2))
-        paths_by_id = utterances(sides)
+        paths_by_id = utterance_paths(sides)
     except ValueError as error:
         raise CorpusError(f"the {name} set: {error}") from error
     return [{"id": id, "wav_path": path} for id, path in paths_by_id.items()]

@@ -1,4 +1,4 @@
-"""Everything random as a function of one seed, and its state as something that can be saved."""
+"""Seeds derived from one seed, and the state of the random generators."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import torch
 
 
 def derive(*parts: Any) -> int:
-    """A 32-bit seed that is a pure function of ``parts``, the same on every machine."""
+    """Return a 32-bit seed, a pure function of ``parts`` that is the same on every machine."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "big")
 
 
 def seed_all(seed: int) -> None:
-    """Seed python, numpy and torch on every device."""
+    """Seed Python, NumPy and torch on every device."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def seed_cpu(seed: int) -> None:
-    """Seed python, numpy and torch's CPU generator; cheap enough for each utterance."""
+    """Seed Python, NumPy and torch's CPU generator; cheap enough for every utterance."""
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
 
 
 def get_state() -> dict[str, Any]:
-    """The state of every generator, in types that ``torch.load(weights_only=True)`` reads."""
+    """Return the state of every generator, in types that ``torch.load(weights_only=True)`` reads."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()
     state = {
         "python": random.getstate(),
@@ -45,7 +45,7 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Put back what :func:`get_state` gave."""
+    """Restore a state that :func:`get_state` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = state["numpy"]
@@ -57,7 +57,7 @@ def set_state(state: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def isolated(seed: int | None = None) -> Iterator[None]:
-    """Leave every generator as it was, whatever happens inside; seeded anew inside where ``seed`` is given."""
+    """Restore every generator at the end of the block; inside, seed them if ``seed`` is given."""
     state = get_state()
     try:
         if seed is not None:

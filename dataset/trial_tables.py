@@ -1,4 +1,4 @@
-"""Trials of speaker verification in metadata: which utterances they name, and the tables that are made of them.
+"""Speaker verification trials in CSVs, and the tables of their utterances and of a cohort.
 
 A trial has ``id1, id2, wav_path1, wav_path2, label``. Its first side may be an enrolment of several utterances, whose
 ids and paths are joined by " ; ".
@@ -20,56 +20,56 @@ from dataset.metadata import MetadataError, read_csv
 COLUMNS = ("id1", "id2", "wav_path1", "wav_path2", "label")
 
 
-def utterances(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, str]:
-    """The audio of every utterance by id, in the order of their first appearance.
+def utterance_paths(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[str, str]:
+    """Return the path of every utterance by id, in order of first appearance.
 
     Args:
         sides: ``(id, path)`` of each side of each trial.
-        folder: what relative paths are taken from.
+        folder: the folder of relative paths.
 
     Raises:
-        MetadataError: an enrolment has not as many paths as ids; an id stands for two files.
+        MetadataError: an enrolment has more ids than paths or the reverse, or an id stands for two files.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for side in sides:
-        for id, part in parts(*side):
-            path = os.path.join(folder, part)
-            if found.setdefault(id, path) != path:
+        for id, relative_path in split_side(*side):
+            path = os.path.join(folder, relative_path)
+            if paths.setdefault(id, path) != path:
                 raise MetadataError(
-                    f"the id {id!r} stands for {found[id]} and for {path} in trials; give each file an id of its own"
+                    f"the id {id!r} stands for {paths[id]} and for {path} in trials; give each file an id of its own"
                 )
-    return found
+    return paths
 
 
-def parts(id: str, path: str) -> list[tuple[str, str]]:
-    """The id and the path of each utterance of one side; a MetadataError where they are not as many."""
+def split_side(id: str, path: str) -> list[tuple[str, str]]:
+    """Return the id and the path of each utterance of one side; a MetadataError if their numbers differ."""
     ids = id.split(SEPARATOR)
     if len(ids) == 1:
         return [(id, path)]
     paths = path.split(SEPARATOR)
     if len(ids) != len(paths):
         raise MetadataError(
-            f"the enrolment {id!r} has {len(ids)} ids and {len(paths)} paths ({path!r}): expected as many, with "
-            f"{SEPARATOR!r} between"
+            f"the enrolment {id!r} has {len(ids)} ids and {len(paths)} paths ({path!r}); expected a path for each id, "
+            f"separated by {SEPARATOR!r}"
         )
     return list(zip(ids, paths))
 
 
 def read_trials(csv: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The trials of a CSV as a table ``id1, id2, label``, and their utterances' absolute paths by id."""
+    """Return the trials of a CSV as a table ``id1, id2, label``, and the absolute path of each utterance by id."""
     table = read_csv(csv, COLUMNS)
     sides = [table[[f"id{side}", f"wav_path{side}"]].drop_duplicates() for side in (1, 2)]
     try:
         rows = (row for side in sides for row in side.itertuples(index=False, name=None))
-        paths = utterances(rows, os.path.dirname(os.path.abspath(csv)))
+        paths = utterance_paths(rows, os.path.dirname(os.path.abspath(csv)))
     except MetadataError as error:
         raise MetadataError(f"{csv}: {error}") from error
-    # categories: millions of trials name thousands of utterances
+    # categories save memory: millions of trials name thousands of utterances
     return table[["id1", "id2", "label"]].astype("category"), paths
 
 
 def utterance_table(paths: Mapping[str, str], cache_dir: str | os.PathLike[str]) -> pd.DataFrame:
-    """Utterances by id as a table ``id, wav_path, seconds``. An AudioError: a file cannot be used."""
+    """Return utterances as a table ``id, wav_path, seconds``; an AudioError if a file cannot be used."""
     seconds, errors = durations(paths.values(), Path(cache_dir))
     if errors:
         raise next(iter(errors.values()))
@@ -78,9 +78,9 @@ def utterance_table(paths: Mapping[str, str], cache_dir: str | os.PathLike[str])
 
 
 def cohort_table(train_csv: str | os.PathLike[str], per_speaker: int) -> pd.DataFrame:
-    """At most ``per_speaker`` utterances of each speaker of a training CSV, with all its columns.
+    """Return at most ``per_speaker`` utterances of each speaker of a training CSV, with all columns.
 
-    They are chosen by a hash of their ids, so that neighbours in the file, often of one recording, are not favoured.
+    They are chosen by a hash of their ids, because neighbours in the file are often of one recording.
     """
     table = read_csv(train_csv, ("id", "wav_path", "seconds", "spk"))
     keys = [hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest() for id in table["id"]]
@@ -88,11 +88,13 @@ def cohort_table(train_csv: str | os.PathLike[str], per_speaker: int) -> pd.Data
     return table.loc[sorted(chosen.index)].reset_index(drop=True)
 
 
-def joined(trials: pd.DataFrame, cohort: pd.DataFrame, csv: str | os.PathLike[str]) -> pd.DataFrame:
-    """The utterances of trials and a cohort as one table; a MetadataError where an id stands for two files."""
+def add_cohort(trials: pd.DataFrame, cohort: pd.DataFrame, csv: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return the utterances of trials and of a cohort as one table; a MetadataError if an id stands for two files."""
     paths = dict(zip(cohort["id"], cohort["wav_path"]))
     for id, path in zip(trials["id"], trials["wav_path"]):
         if paths.get(id, path) != path:
-            raise MetadataError(f"{csv}: the id {id!r} stands for {path} here and for {paths[id]} in the training set")
+            raise MetadataError(
+                f"{csv}: the id {id!r} stands for {path} here and for {paths[id]} in the training set; rename one"
+            )
     rest = cohort[~cohort["id"].isin(set(trials["id"]))]
     return pd.concat([trials, rest], ignore_index=True).fillna("")

@@ -1,4 +1,4 @@
-"""The dataset of all problems that read one utterance at a time."""
+"""The dataset: utterances of a metadata CSV with their audio and labels."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Utterances(torch.utils.data.Dataset):
     """The rows of a metadata CSV with their audio.
 
     Item: ``{"id": str, "wav": float32 (T,) at 16 kHz, "wav_len": T, **labels(row)}``. The optional columns
-    ``start_sec`` and ``end_sec`` name a segment of the file; an empty cell means its start or its end.
+    ``start_sec`` and ``end_sec`` are a segment of the file; an empty cell is its start or its end.
 
     Args:
-        csv: with columns ``id, wav_path, seconds`` at least.
-        labels: from a row of the CSV (strings) to further entries, such as ``{"tokens": int64 (S,)}``. It is
-            called at every access, in the loader's workers.
+        csv: with at least the columns ``id, wav_path, seconds``.
+        labels: from a row of the CSV (strings) to further entries, such as ``{"tokens": int64 (S,)}``. It is called at
+            every access, in the loader's workers.
         augment: from a waveform (T,) to another, at every access.
-        table: the rows, where they are made of what the CSV holds (the utterances of its trials) and not in it.
+        table: the rows, if they are derived from the CSV and not in it (the utterances of its trials).
 
     Attributes:
         seconds: float64 (N,), from the CSV.
 
     Raises:
-        MetadataError: what :func:`dataset.metadata.read_csv` raises; a time that is no number or negative;
-            when an item is taken, a ValueError of ``labels``, with file and id.
-        AudioError: when an item is taken whose audio cannot be read, with file and id.
+        MetadataError: the CSV cannot be read, or a time is negative or not a number; at access, ``labels`` raised a
+            ValueError. The message names file and id.
+        AudioError: at access, the audio cannot be read. The message names file and id.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Utterances(torch.utils.data.Dataset):
 
     @property
     def ids(self) -> Sequence[str]:
-        """The ids in the order of the CSV."""
+        """The ids, in the order of the CSV."""
         return self._columns["id"]
 
     def __len__(self) -> int:
@@ -75,15 +75,15 @@ class Utterances(torch.utils.data.Dataset):
         return self._labelled({"id": row["id"], "wav": wav, "wav_len": len(wav)}, row)
 
     def without_audio(self, index: int) -> dict[str, Any]:
-        """The item less ``wav`` and ``wav_len``; no audio is read."""
+        """Return the item without ``wav`` and ``wav_len``; no audio is read."""
         row = self._row(index)
         return self._labelled({"id": row["id"]}, row)
 
     @property
     def sources(self) -> list[tuple[str, float | None, float | None]] | None:
-        """File, start and end of each item's waveform, in order; None where a waveform is not these samples alone.
+        """File, start and end of each item's waveform, in order; None if waveforms are augmented.
 
-        What was computed from them may then be used again. A subclass with another ``__getitem__`` must say it anew.
+        Features of these samples may be cached. A subclass that overrides ``__getitem__`` must define this again.
         """
         if self.augment is not None:
             return None
@@ -95,18 +95,18 @@ class Utterances(torch.utils.data.Dataset):
     def _row(self, index: int) -> dict[str, str]:
         index = operator.index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.csv}: there is no utterance {index}; it has {len(self)}")
+            raise IndexError(f"{self.csv}: no utterance {index}; it has {len(self)} utterances")
         return {column: values[index % len(self)] for column, values in self._columns.items()}
 
     def _labelled(self, item: dict[str, Any], row: dict[str, str]) -> dict[str, Any]:
-        """The item with what ``labels`` makes of the row."""
+        """Add the entries of ``labels(row)`` to the item."""
         if self.labels is not None:
             try:
                 extra = self.labels(row)
             except ValueError as error:
                 raise MetadataError(f"{self.csv}, id {row['id']!r}: {error}") from error
             if not item.keys().isdisjoint(extra):
-                raise ValueError(f"labels() may not return {sorted(item.keys() & extra.keys())}: rename the entry")
+                raise ValueError(f"labels() may not return {sorted(item.keys() & extra.keys())}; rename the entry")
             item.update(extra)
         return item
 
@@ -114,8 +114,8 @@ class Utterances(torch.utils.data.Dataset):
 class _Strings:
     """A sequence of strings in two arrays.
 
-    A list of Python objects would be copied page by page into every worker of a loader, because reading an
-    object writes its reference count (speechbrain issue 872).
+    A list of Python objects would be copied page by page into every worker, because reading an object writes its
+    reference count (speechbrain issue 872).
     """
 
     def __init__(self, values: Sequence[str]) -> None:
@@ -132,13 +132,13 @@ class _Strings:
         return self._bytes[self._ends[index] : self._ends[index + 1]].tobytes().decode("utf-8", "surrogatepass")
 
 
-def _times(df: Any, column: str, csv: str | os.PathLike[str]) -> np.ndarray:
-    """Seconds of an optional column, NaN where it or a cell is absent."""
+def _times(df: pd.DataFrame, column: str, csv: str | os.PathLike[str]) -> np.ndarray:
+    """Return the seconds of an optional column, NaN if the column or a cell is empty."""
     times = np.full(len(df), np.nan)
     if column in df:
-        given = (df[column] != "").to_numpy()
-        filled = df[[column]].where(given[:, None], "0")  # keeps the rows' numbers for the message
-        times[given] = numbers(filled, column, csv)[given]
+        has_time = (df[column] != "").to_numpy()
+        filled = df[[column]].where(has_time[:, None], "0")  # all rows, so that a message names the right one
+        times[has_time] = numbers(filled, column, csv)[has_time]
     return times
 
 

@@ -137,7 +137,7 @@ class ASV(classification.Classification):
         table = trial_tables.utterance_table(trial_tables.read_trials(data_csv)[1], cache_dir)
         if mode == "valid" and build_dataset["cohort_per_speaker"]:
             train_csv, *_ = self.prepare_data({}, target_dir, cache_dir, get_path_only=True)
-            table = trial_tables.joined(
+            table = trial_tables.add_cohort(
                 table, trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"]), data_csv
             )
         return Utterances(data_csv, table=table)

@@ -79,7 +79,7 @@ class CsvTrials(Csv):
 def _given(line: Row, file: Path, number: int) -> Row:
     """A line of a list of trials with absolute paths."""
     from dataset import SEPARATOR
-    from dataset.trial_tables import COLUMNS, parts
+    from dataset.trial_tables import COLUMNS, split_side
 
     for column in COLUMNS:
         if not line.get(column):
@@ -88,7 +88,7 @@ def _given(line: Row, file: Path, number: int) -> Row:
     paths = {}
     for side in (1, 2):
         try:
-            files = [path for _, path in parts(line[f"id{side}"], line[f"wav_path{side}"])]
+            files = [path for _, path in split_side(line[f"id{side}"], line[f"wav_path{side}"])]
         except ValueError as error:
             raise CorpusError(f"{file}, line {number}: {error}") from error
         found = (os.path.abspath(file.parent / os.path.expanduser(path)) for path in files)
@@ -98,6 +98,6 @@ def _given(line: Row, file: Path, number: int) -> Row:
 
 def _files(row: Row) -> list[str]:
     """The files of a trial."""
-    from dataset.trial_tables import parts
+    from dataset.trial_tables import split_side
 
-    return [path for side in (1, 2) for _, path in parts(row[f"id{side}"], row[f"wav_path{side}"])]
+    return [path for side in (1, 2) for _, path in split_side(row[f"id{side}"], row[f"wav_path{side}"])]

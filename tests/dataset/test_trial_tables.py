@@ -1,3 +1,5 @@
+"""Trials in CSVs: their utterances by id, each read once, and the cohort beside them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,7 +8,7 @@ import soundfile
 
 from dataset.audio import AudioError
 from dataset.metadata import MetadataError, write_csv
-from dataset.trial_tables import cohort_table, joined, read_trials, utterance_table, utterances
+from dataset.trial_tables import add_cohort, cohort_table, read_trials, utterance_paths, utterance_table
 from dataset.utterances import Utterances
 
 ROWS = [
@@ -39,7 +41,7 @@ def test_every_utterance_of_a_list_of_trials_is_read_once(folder):
 
 
 def test_a_path_may_have_the_mark_of_several_where_the_id_has_not():
-    assert utterances([("a", "x ; y.wav")]) == {"a": "x ; y.wav"}
+    assert utterance_paths([("a", "x ; y.wav")]) == {"a": "x ; y.wav"}
 
 
 @pytest.mark.parametrize(
@@ -51,12 +53,12 @@ def test_a_path_may_have_the_mark_of_several_where_the_id_has_not():
 )
 def test_ids_that_do_not_fit_their_audio_are_named(sides, message):
     with pytest.raises(MetadataError, match=message):
-        utterances(sides)
+        utterance_paths(sides)
 
 
-def test_what_is_no_list_of_trials_is_named_with_its_file(folder):
+def test_a_file_that_is_not_a_list_of_trials_is_named(folder):
     write_csv(folder / "wrong.csv", [{"id": "a", "wav_path": "x/a.wav"}])
-    with pytest.raises(MetadataError, match="wrong.csv: there is no column 'id1'"):
+    with pytest.raises(MetadataError, match="wrong.csv: no column 'id1'"):
         read_trials(folder / "wrong.csv")
     write_csv(folder / "wrong.csv", [*ROWS, {**ROWS[0], "wav_path1": "x/c.wav"}], ())
     with pytest.raises(MetadataError, match="wrong.csv: the id 'a' stands for"):
@@ -87,10 +89,10 @@ def test_a_cohort_has_some_utterances_of_each_speaker_and_changes_little_with_th
 def test_a_cohort_stands_beside_the_utterances_of_trials_with_its_segments(folder):
     paths = read_trials(folder / "test.csv")[1]
     cohort = cohort_table(train_csv(folder), 1)
-    both = joined(utterance_table(paths, folder / "cache"), cohort, "valid.csv")
+    both = add_cohort(utterance_table(paths, folder / "cache"), cohort, "valid.csv")
     dataset = Utterances("valid.csv", table=both)
     assert list(dataset.ids) == ["a", "b", "c", *cohort["id"]]
     assert dataset[0]["wav_len"] == 8000 and dataset[3]["wav_len"] == 6400
     clash = utterance_table({cohort["id"][0]: paths["c"]}, folder / "cache")
     with pytest.raises(MetadataError, match="valid.csv: the id .* in the training set"):
-        joined(clash, cohort, "valid.csv")
+        add_cohort(clash, cohort, "valid.csv")

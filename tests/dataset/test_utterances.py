@@ -77,7 +77,7 @@ def test_errors_name_file_and_row(corpus, tmp_path):
     path = corpus([10, 10], text=["a", "b"])
     with pytest.raises(ValueError, match=r"data\.csv, id 'u001': character 'b' is not"):
         Utterances(path, refuse)[1]
-    with pytest.raises(ValueError, match=r"\['wav'\]: rename"):
+    with pytest.raises(ValueError, match=r"\['wav'\]; rename"):
         Utterances(path, lambda row: {"wav": 0})[0]
     (tmp_path / "größe 1.wav").unlink()
     with pytest.raises(AudioError, match=r"data\.csv, id 'u001': .*größe 1\.wav: no such file"):

@@ -32,8 +32,8 @@ def bad_files(write, tmp_path):
         "empty.wav": (b"", r"empty \(0 bytes\)"),
         "text.wav": (b"RIFF is only a word here", "not audio.*convert"),
         "garbage.flac": (b"\0" * 999, "not audio"),
-        "half.wav": (whole[:8000], "cut short.*promises 16000 bytes of audio, 7956 are there"),
-        "header.wav": (whole[:30], "cut short"),
+        "half.wav": (whole[:8000], "truncated.*promises 16000 bytes of audio, it holds 7956"),
+        "header.wav": (whole[:30], "truncated"),
         "samples.raw": (b"\0" * 100, "not audio"),
         "half.ogg": (write("a.ogg", NOISE[:16000]).read_bytes()[:5000], "no samples"),
     }
