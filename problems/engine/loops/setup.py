@@ -209,7 +209,7 @@ class Setup:
             scheduler = call(self.problem, "build_scheduler", build_scheduler=schedule, optimizer=optimizer)
         return OptimScheduler(
             optimizer,
-            scheduler,
+            scheduler=scheduler,
             every=lr_schedules.every(schedule),
             name=name,
             loss=section["optim_loss"] or optimizers.MAIN,

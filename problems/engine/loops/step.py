@@ -20,7 +20,7 @@ from dataset.loader import Unreadable
 from problems.engine.loops.base import Batch
 from problems.engine.loops.failed_batches import BatchFailure
 from problems.engine.loops.progress import Progress
-from problems.engine.optim.scheduled_optimizer import Guard
+from problems.engine.optim.nonfinite import SkippedSteps
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import TrainingError
 from tasks.base import Task
@@ -85,13 +85,13 @@ class StepTotals:
 
     def __init__(self, task: Task, device: torch.device, patience: int):
         self.task, self.patience = task, patience
-        self.guard = Guard(device)
+        self.skipped = SkippedSteps(device)
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
         self.never_finite = set(self._non_finite_buffers())  # a mask of -inf is as it should be
 
     def add(self, window: GradientWindow, is_finite: Tensor) -> None:
         """Add a step; a skipped one only counts as such."""
-        self.guard.note(is_finite)
+        self.skipped.add(is_finite)
         self.sums += torch.where(is_finite, window.sums, 0.0)
 
     def read(self, progress: Progress, is_main: bool, is_searching_scale: bool) -> None:
@@ -112,8 +112,9 @@ class StepTotals:
             TrainingError: more steps in a row than the patience allows, or a buffer is no longer finite. The weights
                 are those before the skipped steps.
         """
-        skipped, progress.nonfinite_in_a_row, longest = self.guard.read()
-        new, progress.nonfinite = skipped - progress.nonfinite, skipped
+        counts = self.skipped.read()
+        new, longest = counts.total - progress.nonfinite, counts.longest_row
+        progress.nonfinite, progress.nonfinite_in_a_row = counts.total, counts.in_a_row
         if not new:
             return
         position = f"step {step} (epoch {progress.epochs:.2f})"

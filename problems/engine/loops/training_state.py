@@ -87,7 +87,7 @@ def restore(loop: TrainLoop, state: Mapping[str, Any]) -> None:
     for callback, saved in zip(loop.callbacks, state["callbacks"]):
         if saved is not None:
             callback.load_state_dict(saved)
-    loop.totals.guard.set(progress.nonfinite, progress.nonfinite_in_a_row)
+    loop.totals.skipped.restore(progress.nonfinite, progress.nonfinite_in_a_row)
     _restore_generators(loop, state["rng"])
 
 

@@ -15,16 +15,17 @@ class EMA:
     That start is TensorFlow's ``num_updates`` rule.
 
     Args:
-        parameters: what is averaged, in place of which the average is put for a validation or a checkpoint.
+        parameters: the weights to average.
         decay: d; 0.999 remembers about 1000 steps.
     """
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter], decay: float):
         self.parameters, self.decay, self.updates = list(parameters), decay, 0
-        self.mean: list[torch.Tensor] = []  # from the first update on
+        self.mean: list[torch.Tensor] = []
+        """The average; empty before the first update."""
 
     def update(self) -> None:
-        """Take the weights after a step."""
+        """Add the weights after a step to the average."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         weights = [p.detach() for p in self.parameters]
@@ -35,7 +36,7 @@ class EMA:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The average in the place of the weights, and these back afterwards."""
+        """Put the average in the place of the weights inside the ``with`` block."""
         self._swap()
         try:
             yield
@@ -45,17 +46,17 @@ class EMA:
     @torch.no_grad()
     def _swap(self) -> None:
         for p, mean in zip(self.parameters, self.mean):
-            kept = p.detach().clone()
+            weights = p.detach().clone()
             p.copy_(mean)
-            mean.copy_(kept)
+            mean.copy_(weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """The weights that train: a checkpoint's model holds the average."""
+        """Return the weights in training; a checkpoint's model holds the average."""
         return {"updates": self.updates, "weights": [p.detach().clone() for p in self.parameters]}
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave; the model holds the average of a checkpoint at this time."""
+        """Restore what :meth:`state_dict` returned, while the model holds the average of its checkpoint."""
         self.updates = state["updates"]
         if not self.updates:
             return

@@ -1,4 +1,4 @@
-"""From the gradients of a window to moved weights, for one optimizer or several."""
+"""An optimizer with its schedule, clipping and accumulation: from the gradients of a window to moved weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from problems.engine.optim.optimizers import MAIN, lr_schedules
+from problems.engine.optim import lr_schedules
+from problems.engine.optim.optimizers import MAIN
 
 
 @dataclasses.dataclass
 class OptimScheduler:
-    """An optimizer with what belongs to it. Its gradients are clipped over its own parameters alone.
+    """An optimizer and what belongs to it. Its gradients are clipped over its own parameters alone.
 
     Args:
-        optimizer: over the parameters that it moves; no other one moves them.
+        optimizer: over the parameters that it moves; no other optimizer moves them.
         scheduler: of its learning rate; None leaves that alone.
-        every: what steps the schedule: ``step``, ``epoch`` or ``validation``.
-        name: of one among several, in the history.
+        every: when to step the schedule: ``step``, ``epoch`` or ``validation``.
+        name: its name among several, in the history.
         loss: the name of the loss that it follows.
         step_per_update: windows to an update; their gradients are summed, so that none is lost.
         max_norm: largest norm of the gradients; None clips nothing.
@@ -29,6 +30,7 @@ class OptimScheduler:
     """
 
     optimizer: torch.optim.Optimizer
+    _: dataclasses.KW_ONLY
     scheduler: Any = None
     every: str = lr_schedules.STEP
     name: str = ""
@@ -36,24 +38,24 @@ class OptimScheduler:
     step_per_update: int = 1
     max_norm: float | None = None
     norm_type: float = 2.0
-    held: dict[int, Tensor] = dataclasses.field(default_factory=dict)
-    """Summed gradients of windows since the last update, by the parameter's number, and ..."""
-    held_units: float = 0.0
-    """... the units that they are a sum over."""
+    held: dict[int, Tensor] = dataclasses.field(default_factory=dict, init=False)
+    """Gradients accumulated since the last update, by parameter number."""
+    held_units: float = dataclasses.field(default=0.0, init=False)
+    """Units (utterances or tokens) accumulated since then."""
 
     @functools.cached_property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What it moves."""
+        """The parameters that it moves."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     @property
     def gradients(self) -> list[Tensor]:
-        """The gradients that there are."""
+        """The gradients of those parameters that have one."""
         return [p.grad for p in self.parameters if p.grad is not None]
 
     @property
     def skips_itself(self) -> bool:
-        """Whether its step can be left out on the device, by a flag that nobody has to wait for."""
+        """True if its step can be skipped on the device, by a flag that nobody has to wait for."""
         return bool(self.optimizer.defaults.get("fused"))
 
     def norm(self) -> Tensor:
@@ -61,7 +63,7 @@ class OptimScheduler:
         return torch.nn.utils.get_total_norm(self.gradients, self.norm_type)
 
     def due(self, step: int) -> bool:
-        """Whether it updates after the window numbered ``step`` (from 1)."""
+        """Return True if it updates after the window numbered ``step`` (from 1)."""
         return step % self.step_per_update == 0
 
     def hold(self, units: float) -> None:
@@ -71,20 +73,19 @@ class OptimScheduler:
                 self.held[number] = self.held[number] + p.grad if number in self.held else p.grad.clone()
         self.held_units += units
 
-    def update(self, units: float, norm: Tensor, finite: Tensor) -> Tensor:
+    def update(self, units: float, norm: Tensor, is_finite: Tensor) -> Tensor:
         """Step with the mean of the gradients over ``units`` and those held, clipped.
 
         Args:
+            units: of the window; 1.0 leaves its gradients as they are.
             norm: of the window's summed gradients.
-            finite: whether they may be used, for an optimizer that leaves out its step itself.
+            is_finite: False on the device tells an optimizer that :attr:`skips_itself` to do so.
 
         Returns:
             The norm of the mean, before clipping.
         """
         if self.held:
-            for number, held in self.held.items():
-                p = self.parameters[number]
-                p.grad = held if p.grad is None else p.grad + held
+            self._add_held()
             units, norm = units + self.held_units, self.norm()
             self.held, self.held_units = {}, 0.0
         if not self.gradients:
@@ -96,12 +97,22 @@ class OptimScheduler:
         if factor is not None:
             torch._foreach_mul_(self.gradients, factor.to(self.gradients[0].device))
         if self.skips_itself:
-            self.optimizer.found_inf = (~finite).float()
+            self.optimizer.found_inf = (~is_finite).float()
         self.optimizer.step()
         return mean
 
+    def _add_held(self) -> None:
+        for number, gradient in self.held.items():
+            p = self.parameters[number]
+            p.grad = gradient if p.grad is None else p.grad + gradient
+
     def advance(self, when: str, metric: float | None = None) -> None:
-        """Step the schedule where ``when`` is its time."""
+        """Step the schedule if it is stepped at this time.
+
+        Args:
+            when: ``step``, ``epoch`` or ``validation``.
+            metric: of the validation.
+        """
         if self.scheduler is None or self.every != when:
             return
         if lr_schedules.goes_by_metric(self.scheduler):
@@ -110,7 +121,7 @@ class OptimScheduler:
             self.scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer, schedule, and the gradients that wait."""
+        """Return the state of optimizer and schedule, and the gradients that are held."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
@@ -119,30 +130,9 @@ class OptimScheduler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler and state["scheduler"]:
             lr_schedules.load_schedule(self.scheduler, state["scheduler"])
-        self.held = {n: g.to(self.parameters[n].device) for n, g in state["held"].items()}
+        self.held = {number: g.to(self.parameters[number].device) for number, g in state["held"].items()}
         self.held_units = state["held_units"]
-
-
-class Guard:
-    """Counts windows whose gradients are not finite, on the device that found out; reading them waits for it."""
-
-    def __init__(self, device: torch.device):
-        self.counts = torch.zeros(3, dtype=torch.int64, device=device)  # in all, in a row, the longest row
-
-    def note(self, finite: Tensor) -> None:
-        """Count a window."""
-        bad = (~finite).long()
-        row = (self.counts[1] + bad) * bad
-        self.counts = torch.stack((self.counts[0] + bad, row, torch.maximum(self.counts[2], row)))
-
-    def read(self) -> tuple[int, int, int]:
-        """Windows skipped in all, in a row up to now, and in the longest row."""
-        return tuple(self.counts.tolist())
-
-    def set(self, everything: int, row: int) -> None:
-        """Go on from counts that were saved."""
-        self.counts = torch.tensor([everything, row, row], device=self.counts.device)

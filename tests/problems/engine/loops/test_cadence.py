@@ -55,7 +55,7 @@ def test_checkpoints_by_the_clock(tmp_path):
 def test_a_schedule_that_goes_by_the_metric_is_stepped_at_validations(tmp_path):
     def optimizers(task):
         optimizer = torch.optim.SGD(task.parameters(), lr=0.4)
-        return [OptimScheduler(optimizer, NewBob(optimizer), "validation")]
+        return [OptimScheduler(optimizer, scheduler=NewBob(optimizer), every="validation")]
 
     loop = loop_of(tmp_path, optimizers=optimizers, total_steps=6, eval_step=2)
     loop.fit()
@@ -65,7 +65,9 @@ def test_a_schedule_that_goes_by_the_metric_is_stepped_at_validations(tmp_path):
 def test_a_schedule_by_epochs_is_stepped_at_their_ends(tmp_path):
     def optimizers(task):
         optimizer = torch.optim.SGD(task.parameters(), lr=1.0)
-        return [OptimScheduler(optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), "epoch")]
+        return [
+            OptimScheduler(optimizer, scheduler=torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), every="epoch")
+        ]
 
     loop = loop_of(tmp_path, optimizers=optimizers, total_steps=12, batch=10)
     loop.fit()

@@ -39,7 +39,8 @@ VALUES = [1.0, 0.9, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8, 0.7, 0.7, 0.7, 0.7, 0.7, 0.6]
 def made(name, conf, total=T, lr=0.5, **more):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     section = lr_schedules.planned({**SECTION, "name": name, "conf": conf, **more}, total, 10)
-    return OptimScheduler(optimizer, lr_schedules.build_scheduler(section, optimizer), lr_schedules.every(section))
+    schedule = lr_schedules.build_scheduler(section, optimizer)
+    return OptimScheduler(optimizer, scheduler=schedule, every=lr_schedules.every(section))
 
 
 def rate(one):

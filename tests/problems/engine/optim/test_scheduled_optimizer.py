@@ -1,4 +1,4 @@
-"""From gradients to weights: clipping, several optimizers, precision, averages, against loops written by hand."""
+"""From gradients to weights: clipping, several optimizers, precision; against loops written by hand."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import math
 import pytest
 import torch
 
-from problems.engine.optim.ema import EMA
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
-from problems.engine.runtime.errors import TrainingError
 from tasks.base import StepOutput, Task
 from tests.parts.least_squares import Fit, Points, loop_of, weights
 
@@ -115,39 +113,6 @@ def test_the_largest_absolute_value_as_norm():
     torch.testing.assert_close(p.detach(), -torch.tensor([1.5, -2.0, 0.5]), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_a_step_that_is_not_finite_is_left_out_also_by_an_optimizer_that_does_so_itself(tmp_path, fused):
-    """Fused optimizers skip on the device, so that nobody waits for it; here on a CPU, with the same code."""
-    task = Fit(Points(), {3: "nan"})
-    optimizer = torch.optim.Adam(task.parameters(), lr=0.05, fused=fused)
-    loop = loop_of(tmp_path, task, optimizer=optimizer, total_steps=10, log_step=10)
-    loop.fit()
-    assert torch.isfinite(weights(loop)).all() and not torch.equal(weights(loop), torch.zeros(1, 4))
-    assert loop.progress.nonfinite == 2
-    assert int(optimizer.state[task.model.weight]["step"]) == 8
-
-
-def test_patience_is_kept_by_an_optimizer_that_skips_itself(tmp_path):
-    task = Fit(Points(), {i: "nan" for i in range(37)})
-    optimizer = torch.optim.Adam(task.parameters(), fused=True)
-    loop = loop_of(tmp_path, task, optimizer=optimizer, total_steps=40, log_step=4, nonfinite_patience=2)
-    with pytest.raises(TrainingError, match="step 3 .*3 steps in a row.*nonfinite_patience 2"):
-        loop.fit()
-    assert torch.equal(weights(loop), torch.zeros(1, 4))
-
-
-def test_a_loss_that_is_not_finite_never_reaches_the_weights_though_its_gradients_are(tmp_path):
-    class Infinite(Fit):
-        def forward(self, mode, index):
-            output = super().forward(mode, index)
-            output.loss = output.loss + torch.tensor(math.inf)  # its gradient is as before
-            return output
-
-    loop = loop_of(tmp_path, Infinite(Points()), total_steps=2, nonfinite_patience=5)
-    loop.fit()
-    assert torch.equal(weights(loop), torch.zeros(1, 4)) and loop.progress.nonfinite == 2
-
-
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_mixed_precision_learns_what_fp32_learns_and_resumes(tmp_path, precision):
     class Product(Fit):
@@ -187,38 +152,3 @@ def test_fp16_finds_its_scale_without_using_up_the_patience(tmp_path):
     loop.fit()
     assert loop.progress.nonfinite > 2 and loop.scaler.get_scale() < 16384
     assert float(loop.task("valid", torch.arange(37)).loss) < 0.2 * 100 * float(Points().y.square().mean())
-
-
-def test_the_average_of_weights_follows_its_formula():
-    p = torch.nn.Parameter(torch.zeros(1))
-    ema, expected = EMA([p], decay=0.5), None
-    for n, value in enumerate([4.0, 8.0, -2.0, 1.0, 1.0, 3.0, 0.0]):
-        p.data.fill_(value)
-        ema.update()
-        decay = min(0.5, (1 + n) / (10 + n))
-        expected = value if expected is None else decay * expected + (1 - decay) * value
-    with ema.in_place():
-        assert p.item() == pytest.approx(expected)
-    assert p.item() == 0.0
-
-
-def test_averaged_weights_are_validated_and_saved_and_training_goes_on_from_the_others(tmp_path):
-    def made(folder, steps):
-        task = Fit(Points())
-        loop = loop_of(tmp_path / folder, task, total_steps=steps, eval_step=2, save_step=4, ema=0.9)
-        seen = []
-        loop.validate = lambda: seen.append(weights(loop)) or {"loss": 1.0}
-        loop.save = lambda f: torch.save(loop.task.state_dict(), f / "weights.pt")
-        return loop, seen
-
-    whole, seen = made("whole", 8)
-    whole.fit()
-    assert not torch.equal(seen[-1], weights(whole))  # what is validated is the average
-    first, _ = made("cut", 4)
-    first.fit()
-    folder = tmp_path / "cut" / "step_00000004"
-    second, seen_after = made("cut", 8)
-    second.task.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
-    second.load_state_dict(torch.load(folder / "training.pt", weights_only=True))
-    second.fit()
-    assert torch.equal(weights(second), weights(whole)) and torch.equal(seen_after[-1], seen[-1])
