@@ -1,18 +1,20 @@
-"""The stream of batches: a pure function of seed and place, whatever the workers, resumable anywhere."""
+"""The stream of batches: a pure function of seed and place with any number of workers, resumable at any batch."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import signal
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, Dataset, IterableDataset, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, RandomSampler
 
 from dataset.loader import (
     LoaderError,
     LoaderSettings,
+    Unreadable,
     epoch_batches,
     eval_stream,
     first_utterances,
@@ -23,7 +25,7 @@ from tests.parts.samplers import FixedBatchSampler
 
 
 class Noisy(Dataset):
-    """Items that are random in every way an augmentation may be, and tell their thread count."""
+    """Items that draw from every generator, and record the number of threads."""
 
     ids = [f"u{i}" for i in range(11)]
 
@@ -81,7 +83,7 @@ def test_every_utterance_once_an_epoch_and_another_order_the_next():
     assert [p.last for p, _ in found] == [False, False, False, True] * 2
 
 
-def test_what_a_training_will_read_is_known_beforehand():
+def test_the_utterances_of_the_first_batches_are_listed_beforehand():
     drawing = BucketBatchSampler([1.0] * 40, batch_size=5, shuffle=True, balance=["a"] * 37 + ["b"] * 3)
     epochs = [{i for batch in epoch_batches(drawing, 3, epoch) for i in batch} for epoch in range(3)]
     assert first_utterances(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
@@ -90,7 +92,7 @@ def test_what_a_training_will_read_is_known_beforehand():
     assert first_utterances(some, 0, 1) == [0, 1, 2, 3] and first_utterances(some, 0, 10**9) == list(range(11))
 
 
-def test_what_is_random_about_an_utterance_follows_seed_and_epoch_alone():
+def test_augmentation_follows_seed_epoch_and_id_alone():
     draws = {(p.epoch, i["index"]): i["drawn"] for p, b in take(12) for i in b}
     assert len(set(draws.values())) == len(draws)  # another draw for each utterance and epoch
     regrouped = take(22, batch_sampler=FixedBatchSampler(11, 1, shuffle=True, seed=9))
@@ -120,7 +122,7 @@ def test_a_plain_sampler_of_torch_resumes_too():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_error_of_an_item_comes_as_itself(workers):
+def test_an_error_of_an_item_is_raised_as_itself(workers):
     stream = train_stream(Broken(), FixedBatchSampler(11, 4), list, seed=0, settings=LoaderSettings(workers))
     next(stream)
     with pytest.raises(FileNotFoundError, match="u7.wav"):
@@ -128,7 +130,52 @@ def test_an_error_of_an_item_comes_as_itself(workers):
     stream.close()
 
 
-def test_an_error_that_cannot_cross_processes_still_says_what_it_was():
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_batch_can_be_kept_and_names_its_utterances(workers):
+    settings = LoaderSettings(num_workers=workers, keep_errors=True)
+    for stream in (
+        (batch for _, batch in train_stream(Broken(), FixedBatchSampler(11, 4), list, seed=0, settings=settings)),
+        eval_stream(Broken(), [[0, 1, 2, 3], [4, 5, 6, 7], [8]], list, settings),
+    ):
+        first, second, third = itertools.islice(stream, 3)
+        assert [item["index"] for item in first] == [0, 1, 2, 3] and third[0]["index"] == 8
+        assert isinstance(second, Unreadable) and second.ids == ["u4", "u5", "u6", "u7"]
+        assert isinstance(second.error, FileNotFoundError) and "__getitem__" in second.trace
+        stream.close()
+
+
+def test_the_trace_of_a_worker_is_a_note_on_its_error():
+    with pytest.raises(FileNotFoundError) as caught:
+        list(eval_stream(Broken(), [[7]], list, LoaderSettings(num_workers=1)))
+    if hasattr(caught.value, "__notes__"):
+        assert "in __getitem__" in caught.value.__notes__[0]
+
+
+def test_a_dataset_limits_its_workers():
+    class Mapped(Noisy):
+        most_workers = 1
+
+    numbers = []
+
+    def make_dataloader(*args, **options):
+        numbers.append((options["num_workers"], options["prefetch_factor"]))
+        return DataLoader(*args, **options)
+
+    settings = LoaderSettings(num_workers=3, make_dataloader=make_dataloader)
+    for dataset, batches in ((Mapped(), [[0], [1]]), (Noisy(), [[0], [1]]), (Noisy(), [])):
+        list(eval_stream(dataset, batches, list, settings))
+    assert numbers == [(1, 4), (2, 4), (0, None)]  # never more workers than batches
+
+
+def test_workers_leave_signals_to_the_main_process():
+    class Signals(Noisy):
+        def __getitem__(self, index):
+            return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    assert [*eval_stream(Signals(), [[0]], list, LoaderSettings(num_workers=1))] == [[[signal.SIG_IGN] * 2]]
+
+
+def test_an_error_that_cannot_be_pickled_keeps_its_name_and_message():
     class Odd(Noisy):
         def __getitem__(self, index):
             raise Unportable(1, 2)
