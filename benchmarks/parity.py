@@ -20,7 +20,7 @@ import torchaudio.pipelines
 from torch import Tensor
 
 from nn.upstream.pretrained.torchaudio_models import Wav2Vec2
-from tests.nn.upstream.pretrained.test_torchaudio_models import bundle_model, torchaudio_states
+from tests.parts.torchaudio_models import bundle_model, torchaudio_states
 from tests.parts.upstreams import padded
 
 LENGTHS = [48000, 30011, 16000, 5003]
@@ -28,12 +28,19 @@ LAYERS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 WORD = sys.argv[2] if len(sys.argv) > 2 else ""
 States = Callable[[Tensor], list[Tensor]]
 WIDE = {"num_hidden_layers": LAYERS}
-LARGE = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096, "feat_extract_norm": "layer",
-         "do_stable_layer_norm": True, "conv_bias": True}  # fmt: skip
+LARGE = {
+    "hidden_size": 1024,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "conv_bias": True,
+}
 HF = {
     "Wav2Vec2 base": ("Wav2Vec2", WIDE, True),
     "Wav2Vec2 large (XLS-R, MMS)": ("Wav2Vec2", WIDE | LARGE, True),
     "Hubert base": ("Hubert", WIDE, True),
+    "Hubert base with conv_pos_batch_norm": ("Hubert", WIDE | {"conv_pos_batch_norm": True}, True),
     "Hubert large": ("Hubert", WIDE | LARGE, True),
     "WavLM base": ("WavLM", WIDE, False),
     "WavLM large": ("WavLM", WIDE | LARGE, True),
@@ -41,9 +48,18 @@ HF = {
     "UniSpeechSat base": ("UniSpeechSat", WIDE, True),
     "Wav2Vec2Conformer (an utterance at a time)": ("Wav2Vec2Conformer", WIDE, True),
     "Wav2Vec2Bert": ("Wav2Vec2Bert", WIDE, None),
-    "Whisper small, encoder": ("Whisper", {"encoder_layers": LAYERS, "decoder_layers": 1, "d_model": 768,
-        "encoder_attention_heads": 12, "encoder_ffn_dim": 3072}, None),
-}  # fmt: skip
+    "Whisper small, encoder": (
+        "Whisper",
+        {
+            "encoder_layers": LAYERS,
+            "decoder_layers": 1,
+            "d_model": 768,
+            "encoder_attention_heads": 12,
+            "encoder_ffn_dim": 3072,
+        },
+        None,
+    ),
+}
 
 
 def largest(ours: list[Tensor], theirs: list[Tensor]) -> float:
@@ -73,7 +89,7 @@ def hugging_face_models() -> Iterator[tuple]:
     import transformers
 
     from nn.upstream.pretrained.huggingface import hugging_face
-    from tests.nn.upstream.pretrained.test_huggingface import library_states, saved, whisper_states
+    from tests.parts.hugging_face import library_states, saved, whisper_states
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

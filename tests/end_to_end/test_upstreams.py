@@ -42,8 +42,11 @@ def test_an_encoder_of_hugging_face_through_a_whole_run(folder, tiny, tmp_path, 
     assert execute(ASR(), ["run", *plain, *upstream, *options]) == 0
     checkpoint = tmp_path / "run" / "train" / "step_00000008"
     model = ASR().load_model(str(checkpoint / "model"))
-    weights = [k.removeprefix("upstream.") for k in load_file(checkpoint / "model" / "weights.safetensors")
-               if k.startswith("upstream.")]  # fmt: skip
+    weights = [
+        k.removeprefix("upstream.")
+        for k in load_file(checkpoint / "model" / "weights.safetensors")
+        if k.startswith("upstream.")
+    ]
     assert {model.upstream.layer_of(name) for name in weights} == saved
     assert all(".lora_" in name for name in weights) == ("lora" in str(options) or not saved)
     assert set(model.featurizer.weight_by_layer()) == {0, 1, 2}
@@ -53,10 +56,16 @@ def test_a_schedule_of_fine_tuning_with_rates_that_fall_with_depth(folder, tiny,
     """Cut in the middle and resumed, it ends like one that was not; layers move from their step on, at their rates."""
     plain = [o for o in tiny if not o.startswith(("--build_upstream", "--target_dir", "--build_downstream"))]
     options = [
-        *plain, "--build_upstream.name=hf", f"--build_upstream.conf.model={folder}", "--stop=2",
-        "--build_optimizer.name=SGD", "--build_optimizer.layer_decay=0.5", "--build_downstream.name=frame_linear",
-        "--build_model.upstream_trainable=true", "--build_model.finetune={start_step: 2, steps_per_layer: 3}",
-    ]  # fmt: skip
+        *plain,
+        "--build_upstream.name=hf",
+        f"--build_upstream.conf.model={folder}",
+        "--stop=2",
+        "--build_optimizer.name=SGD",
+        "--build_optimizer.layer_decay=0.5",
+        "--build_downstream.name=frame_linear",
+        "--build_model.upstream_trainable=true",
+        "--build_model.finetune={start_step: 2, steps_per_layer: 3}",
+    ]
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'whole'}"]) == 0
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'cut'}", "--train.total_steps=4"]) == 0
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'cut'}"]) == 0
@@ -65,8 +74,11 @@ def test_a_schedule_of_fine_tuning_with_rates_that_fall_with_depth(folder, tiny,
     assert all(torch.equal(weights[k], v) for k, v in load_file(cut / "model" / "weights.safetensors").items())
     early = load_file(whole.with_name("step_00000004") / "model" / "weights.safetensors")
     own = ASR().load_model(str(whole / "model")).upstream
-    moved = {own.layer_of(k.removeprefix("upstream.")) for k in weights if not torch.equal(weights[k], early[k])
-             and k.startswith("upstream.")}  # fmt: skip
+    moved = {
+        own.layer_of(k.removeprefix("upstream."))
+        for k in weights
+        if not torch.equal(weights[k], early[k]) and k.startswith("upstream.")
+    }
     assert moved == {1, 2}
     groups = torch.load(whole / "training.pt", weights_only=True)["optimizers"][0]["optimizer"]["param_groups"]
     assert sorted(g["lr"] / 0.01 for g in groups) == pytest.approx([0.125, 0.25, 0.5, 1.0])

@@ -1,3 +1,5 @@
+"""The weighted sum of layers: weights, selections, strides, precision."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -6,7 +8,6 @@ import pytest
 import torch
 
 from nn.featurizer import Featurizer
-from nn.pooling import MeanPooling
 
 
 def sizes(hidden: list[int], rates: list[int] | None = None) -> SimpleNamespace:
@@ -104,9 +105,10 @@ def test_layers_of_several_strides_are_brought_to_the_slowest():
     x, length = featurizer([fast, middle, slow], lens)
     assert length.tolist() == [3, 1] and x.shape == (2, 3, 2)
     for row, frame in ((0, 0), (0, 1), (0, 2), (1, 0)):
-        near = [s[row, frame * r : min(int(n[row]), frame * r + r)].mean(0) for s, n, r in zip(
-            (fast, middle, slow), lens, (4, 2, 1)
-        )]  # fmt: skip
+        near = [
+            s[row, frame * r : min(int(n[row]), frame * r + r)].mean(0)
+            for s, n, r in zip((fast, middle, slow), lens, (4, 2, 1))
+        ]
         torch.testing.assert_close(x[row, frame], torch.stack(near).mean(0))
 
 
@@ -117,12 +119,3 @@ def test_layers_of_other_sizes_may_be_left_out(states):
 def test_another_upstream_s_states_are_refused(states):
     with pytest.raises(ValueError, match="upstream of 4 layers, got hidden states of 3"):
         Featurizer(sizes([6] * 4))(states[0][:3], states[1][:3])
-
-
-def test_mean_pooling_ignores_padding_and_survives_nothing():
-    x = torch.randn(3, 5, 4)
-    x[1, 2:] = float("nan")
-    pooled = MeanPooling()(x, torch.tensor([5, 2, 0]))
-    torch.testing.assert_close(pooled[0], x[0].mean(0))
-    torch.testing.assert_close(pooled[1], x[1, :2].mean(0))
-    assert not pooled[2].any()

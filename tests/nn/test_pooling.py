@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nn.pooling import POOLINGS, AttentiveStatisticsPooling, SelfAttentivePooling, build_pooling
+from nn.pooling import POOLINGS, AttentiveStatisticsPooling, MeanPooling, SelfAttentivePooling, build_pooling
 
 LENGTHS = torch.tensor([9, 4, 1, 0])
 
@@ -91,3 +91,12 @@ def test_attentive_statistics_without_context_are_those_of_frames_alone():
 def test_an_unknown_pooling_names_the_known_ones():
     with pytest.raises(ValueError, match="'max', expected one of mean, statistics"):
         build_pooling("max", 6)
+
+
+def test_mean_pooling_ignores_padding_and_survives_nothing():
+    x = torch.randn(3, 5, 4)
+    x[1, 2:] = float("nan")
+    pooled = MeanPooling()(x, torch.tensor([5, 2, 0]))
+    torch.testing.assert_close(pooled[0], x[0].mean(0))
+    torch.testing.assert_close(pooled[1], x[1, :2].mean(0))
+    assert not pooled[2].any()

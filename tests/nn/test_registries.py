@@ -22,10 +22,8 @@ OTHERS = [
     "nn.model:UpstreamDownstreamModel",
 ]
 TARGETS = {
-    target
-    for module, name in REGISTRIES.items()
-    for target in getattr(importlib.import_module(module), name).values()
-} | set(OTHERS)  # fmt: skip
+    target for module, name in REGISTRIES.items() for target in getattr(importlib.import_module(module), name).values()
+} | set(OTHERS)
 
 
 def test_registries_load_without_torch():

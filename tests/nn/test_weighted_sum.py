@@ -1,4 +1,4 @@
-"""The sum of kept states against autograd's own."""
+"""The weighted sum of cached states against autograd's own."""
 
 from __future__ import annotations
 

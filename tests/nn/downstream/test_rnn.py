@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.downstream.rnn import RNNEncoder, stack_frames, subsample
 
 LENGTHS = torch.tensor([13, 5, 1, 9])
@@ -151,19 +150,3 @@ def test_the_superb_recipe_has_the_parts_of_s3prl():
 def test_impossible_settings_are_refused(conf, words):
     with pytest.raises(ValueError, match=words):
         RNNEncoder(6, 5, **conf)
-
-
-def test_linear_probes():
-    torch.manual_seed(2)
-    x, lengths = torch.randn(3, 6, 4), torch.tensor([6, 2, 0])
-    frame = FrameLinear(4, 3, hidden_size=7)
-    y, y_len = frame(x, lengths)
-    one = frame.output_linear.weight @ frame.input_linear.weight
-    bias = frame.output_linear.weight @ frame.input_linear.bias + frame.output_linear.bias
-    torch.testing.assert_close(y, x @ one.t() + bias)
-    assert torch.equal(y_len, lengths) and frame.downsample_rate == 1
-
-    pooled = MeanPoolLinear(4, 3)
-    y, y_len = pooled(x, lengths)
-    assert y.shape == (3, 3) and y_len.tolist() == [1, 1, 1] and y.isfinite().all()
-    torch.testing.assert_close(y[1], pooled(x[1:2, :2], lengths[1:2])[0][0])

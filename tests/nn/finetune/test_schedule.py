@@ -1,67 +1,18 @@
-"""Fine-tuning: what trains is what was chosen, when it was chosen; noise acts in training only."""
+"""Fine-tuning: the selected parameters train, from their step on; masks and layer drop act in training only."""
 
 from __future__ import annotations
 
 import copy
-import sys
-from importlib.util import find_spec
 
 import pytest
 import torch
 from torch import nn
 
-from nn.downstream.linear import MeanPoolLinear
-from nn.featurizer import Featurizer
 from nn.finetune.schedule import FineTuning, trained_names
-from nn.finetune.span_mask import SpanMask, spans
-from nn.model import UpstreamDownstreamModel
 from nn.upstream.pretrained.torchaudio_models import Wav2Vec2
 from nn.upstream.signal.kaldi import Fbank
-from tests.nn.upstream.pretrained.test_torchaudio_models import small_model
-
-WAV, WAV_LEN = torch.randn(3, 3000, generator=torch.Generator().manual_seed(0)), torch.tensor([3000, 2000, 900])
-STILL = {n: 0.0 for n in ("encoder_projection_dropout", "encoder_attention_dropout", "encoder_ff_interm_dropout",
-                          "encoder_dropout")}  # fmt: skip
-
-
-def build(trainable=True, upstream: nn.Module | None = None, **settings) -> UpstreamDownstreamModel:
-    upstream = upstream or Wav2Vec2(small_model(**STILL))
-    torch.manual_seed(0)
-    head = MeanPoolLinear(upstream.hidden_sizes[0], 3)
-    finetune = FineTuning(**settings) if settings else None
-    return UpstreamDownstreamModel(upstream, Featurizer(upstream), head, trainable, None, finetune)
-
-
-def hugging_face_model(kind: str = "Wav2Vec2") -> nn.Module:
-    transformers = pytest.importorskip("transformers")
-    from nn.upstream.pretrained.huggingface_families import Convolutional
-
-    conf = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-    conf |= {"conv_dim": [16] * 3, "conv_kernel": [10, 3, 2], "conv_stride": [5, 2, 2], "num_feat_extract_layers": 3}
-    still = ("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "layerdrop")
-    conf |= {"num_conv_pos_embedding_groups": 4, "apply_spec_augment": False} | dict.fromkeys(still, 0.0)
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(**conf)
-    return Convolutional(getattr(transformers, f"{kind}Model")(config), True)
-
-
-UPSTREAMS = [lambda: Wav2Vec2(small_model(**STILL)), hugging_face_model, lambda: hugging_face_model("WavLM")]
-
-
-def trained(model: nn.Module) -> set[str]:
-    return {n for n, p in model.upstream.named_parameters() if p.requires_grad}
-
-
-def step(model: nn.Module) -> None:
-    """One step of gradient descent, as a loop would take it."""
-    optimizer = torch.optim.SGD([p for p in model.parameters()], 0.1, weight_decay=0.5)
-    model(WAV, WAV_LEN)[0].square().sum().backward()
-    optimizer.step()
-    optimizer.zero_grad()
-
-
-def changed(model: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
-    return {n for n, p in model.upstream.named_parameters() if not torch.equal(p, before[n])}
+from tests.parts.fine_tuning import UPSTREAMS, WAV, WAV_LEN, build, changed, step, trained
+from tests.parts.torchaudio_models import small_model
 
 
 @pytest.mark.parametrize("make", UPSTREAMS)
@@ -175,68 +126,6 @@ def test_masks_act_on_the_transformer_s_input_in_training_only(make):
     if vector is not None:
         states[3].square().sum().backward()
         assert vector.grad.any()
-
-
-def test_spans_are_as_many_as_asked_distinct_and_inside():
-    torch.manual_seed(0)
-    sizes = torch.tensor([200, 57, 10, 9, 0])
-    total = torch.zeros(5)
-    for _ in range(300):
-        mask = spans(torch.rand(5, 201), sizes, prob=0.5, length=10)
-        assert not (mask & (torch.arange(200) >= sizes.unsqueeze(1))).any()
-        total += mask.sum(1)
-        for row in mask[:3].int():
-            edges = torch.diff(row, prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
-            lengths = (edges == -1).nonzero() - (edges == 1).nonzero()
-            assert (lengths >= 10).all()
-    share = total / 300 / sizes.clamp_min(1)
-    # overlap leaves about 1 - exp(-0.5) of a long utterance covered; one that a span fills is covered half the time
-    assert 0.37 < share[0] < 0.45 and 0.35 < share[1] < 0.5 and 0.4 < share[2] < 0.6
-    assert not share[3:].any()
-
-
-def test_feature_spans_are_zero_over_all_time():
-    torch.manual_seed(0)
-    x = torch.ones(2, 7, 64)
-    y = SpanMask(feature_prob=0.5, feature_length=8)(x, torch.tensor([7, 3]))
-    assert ((y == 0).all(1) == (y == 0).any(1)).all() and (y == 0).any()
-    assert torch.equal(SpanMask(0.5, feature_prob=0.5).eval()(x, torch.tensor([7, 3])), x)
-
-
-needs_peft = pytest.mark.skipif(find_spec("peft") is None, reason="pip install 'soundstage[peft]'")
-
-
-@needs_peft
-@pytest.mark.parametrize("make", UPSTREAMS)
-def test_adapters_begin_as_nothing_and_all_of_them_train(make):
-    expected = build(False, make()).eval().upstream(WAV, WAV_LEN)[0]
-    model = build([2, 3], make(), lora_rank=2)
-    got = model.eval().upstream(WAV, WAV_LEN)[0]
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, expected))
-    names = trained(model)
-    assert names and all(".lora_" in n for n in names) and {model.upstream.layer_of(n) for n in names} == {2, 3}
-    before = copy.deepcopy(dict(model.upstream.named_parameters()))
-    model.train()
-    step(model)
-    step(model)  # the first step moves only the second factor, which starts at zero
-    assert changed(model, before) == names
-
-
-@needs_peft
-def test_adapters_on_chosen_maps_and_where_none_can_act():
-    model = build(True, lora_rank=2, lora_targets=["q_proj", "v_proj"])
-    assert {n.split(".lora_")[0].rpartition(".")[2] for n in trained(model)} == {"q_proj", "v_proj"}
-    with pytest.raises(ValueError, match="no adapter can be put on query.*q_proj"):
-        build(True, lora_rank=2, lora_targets=["query"])
-    # transformers' WavLM takes the weights of its projections past the modules: an adapter there would never act
-    with pytest.raises(ValueError, match="no adapter can be put on q_proj"):
-        build(True, hugging_face_model("WavLM"), lora_rank=2, lora_targets=["q_proj"])
-
-
-def test_without_the_extra_it_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ValueError, match=r"pip install 'soundstage\[peft\]'"):
-        build(True, lora_rank=2)
 
 
 def test_a_copy_of_the_model_is_a_model_of_its_own():

@@ -30,7 +30,7 @@ def pretrained(trainable, **finetune):
     from nn.finetune.schedule import FineTuning
     from nn.model import UpstreamDownstreamModel
     from nn.upstream.pretrained.torchaudio_models import Wav2Vec2
-    from tests.nn.upstream.pretrained.test_torchaudio_models import small_model
+    from tests.parts.torchaudio_models import small_model
 
     upstream = Wav2Vec2(small_model())
     head = MeanPoolLinear(32, 3)

@@ -1,4 +1,4 @@
-"""Speaker losses against loops over utterances and speakers."""
+"""Margin losses against loops over utterances and speakers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import torch
 
 from nn.losses.ge2e import GE2E
 from nn.losses.margin import AAMSoftmax, AMSoftmax, Softmax
-
-GENERATOR = torch.Generator().manual_seed(0)
-X = torch.randn(7, 5, generator=GENERATOR)
-LABEL = torch.tensor([0, 2, 1, 2, 0, 0, 3])
-
-
-def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
-    a, b = a.detach().double(), b.detach().double()
-    return float(a @ b / a.norm() / b.norm())
+from tests.parts.embeddings import LABEL, X, cosine
 
 
 def by_loop(loss: AMSoftmax, x: torch.Tensor, label: torch.Tensor, turned) -> list[float]:
@@ -85,31 +77,6 @@ def test_softmax_is_cross_entropy():
     loss = Softmax(5, 4)
     expected = torch.nn.functional.cross_entropy(loss.linear(X), LABEL)
     torch.testing.assert_close(loss(X, LABEL).mean(), expected)
-
-
-def test_ge2e_equals_a_loop_and_leaves_out_who_is_alone():
-    loss = GE2E(5, 4)
-    unit = X / X.norm(dim=1, keepdim=True)
-    expected = []
-    for i, own in enumerate(LABEL.tolist()):
-        scores = {}
-        for speaker in LABEL.unique().tolist():
-            members = [j for j, s in enumerate(LABEL.tolist()) if s == speaker and j != i]
-            if members:
-                scores[speaker] = 10 * cosine(unit[i], unit[members].mean(0)) - 5
-        total = math.log(sum(map(math.exp, scores.values())))
-        expected.append(total - scores[own] if own in scores else 0.0)
-    found = loss(X, LABEL)
-    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-5)
-    assert found[[1, 0]].gt(0).all() and found[2] == found[6] == 0
-    found.sum().backward()
-    assert torch.isfinite(loss.scale.grad)
-
-
-def test_ge2e_of_speakers_that_are_all_alone_is_nothing_to_learn_from():
-    x = X[:3].clone().requires_grad_()
-    GE2E(5, 4)(x, torch.tensor([0, 1, 2])).sum().backward()
-    assert (x.grad == 0).all()
 
 
 @pytest.mark.parametrize("settings", [{"margin": 2.0}, {"scale": 0.0}, {"subcentres": 0}])
