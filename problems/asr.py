@@ -30,7 +30,7 @@ class ASR(Problem):
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, with validation by word error rate."""
         config = super().default_config()
-        config["train"] |= {"valid_metric": "wer", "valid_higher_better": False}
+        config["train"] |= {"valid_metric": "wer"}
         return config
 
     def build_encoder(

@@ -98,7 +98,7 @@ class ASV(classification.Classification):
         """The defaults of every problem, with an x-vector and validation by equal error rate."""
         config = super().default_config()
         config["build_downstream"] = {"name": "xvector", "conf": {}}
-        config["train"] |= {"valid_metric": "eer", "valid_higher_better": False}
+        config["train"] |= {"valid_metric": "eer"}
         return config
 
     # ---- data ----

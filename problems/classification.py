@@ -71,7 +71,7 @@ class Classification(Problem):
         """The defaults of every problem, with ``usual_corpus``, SUPERB's linear head, and validation by accuracy."""
         parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": "mean_pool_linear"}}
         config = follow_choices(self, super().default_config(), parts)
-        config["train"] |= {"valid_metric": "accuracy", "valid_higher_better": True}
+        config["train"] |= {"valid_metric": "accuracy"}
         return config
 
     def build_encoder(

@@ -98,7 +98,7 @@ S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
     "train.gradient_accumulate": 1,
     "train.keep_num_ckpts": 2,
     "train.valid_metric": "wer",
-    "train.valid_higher_better": False,
+    "train.valid_higher_better": None,  # as the task declares: lower
     "train.use_scheduler": False,
     "train.seed": 0,
 }

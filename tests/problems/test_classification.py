@@ -92,6 +92,12 @@ SUPERB = {  # s3prl's defaults
 }
 
 
+@pytest.mark.parametrize(("options", "rule"), [([], "loss min"), (["--train.valid_higher_better=true"], "loss max")])
+def test_the_better_direction_is_the_one_that_the_task_declares_unless_the_config_sets_it(run, options, rule):
+    target = run("ks", "--stop=2", "--train.total_steps=2", "--train.valid_metric=loss", *options)
+    assert list(json.loads((target / "train" / "best.json").read_text())) == [rule]
+
+
 @pytest.mark.parametrize("name", ["sid", "ks", "ic", "er"])
 def test_superb_is_the_recipe_that_was_published(name):
     roots = [("prepare_data.dataset_root", "/data"), *([("prepare_data.test_root", "/test")] if name == "ks" else [])]
@@ -105,7 +111,7 @@ def test_superb_is_the_recipe_that_was_published(name):
     }
     assert got == {key: values[name] for key, values in SUPERB.items()}
     assert found["build_optimizer"]["name"] == "Adam" and found["build_optimizer"]["conf"]["lr"] == 1e-4
-    assert train["valid_metric"] == "accuracy" and train["valid_higher_better"] and not train["use_scheduler"]
+    assert train["valid_metric"] == "accuracy" and train["valid_higher_better"] is None and not train["use_scheduler"]
     head = found["build_downstream"]
     assert head["name"] == "mean_pool_linear" and head["conf"]["hidden_size"] == 256
     assert found["build_upstream"]["name"] == "hubert_base" and not found["build_model"]["upstream_trainable"]

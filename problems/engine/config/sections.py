@@ -192,7 +192,9 @@ class Train:
     sync_batchnorm: bool = setting(False, "compute batch norm over the batches of all processes; GPUs only")
 
     valid_metric: str = setting("loss", "validation metric that ranks the checkpoints", heading="selection")
-    valid_higher_better: bool = setting(False, "true if a higher value of it is better")
+    valid_higher_better: bool | None = setting(
+        None, "true if a higher value of it is better; null: as the task declares, or else lower"
+    )
     best_rules: list[dict] = setting(
         [], "further rankings, e.g. [{metric: cer, higher_better: false, keep: 2}]", resume="free"
     )

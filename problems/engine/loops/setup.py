@@ -30,6 +30,7 @@ from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import ConfigError, nearest
 from problems.engine.runtime.overrides import call, is_overridden
 from tasks.base import Task
+from tasks.metrics.kinds import UNDECLARED
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,9 @@ class Setup:
         self.build_optimizer, self.build_scheduler = build_optimizer, build_scheduler
         self.global_config = global_config
         self.task = self._build_task()
+        if self.config["valid_higher_better"] is None:
+            metric = self.task.metrics.get(self.config["valid_metric"], UNDECLARED)
+            self.config["valid_higher_better"] = metric.better == "higher"
         self.windows = 0  # steps in an epoch
         self.make_stream: Callable[[int, int, Callable], Stream]
 
