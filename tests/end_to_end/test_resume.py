@@ -28,11 +28,11 @@ class SlowedASR(ASR):
         super().save_model(save_model, model_ckpt_dir, build_model_all_args, model)
         time.sleep(float(os.environ.get("SLOW_SAVE", 0)))
 
-    def evaluate(self, evaluate, mode, *args):
+    def evaluate(self, evaluate, mode, **arguments):
         marker = pathlib.Path(os.environ["MARKER"])
         marker.write_text(mode)
         time.sleep(float(os.environ.get("SLOW_EVALUATE", 0)))
-        metrics = super().evaluate(evaluate, mode, *args)
+        metrics = super().evaluate(evaluate, mode, **arguments)
         marker.unlink()
         return metrics
 
