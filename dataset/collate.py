@@ -44,6 +44,32 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """
     if not items:
         raise CollateError("a batch needs at least one item, got an empty list; check the batch sampler")
+    _check_keys(items)
+    batch: dict[str, Any] = {}
+    for key in items[0]:
+        values = [torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in (item[key] for item in items)]
+        kind = _common_kind(key, values, items)
+        if kind == "tensor":
+            batch[key], lengths = _pad(key, values, items)
+            if lengths is not None and f"{key}_len" not in items[0]:
+                batch[f"{key}_len"] = lengths
+        elif kind == "layers":
+            _check_sizes(key, values, items)
+            padded = [_pad(f"{key}[{i}]", list(layer), items) for i, layer in enumerate(zip(*values))]
+            batch[key] = [states for states, _ in padded]
+            lens_key = "hidden_lens" if key == "hidden_states" else f"{key}_lens"
+            batch.setdefault(lens_key, [lengths for _, lengths in padded])
+        elif kind == "number":
+            batch[key] = _tensor(values, [values])
+        elif kind == "numbers":
+            _check_sizes(key, values, items)
+            batch[key] = _tensor([list(value) for value in values], values)
+        else:
+            batch[key] = values
+    return batch
+
+
+def _check_keys(items: list[dict[str, Any]]) -> None:
     for item in items:
         if item.keys() != items[0].keys():
             differing = sorted(item.keys() ^ items[0].keys())
@@ -51,35 +77,18 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
                 f"items of one batch must have the same keys, but only one of {_name(items[0])} and "
                 f"{_name(item)} has {differing}"
             )
-    batch: dict[str, Any] = {}
-    for key in items[0]:
-        values = [torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in (i[key] for i in items)]
-        kinds = [_kind(value) for value in values]
-        for item, kind, value in zip(items, kinds, values):
-            if kind is None or kind != kinds[0]:
-                raise CollateError(
-                    f"{key!r} of {_name(item)} is {_describe(value)}, "
-                    f"of {_name(items[0])} {_describe(values[0])}; "
-                    "expected one kind: tensors, lists of tensors, numbers, lists of numbers, or strings"
-                )
-        if kinds[0] == "tensor":
-            batch[key], lengths = _pad(key, values, items)
-            if lengths is not None and f"{key}_len" not in items[0]:
-                batch[f"{key}_len"] = lengths
-        elif kinds[0] == "layers":
-            _check_sizes(key, values, items)
-            padded = [_pad(f"{key}[{i}]", list(layer), items) for i, layer in enumerate(zip(*values))]
-            batch[key] = [states for states, _ in padded]
-            lens_key = "hidden_lens" if key == "hidden_states" else f"{key}_lens"
-            batch.setdefault(lens_key, [lengths for _, lengths in padded])
-        elif kinds[0] == "number":
-            batch[key] = _tensor(values, [values])
-        elif kinds[0] == "numbers":
-            _check_sizes(key, values, items)
-            batch[key] = _tensor([list(value) for value in values], values)
-        else:
-            batch[key] = values
-    return batch
+
+
+def _common_kind(key: str, values: list[Any], items: list[dict[str, Any]]) -> str:
+    """Return the kind of all values of a key; a CollateError if they differ, or have no kind."""
+    kinds = [_kind(value) for value in values]
+    for item, kind, value in zip(items, kinds, values):
+        if kind is None or kind != kinds[0]:
+            raise CollateError(
+                f"{key!r} of {_name(item)} is {_describe(value)}, of {_name(items[0])} {_describe(values[0])}; "
+                "expected one kind: tensors, lists of tensors, numbers, lists of numbers, or strings"
+            )
+    return kinds[0]
 
 
 def _kind(value: Any) -> str | None:

@@ -55,7 +55,7 @@ def test_a_piece_is_a_stretch_of_the_utterance_another_each_time_and_follows_the
     assert int(crop(wav)[0]) == int(pieces[0][0])
 
 
-def test_what_is_shorter_than_a_piece_stays_whole():
+def test_an_utterance_shorter_than_the_crop_is_kept_whole():
     for length in (0, 1, 3999, 4000):
         assert len(RandomCrop(0.25)(torch.zeros(length))) == length
     with pytest.raises(ValueError, match="has no sample"):

@@ -109,7 +109,7 @@ def test_a_long_list_of_bad_audio_is_whole_in_a_file_until_it_is_mended(tmp_path
     assert not listing.exists()
 
 
-def test_skip_bad_leaves_out_what_is_bad_and_says_so(tmp_path, rows, caplog):
+def test_skip_bad_leaves_bad_audio_out_and_warns(tmp_path, rows, caplog):
     train = rows(1, 0.01, 1)
     with caplog.at_level(logging.WARNING):
         csv, *_ = write(tmp_path, train, rows(1, name="v"), rows(1, name="t"), SETTINGS | {"skip_bad": True})

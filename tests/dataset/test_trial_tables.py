@@ -86,7 +86,7 @@ def test_a_cohort_has_some_utterances_of_each_speaker_and_changes_little_with_th
     assert cohort["id"].tolist() != [f"t{n}" for n in range(12)]  # not the first in the file
 
 
-def test_a_cohort_stands_beside_the_utterances_of_trials_with_its_segments(folder):
+def test_a_cohort_is_added_to_the_utterances_of_trials_with_its_segments(folder):
     paths = read_trials(folder / "test.csv")[1]
     cohort = cohort_table(train_csv(folder), 1)
     both = add_cohort(utterance_table(paths, folder / "cache"), cohort, "valid.csv")

@@ -15,7 +15,7 @@ SLOTTED = ["on ; light ; kitchen", "off ; light ; none", "on;radio;none", "on ; 
 
 
 @pytest.mark.parametrize(("name", "texts"), [("category", LABELS), ("categories", SLOTTED), ("tags", SLOTTED)])
-def test_what_is_saved_is_json_and_comes_back_equal(name, texts, tmp_path):
+def test_a_saved_encoder_is_json_and_comes_back_equal(name, texts, tmp_path):
     encoder = build_encoder(name, texts)
     encoder.save(tmp_path / "ein ordner")
     assert load_encoder(tmp_path / "ein ordner") == encoder

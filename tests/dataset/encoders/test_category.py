@@ -10,7 +10,7 @@ from dataset.encoders.category import CategoryEncoder
 LABELS = ["up", "0012", "null", "größe 声", "up", "down"]
 
 
-def test_labels_are_numbered_by_code_point_whatever_their_order_and_come_back():
+def test_labels_are_numbered_by_code_point_in_any_order_and_come_back():
     encoder = CategoryEncoder.build(LABELS)
     assert encoder.labels == ("0012", "down", "größe 声", "null", "up") and len(encoder) == 5
     assert CategoryEncoder.build(reversed(LABELS)) == encoder
