@@ -52,6 +52,10 @@ class HasSources(Protocol):
         """The item without ``wav`` and ``wav_len``."""
 
 
+class CacheableDataset(IndexableDataset, HasSeconds, HasSources, Protocol):
+    """A dataset whose waveforms are the same at every access, such as :class:`dataset.utterances.Utterances`."""
+
+
 class BatchSampler(Protocol):
     """Yields the indices of each batch of an epoch."""
 

@@ -7,7 +7,7 @@ a method needs it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from problems.engine.runtime.overrides import call, is_overridden
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
+    from dataset.encoders import LabelEncoder
+    from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +189,7 @@ class Problem(Stored):
         """Stage 1. Learns a label encoder from the training CSV, writes it and returns its folder."""
         raise NotImplementedError(f"{type(self).__name__} must define build_encoder")
 
-    def load_encoder(self, encoder_path: str) -> Any:
+    def load_encoder(self, encoder_path: str) -> LabelEncoder:
         """The label encoder in a folder."""
         from dataset.encoders import load_encoder
 
@@ -202,7 +204,7 @@ class Problem(Stored):
         data_csv: str,
         encoder_path: str,
         frame_shift: int | None,
-    ) -> Any:
+    ) -> IndexableDataset:
         """The dataset of one CSV. ``frame_shift``: samples per frame of the model's output, where it is known."""
         raise NotImplementedError(f"{type(self).__name__} must define build_dataset")
 
@@ -213,8 +215,8 @@ class Problem(Stored):
         cache_dir: str,
         mode: str,
         data_csv: str,
-        dataset: Any,
-    ) -> Any:
+        dataset: IndexableDataset,
+    ) -> BatchSampler:
         """Batches of utterances of similar length."""
         from dataset.samplers.buckets import BucketBatchSampler
 
@@ -223,7 +225,7 @@ class Problem(Stored):
         except ValueError as error:
             raise ConfigError(f"build_batch_sampler.{mode}: {error}") from error
 
-    def build_collate_fn(self, build_collate_fn: Section, mode: str) -> Callable:
+    def build_collate_fn(self, build_collate_fn: Section, mode: str) -> CollateFn:
         """What makes a batch of items."""
         from dataset.collate import collate
 
@@ -286,7 +288,7 @@ class Problem(Stored):
             else build("nn.finetune.schedule:FineTuning", finetune, "build_model.finetune"),
         )
 
-    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+    def build_task(self, build_task: Section, model: Any, encoder: LabelEncoder) -> Any:
         """One train, valid or test step with its metrics."""
         raise NotImplementedError(f"{type(self).__name__} must define build_task")
 
@@ -325,12 +327,12 @@ class Problem(Stored):
         build_optimizer: Section,
         build_scheduler: Section,
         evaluate: Section,
-        train_dataset: Any,
-        train_batch_sampler: Any,
-        train_collate_fn: Callable,
-        valid_dataset: Any,
-        valid_batch_sampler: Any,
-        valid_collate_fn: Callable,
+        train_dataset: IndexableDataset,
+        train_batch_sampler: BatchSampler,
+        train_collate_fn: CollateFn,
+        valid_dataset: IndexableDataset,
+        valid_batch_sampler: BatchSampler,
+        valid_collate_fn: CollateFn,
         num_workers: int,
         world_size: int,
         rank: int,
@@ -388,9 +390,9 @@ class Problem(Stored):
         evaluate: Section,
         mode: str,
         task: Any,
-        dataset: Any,
-        batch_sampler: Any,
-        collate_fn: Callable,
+        dataset: IndexableDataset,
+        batch_sampler: BatchSampler,
+        collate_fn: CollateFn,
         eval_batch: int,
         dump_dir: str | None,
         device: str,

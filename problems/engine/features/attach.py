@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
+from dataset.protocols import CacheableDataset, IndexableDataset
 from nn.traits import trait
 from problems.engine.features.cache import FeatureCache
-from problems.engine.features.extraction import CacheableDataset, FeatureExtractor
+from problems.engine.features.extraction import FeatureExtractor
 from problems.engine.features.policy import Settings
 from problems.engine.features.upstream_digest import digest_of
 from tasks.base import Task
@@ -33,7 +34,7 @@ class ComputedFeatures(torch.utils.data.Dataset):
         upstream: called for one utterance at a time, as a copy on the CPU.
     """
 
-    def __init__(self, dataset: torch.utils.data.Dataset, upstream: torch.nn.Module):
+    def __init__(self, dataset: IndexableDataset, upstream: torch.nn.Module):
         self.dataset = dataset
         self.upstream = copy.deepcopy(upstream).cpu()
         self.ids = getattr(dataset, "ids", None)
@@ -68,8 +69,8 @@ class CachedFeatures(torch.utils.data.Dataset):
 
 
 def attach_features(
-    task: Task, dataset: Any, settings: Settings | None, batches: Sequence[Sequence[int]]
-) -> torch.utils.data.Dataset:
+    task: Task, dataset: IndexableDataset, settings: Settings | None, batches: Sequence[Sequence[int]]
+) -> IndexableDataset:
     """Return ``dataset`` with features in place of waveforms if that saves work, and unchanged otherwise.
 
     Every process must call it: they share the computing.
@@ -119,7 +120,7 @@ def extractor_of(model: torch.nn.Module, settings: Settings) -> FeatureExtractor
     return FeatureExtractor(upstream, layers, bool(trait(model, "commutes_with_mean")), settings.dtype)
 
 
-def why_uncacheable(dataset: Any) -> str | None:
+def why_uncacheable(dataset: IndexableDataset) -> str | None:
     """The reason why the waveforms may differ between accesses; None if they cannot."""
     name = type(dataset).__name__
     for attribute in ("sources", "without_audio"):

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from dataset.file_digests import content_digests
+from dataset.protocols import CacheableDataset
 from problems.engine.features.extraction import (
     PORTION_BYTES,
     PORTION_SECONDS,
-    CacheableDataset,
     FeatureExtractor,
     Source,
     extract,

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dataset import SAMPLE_RATE, seeding
 from dataset.loader import LoaderSettings, eval_stream, require_readable
+from dataset.protocols import CacheableDataset
 from dataset.samplers.buckets import BucketBatchSampler
 from nn.pooling import MeanPooling
 from problems.engine.features.shards import CannotCacheError, States
@@ -31,23 +32,6 @@ GROUP_SECONDS = {"cpu": 24.0, "cuda": 240.0}  # of audio computed at once, with 
 MEASURED_SECONDS = 4.0  # of audio, to measure the speed
 
 Source = tuple[str, "float | None", "float | None"]  # file, start and end in seconds
-
-
-class CacheableDataset(Protocol):
-    """A dataset whose waveforms are the same at every access, such as :class:`dataset.utterances.Utterances`."""
-
-    seconds: np.ndarray
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        """The file and segment of each utterance."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-
-    def without_audio(self, index: int) -> dict[str, Any]:
-        """The item without ``wav`` and ``wav_len``."""
 
 
 @dataclasses.dataclass

@@ -16,6 +16,7 @@ import torch
 from dataset.files import finite, write_json
 from dataset.loader import LoaderSettings, epoch_batches, eval_stream
 from dataset.metadata import write_csv
+from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.runtime import distributed
@@ -78,7 +79,7 @@ def _joined(parts: list[Records], order: list[int]) -> Records:
     return {name: [values[i] for i in ranked] for name, values in rows.items()}
 
 
-def first_batches(batch_sampler: Any, eval_batch: int) -> list[list[int]]:
+def first_batches(batch_sampler: BatchSampler, eval_batch: int) -> list[list[int]]:
     """The batches that are looked at: so many, or all where ``eval_batch`` is -1."""
     batches = epoch_batches(batch_sampler, 0, 0)
     return batches if eval_batch < 0 else batches[:eval_batch]
@@ -97,9 +98,9 @@ class EvalLoop(Loop):
     def evaluate(
         self,
         mode: str,
-        dataset: Any,
-        batch_sampler: Any,
-        collate_fn: Callable,
+        dataset: IndexableDataset,
+        batch_sampler: BatchSampler,
+        collate_fn: CollateFn,
         eval_batch: int = -1,
         dump_dir: Path | None = None,
         num_workers: int = 0,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.files import read_json, write_json
+from dataset.protocols import BatchSampler, IndexableDataset
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
 from problems.engine.loops.display import format_metrics
@@ -118,7 +119,7 @@ class Evaluate(Stage):
         digests = hash_files(paths, self.folder.root)
         return all(recorded.get(name, digest) == digest for name, digest in digests.items())
 
-    def _with_features(self, task: Any, dataset: Any, batch_sampler: Any) -> Any:
+    def _with_features(self, task: Any, dataset: IndexableDataset, batch_sampler: BatchSampler) -> IndexableDataset:
         from problems.engine.features.attach import attach_features
         from problems.engine.features.policy import settings_of
         from problems.engine.loops.evaluate import first_batches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Train(Stage):
         damages = ((folder, store.damage(folder)) for folder in folders)
         return [f"the checkpoint {folder.name} is damaged: {damage}" for folder, damage in damages if damage]
 
-    def model_arguments(self, encoder: Any) -> dict[str, Any]:
+    def model_arguments(self, encoder: Sized) -> dict[str, Any]:
         """The arguments of ``build_model``; only the length of ``encoder`` counts."""
         sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
         return {**{name: self.config[name] for name in sections}, "model_output_size": len(encoder)}
