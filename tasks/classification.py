@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Labels, SlotLabels
 from tasks.metrics import classification as scores
 from tasks.metrics.kinds import Count, Metric, Number, Rate
 
-SEPARATOR = " ; "  # between the labels of one utterance, as in the column ``labels``
 Weights = Mapping[str, float]
 
 

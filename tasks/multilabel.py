@@ -13,8 +13,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
-from tasks.classification import SEPARATOR
 from tasks.contracts import Labels
 from tasks.metrics.classification import accuracy, mean_average_precision, require_finite
 from tasks.metrics.kinds import Count, Number, Rate

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.verification import Calibration, TrialScores, learn_calibration
 from tasks.verification.scoring import Scorer
-from tasks.verification.trials import SEPARATOR, Trials
+from tasks.verification.trials import Trials
 
 if TYPE_CHECKING:
     import pandas as pd

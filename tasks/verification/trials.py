@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks import SEPARATOR
+
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATOR = " ; "  # between the utterances of one enrolment, as in "utt1 ; utt2"
 LABELS = {"1": True, "0": False, "target": True, "nontarget": False}
 
 

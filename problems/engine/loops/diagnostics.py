@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from dataset import SAMPLE_RATE
 from dataset.loader import Unreadable
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
@@ -21,7 +22,6 @@ from problems.engine.runtime import distributed
 
 log = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16000
 FITTED = 0.1
 """The model fits a batch if its loss falls below this fraction of the first loss."""
 
