@@ -24,6 +24,7 @@ from problems.engine.loops.display import format_metrics
 from problems.engine.loops.profiler import Profiler
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim import lr_schedules, optimizers
+from problems.engine.optim.named_parameters import NamedParameters
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
@@ -188,7 +189,7 @@ class Setup:
         Raises:
             ConfigError: two would move the same parameter.
         """
-        parameters, owners, schedulers = optimizers.Parameters.of_task(task), {}, []
+        parameters, owners, schedulers = NamedParameters.of_task(task), {}, []
         for name, section in optimizers.single(self.build_optimizer):
             key = f"build_optimizer.optimizers.{name}" if name else "build_optimizer"
             modules = section["updated_modules"]
@@ -202,7 +203,7 @@ class Setup:
             log.warning("no optimizer moves %s of the parameters that could be trained", f"{unmoved:,}")
         return schedulers
 
-    def _make_optimizer(self, name: str, section: Section, parameters: optimizers.Parameters) -> OptimScheduler:
+    def _make_optimizer(self, name: str, section: Section, parameters: NamedParameters) -> OptimScheduler:
         config = self.config
         optimizer = call(self.problem, "build_optimizer", build_optimizer=section, parameters=parameters)
         scheduler, schedule = None, section["scheduler"] or self.build_scheduler

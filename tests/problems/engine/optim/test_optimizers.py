@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from problems.engine.optim import optimizers
+from problems.engine.optim.named_parameters import NamedParameters
 from problems.engine.runtime.errors import ConfigError
 
 SECTION = {
@@ -24,7 +25,7 @@ class Pair(nn.Module):
 
 
 def named(task=None):
-    return optimizers.Parameters((task or Pair()).named_parameters())
+    return NamedParameters((task or Pair()).named_parameters())
 
 
 def groups_of(section):
@@ -107,7 +108,9 @@ def test_what_does_not_exist_is_said_before_any_work(section, message):
 def test_a_pattern_that_names_nothing_says_what_there_is():
     with pytest.raises(ConfigError, match="groups: .*'upstrem'.*did you mean upstream"):
         groups_of({"groups": {"upstrem": {"lr": 1.0}}})
-    with pytest.raises(ConfigError, match="updated_modules: .*'head'; there are downstream"):
+    with pytest.raises(
+        ConfigError, match="updated_modules: .*'head' matches no trained parameter; the modules are downstream"
+    ):
         named().of(["head"], "build_optimizer.updated_modules")
 
 
