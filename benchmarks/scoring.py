@@ -1,11 +1,11 @@
-"""Ten million trials over forty thousand embeddings: scored, normalised, and their error rates.
+"""Benchmark of trial scoring: ten million trials over forty thousand embeddings, and their error rates.
 
     python benchmarks/scoring.py                          # 10 million trials, 40 000 embeddings of 256, cosine
-    python benchmarks/scoring.py --cohort 1000            # with AS-norm by the 300 nearest of 1000 speakers
+    python benchmarks/scoring.py --cohort 1000            # with AS-norm by the nearest 300 of 1000 speakers
     python benchmarks/scoring.py --trials 1000000 --embeddings 5000 --size 512
 
-Embeddings are random, of 8 utterances a speaker; one trial in ten is of one speaker. Prints one JSON line: the seconds
-of each part, and the largest memory that the process took, with what it took before the scoring began.
+Embeddings are random, 8 utterances a speaker; one trial in ten is a target trial. Prints one JSON line: the seconds of
+each part, and the peak memory of the process before the scoring and at the end.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ from tasks.verification.trials import Trials
 
 
 def memory_gb() -> float:
-    """The largest memory that this process took so far."""
+    """The peak memory of this process so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def make(trials: int, embeddings: int, size: int) -> tuple[list[str], np.ndarray, Trials]:
-    """Ids, embeddings, and trials of which every tenth is of one speaker."""
+    """Ids, embeddings, and trials, of which every tenth is a target trial."""
     draw = np.random.default_rng(0)
     speakers = np.arange(embeddings) // 8
     x = draw.standard_normal((speakers[-1] + 1, size), dtype=np.float32)[speakers]
     x += 4 * draw.standard_normal((embeddings, size), dtype=np.float32)
     enrol, test = draw.integers(0, embeddings, (2, trials))
-    own = np.arange(0, trials, 10)
-    test[own] = np.minimum(enrol[own] // 8 * 8 + draw.integers(0, 8, len(own)), embeddings - 1)
+    targets = np.arange(0, trials, 10)
+    test[targets] = np.minimum(enrol[targets] // 8 * 8 + draw.integers(0, 8, len(targets)), embeddings - 1)
     ids = [f"utterance-{n}" for n in range(embeddings)]
     return ids, x, Trials(ids, ids, enrol, test, speakers[enrol] == speakers[test])
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000_000)
     parser.add_argument("--embeddings", type=int, default=40_000)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--cohort", type=int, default=0, help="speakers that normalise the scores; 0: none")
-    given = parser.parse_args()
-    ids, x, trials = make(given.trials, given.embeddings, given.size)
-    scorer = Scorer(as_norm=300 if given.cohort else None)
-    found: dict[str, Any] = {**vars(given), "threads": os.cpu_count(), "gb_before": round(memory_gb(), 2)}
+    options = parser.parse_args()
+    ids, x, trials = make(options.trials, options.embeddings, options.size)
+    scorer = Scorer(as_norm=300 if options.cohort else None)
+    figures: dict[str, Any] = {**vars(options), "threads": os.cpu_count(), "gb_before": round(memory_gb(), 2)}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         began = time.perf_counter()
         result = work()
-        found[f"{name}_seconds"] = round(time.perf_counter() - began, 2)
+        figures[f"{name}_seconds"] = round(time.perf_counter() - began, 2)
         return result
 
-    if given.cohort:
-        cohort = np.random.default_rng(1).standard_normal((given.cohort, given.size), dtype=np.float32)
-        scorer.learn(cohort, [str(n) for n in range(given.cohort)])
+    if options.cohort:
+        cohort = np.random.default_rng(1).standard_normal((options.cohort, options.size), dtype=np.float32)
+        scorer.learn(cohort, [str(n) for n in range(options.cohort)])
     scores = timed("score", lambda: scorer.score(ids, x, trials))
-    sides = timed("sort", lambda: TrialScores(scores, trials.targets))
-    found["eer"] = round(timed("eer", lambda: sides.eer), 6)
-    found["min_dcf_0.01"] = round(timed("min_dcf", lambda: sides.min_dcf(0.01)), 6)
-    timed("det", sides.det_curve)
+    trial_scores = timed("sort", lambda: TrialScores(scores, trials.targets))
+    figures["eer"] = round(timed("eer", lambda: trial_scores.eer), 6)
+    figures["min_dcf_0.01"] = round(timed("min_dcf", lambda: trial_scores.min_dcf(0.01)), 6)
+    timed("det", trial_scores.det_curve)
     timed("calibration", lambda: learn_calibration(scores[:100_000], trials.targets[:100_000]))
-    found["gb"] = round(memory_gb(), 2)
-    print(json.dumps(found))
+    figures["gb"] = round(memory_gb(), 2)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

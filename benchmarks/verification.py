@@ -1,9 +1,9 @@
-"""A pretrained upstream as a verifier of speakers: cosine scores of all pairs of utterances, and their error rate.
+"""Benchmark of a pretrained upstream in speaker verification: cosine scores of all pairs of utterances, and their EER.
 
     python benchmarks/verification.py DATA/librispeech_small              # ge2e, the ten speakers of test-other
     python benchmarks/verification.py DATA/librispeech_small --upstream wavlm_base_plus
 
-An utterance's embedding is the mean over the frames of the upstream's last state. Prints one JSON line.
+The embedding of an utterance is the mean over the frames of the last hidden state. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tasks.metrics.verification import TrialScores
 
 def embeddings(upstream: torch.nn.Module, paths: list[Path]) -> tuple[np.ndarray, float]:
     """One unit vector an utterance (N, H), and the seconds of audio."""
-    found, samples = [], 0
+    means, samples = [], 0
     for path in paths:
         wav = read(path)
         samples += len(wav)
         with torch.inference_mode():
             states, lengths = upstream(wav[None], torch.tensor([len(wav)]))
-        found.append(states[-1][0, : int(lengths[-1])].mean(dim=0).numpy())
-    x = np.stack(found)
+        means.append(states[-1][0, : int(lengths[-1])].mean(dim=0).numpy())
+    x = np.stack(means)
     return x / np.linalg.norm(x, axis=1, keepdims=True), samples / 16000
 
 
 def main() -> None:
-    """Score every pair of a split and print the error rate."""
+    """Score every pair of a split and print the EER."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="a folder with metadata.csv: path, speaker, split")
     parser.add_argument("--split", default="test-other")
@@ -53,21 +53,18 @@ def main() -> None:
     pairs = np.array(list(itertools.combinations(range(len(rows)), 2)))
     speakers = np.array([row["speaker"] for row in rows])
     scores = TrialScores((x[pairs[:, 0]] * x[pairs[:, 1]]).sum(axis=1), speakers[pairs[:, 0]] == speakers[pairs[:, 1]])
-    print(
-        json.dumps(
-            {
-                "upstream": options.upstream,
-                "utterances": len(rows),
-                "speakers": len(set(speakers)),
-                "trials": len(pairs),
-                "eer_percent": round(100 * scores.eer, 3),
-                "min_dcf_0.05": round(scores.min_dcf(0.05), 4),
-                "audio_seconds": round(audio, 1),
-                "seconds": round(seconds, 1),
-                "threads": torch.get_num_threads(),
-            }
-        )  # fmt: skip
-    )
+    figures = {
+        "upstream": options.upstream,
+        "utterances": len(rows),
+        "speakers": len(set(speakers)),
+        "trials": len(pairs),
+        "eer_percent": round(100 * scores.eer, 3),
+        "min_dcf_0.05": round(scores.min_dcf(0.05), 4),
+        "audio_seconds": round(audio, 1),
+        "seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(),
+    }
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

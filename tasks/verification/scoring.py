@@ -125,8 +125,8 @@ class Scorer:
             x = x.astype(np.float32)
             return x, x
         plda = PLDA(*(self.learnt[f"plda_{name}"] for name in ("mean", "projection", "between")))
-        left, right = plda.sides(x)
-        return left.astype(np.float32), right.astype(np.float32)
+        enrol_vectors, test_vectors = plda.sides(x)
+        return enrol_vectors.astype(np.float32), test_vectors.astype(np.float32)
 
     def score(self, ids: Sequence[str], x: np.ndarray, trials: Trials) -> np.ndarray:
         """The score of each trial, float32 (N,).
@@ -161,30 +161,32 @@ class Scorer:
         return total / sizes
 
     def _scores(self, enrolled: np.ndarray, tests: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        left, right = self.sides(enrolled)[0], self.sides(tests)[1]
-        scores = paired_products(left, right, enrol, test)
+        enrol_vectors, test_vectors = self.sides(enrolled)[0], self.sides(tests)[1]
+        scores = paired_products(enrol_vectors, test_vectors, enrol, test)
         if self.as_norm is None:
             return scores
-        cohort_left, cohort_right = self.sides(self.learnt["cohort"])
+        cohort_enrolled, cohort_tested = self.sides(self.learnt["cohort"])
         normalised = np.zeros_like(scores)
         # the statistics of the enrolments against the cohort as tests, and the other way round
-        for vectors, cohort, index in ((left, cohort_right, enrol), (right, cohort_left, test)):
+        for vectors, cohort, index in ((enrol_vectors, cohort_tested, enrol), (test_vectors, cohort_enrolled, test)):
             mean, deviation = nearest_statistics(vectors, cohort, self.as_norm)
             normalised += (scores - mean[index]) / deviation[index]
         return normalised / 2
 
 
-def paired_products(left: np.ndarray, right: np.ndarray, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """The dot product of left[enrol] and right[test] of each trial: (M, D), (U, D), int (N,) twice -> float32 (N,)."""
+def paired_products(
+    enrol_vectors: np.ndarray, test_vectors: np.ndarray, enrol: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """The dot product of the two vectors of each trial: (M, D), (U, D), int (N,), int (N,) -> float32 (N,)."""
     products = np.empty(len(enrol), dtype=np.float32)
     for start in range(0, len(enrol), BLOCK):
         part = slice(start, start + BLOCK)
-        np.einsum("nd,nd->n", left[enrol[part]], right[test[part]], out=products[part])
+        np.einsum("nd,nd->n", enrol_vectors[enrol[part]], test_vectors[test[part]], out=products[part])
     return products
 
 
 def nearest_statistics(vectors: np.ndarray, cohort: np.ndarray, nearest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (U,) of the highest ``nearest`` scores of vectors (U, D) against a cohort (S, D).
+    """The mean and standard deviation (U,) of the highest ``nearest`` scores of vectors (U, D) against a cohort (S, D).
 
     Matejka et al., "Analysis of score normalization in multilingual speaker recognition", Interspeech 2017 (AS-norm1).
 

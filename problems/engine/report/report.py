@@ -58,8 +58,8 @@ class Report:
         entries = []
         for rule in self.run.rules:
             step, value = self.run.best_point(rule) or (None, None)
-            kept = {"rule": rule.text, "metric": rule.metric, "value": value, "step": step, "kept": rule.checkpoints}
-            entries.append(kept)
+            best = {"metric": rule.metric, "value": value, "step": step}
+            entries.append({"rule": rule.text, **best, "kept": rule.checkpoints})
         return entries
 
     def metric(self, name: str) -> Metric:

@@ -137,14 +137,14 @@ def _number(text: str, default: float | None) -> float | None:
 
 def align(reference: str, hypothesis: str) -> list[Pair]:
     """Align two texts word by word with the fewest errors."""
-    left, right = reference.split(), hypothesis.split()
+    reference_words, hypothesis_words = reference.split(), hypothesis.split()
     pairs = []
-    for tag, i, i_end, j, j_end in Levenshtein.opcodes(left, right):
+    for tag, i, i_end, j, j_end in Levenshtein.opcodes(reference_words, hypothesis_words):
         if tag == "delete":
-            pairs += [Pair("deletion", word, "") for word in left[i:i_end]]
+            pairs += [Pair("deletion", word, "") for word in reference_words[i:i_end]]
         elif tag == "insert":
-            pairs += [Pair("insertion", "", word) for word in right[j:j_end]]
+            pairs += [Pair("insertion", "", word) for word in hypothesis_words[j:j_end]]
         else:
             kind = "hit" if tag == "equal" else "substitution"
-            pairs += [Pair(kind, *words) for words in zip(left[i:i_end], right[j:j_end])]
+            pairs += [Pair(kind, *words) for words in zip(reference_words[i:i_end], hypothesis_words[j:j_end])]
     return pairs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def duration(seconds: float | int | None) -> str:
-    """``4.1 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """A duration for people: ``4.1 s``, ``3 min 20 s``, ``2 h 05 min``; None or infinity is ``–``."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
     if seconds < 59.95:
@@ -19,7 +19,7 @@ def duration(seconds: float | int | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Aligned columns, the first ``left`` of them to the left and the others to the right."""
+    """A table in which the first ``left`` columns are aligned to the left and the others to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     lines.insert(1, ["-" * width for width in widths])
