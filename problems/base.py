@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from problems.checkpointing import Stored
-from problems.engine.config import merge as configuration
 from problems.engine.config import sections
+from problems.engine.config.layers import Layer
+from problems.engine.config.merge import resolve as resolve_config
 from problems.engine.config.registry import build, load_class, resolve
+from problems.engine.config.schema import fields_of, section_defaults
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
 
@@ -96,8 +98,8 @@ class Problem(Stored):
 
     def default_config(self) -> dict[str, Any]:
         """Every key with its default. A subclass adds its own here; they are then known on the command line."""
-        found = configuration.section_defaults(self.run_section)
-        return found | {name: configuration.section_defaults(s) for name, s in self.sections.items()}
+        found = section_defaults(self.run_section)
+        return found | {name: section_defaults(s) for name, s in self.sections.items()}
 
     def main(self, args: list[str] | None = None) -> None:
         """The command line of this problem: run, status, config, predict. Ends the process with its exit code."""
@@ -148,7 +150,7 @@ class Problem(Stored):
             "fresh": fresh,
         }
         sections = {name: values for name, values in section.items() if values is not None}
-        Pipeline(self, configuration.resolve(self, [configuration.Layer("run()", options | sections)])).run()
+        Pipeline(self, resolve_config(self, [Layer("run()", options | sections)])).run()
 
     # ---- data ----
 
@@ -173,7 +175,7 @@ class Problem(Stored):
         if name is None or (name not in corpora and ":" not in name and is_overridden(self, "prepare_data")):
             return None  # a subclass that prepares its data itself
         corpus_cls = load_class(resolve(name, corpora, "prepare_data.corpus"))
-        names = {field.name for field, _ in configuration.fields_of(corpus_cls)}
+        names = {field.name for field, _ in fields_of(corpus_cls)}
         return corpus_cls(**{key: value for key, value in prepare_data.items() if key in names})
 
     def build_encoder(

@@ -12,7 +12,8 @@ import pytest
 import problems
 from problems.base import Problem
 from problems.classification import Classification, MultiLabel
-from problems.engine.cli.main import execute, resolved
+from problems.engine.cli.arguments import resolve_config
+from problems.engine.cli.main import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "configs").glob("*/*.yaml"))
@@ -105,6 +106,6 @@ S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
 
 
 def test_superb_s_speech_recognition_has_the_numbers_of_s3prl():
-    config = resolved(problems.get("asr")(), ["superb"], [("prepare_data.dataset_root", "/data")])
+    config = resolve_config(problems.get("asr")(), ["superb"], [("prepare_data.dataset_root", "/data")])
     values = {key: functools.reduce(operator.getitem, key.split("."), config) for key in S3PRL_ASR}
     assert values == S3PRL_ASR

@@ -169,15 +169,17 @@ def test_an_unknown_character_in_the_test_set_is_told_and_the_run_goes_on(case):
 
 def test_a_typo_in_a_key_and_a_wrong_type(case):
     text = case.run("--train.totl_steps=3", "--train.log_step=often", code=2)
-    assert "did you mean train.total_steps?" in text and "train.log_step: expected a whole number, got 'often'" in text
+    assert (
+        "did you mean 'train.total_steps'?" in text and "train.log_step: expected a whole number, got 'often'" in text
+    )
     assert not (case.folder.parent / "run").exists()
 
 
 def test_a_wrong_optimizer_setting(case):
     text = case.run("build_optimizer.conf.lrr=1", code=2)
-    assert "build_optimizer.conf.lrr" in text and "did you mean lr?" in text
+    assert "build_optimizer.conf.lrr" in text and "did you mean 'lr'?" in text
     text = case.run("build_optimizer.name=Adm", code=2)
-    assert "did you mean Adam?" in text and not (case.folder.parent / "run/data").exists()
+    assert "did you mean 'Adam'?" in text and not (case.folder.parent / "run/data").exists()
 
 
 def test_a_device_that_is_not_there(case):
@@ -187,7 +189,7 @@ def test_a_device_that_is_not_there(case):
 
 def test_a_metric_that_is_not_there(case):
     text = case.run("train.valid_metric=wre", code=2)
-    assert "validation gives no 'wre' (did you mean wer?)" in text and "step_" not in text
+    assert "validation has no metric 'wre' (did you mean 'wer'?)" in text and "step_" not in text
 
 
 def test_a_target_that_is_a_file(case):

@@ -19,7 +19,8 @@ import problems
 from dataset.metadata import read_csv
 from nn.upstream import UPSTREAMS
 from problems.asr import ASR
-from problems.engine.cli.main import VERBS, execute
+from problems.engine.cli.main import execute
+from problems.engine.cli.verbs import VERBS
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

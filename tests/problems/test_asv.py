@@ -12,7 +12,8 @@ import pytest
 import problems
 from dataset.metadata import read_csv
 from problems.asv import ASV
-from problems.engine.cli.main import execute, resolved
+from problems.engine.cli.arguments import resolve_config
+from problems.engine.cli.main import execute
 from tasks.metrics.verification import TrialScores
 
 
@@ -172,7 +173,7 @@ def test_trials_of_bad_audio_are_refused_or_left_out(tmp_path, capfd):
 
 
 def test_superb_is_the_recipe_that_was_published():
-    found = resolved(ASV(), ["superb"], [("prepare_data.dataset_root", "/vox")])
+    found = resolve_config(ASV(), ["superb"], [("prepare_data.dataset_root", "/vox")])
     assert found["build_task"]["loss"] == "amsoftmax"
     assert found["build_task"]["conf"] == {"margin": 0.4, "scale": 30.0, "subcentres": 1}
     assert found["build_task"]["margin_schedule"] == [0, 0] and not found["build_task"]["scoring"]["centre"]
@@ -187,7 +188,7 @@ def test_superb_is_the_recipe_that_was_published():
     assert found["build_upstream"]["name"] == "hubert_base"
 
     banks = ("build_upstream", "{name: fbank, conf: {num_mel_bins: 80, deltas: 2}}")
-    found = resolved(ASV(), ["superb"], [("prepare_data.dataset_root", "/vox"), banks])
+    found = resolve_config(ASV(), ["superb"], [("prepare_data.dataset_root", "/vox"), banks])
     sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
     model = ASV().build_model(**{name: found[name] for name in sections}, model_output_size=1211)
     assert model.embedding_size == 512

@@ -14,7 +14,8 @@ import soundfile
 import problems
 from dataset.corpora import get_corpus
 from problems.classification import Classification, MultiLabel
-from problems.engine.cli.main import execute, resolved
+from problems.engine.cli.arguments import resolve_config
+from problems.engine.cli.main import execute
 from tests.conftest import write_table
 
 PITCHES = {"low": 400, "mid 中": 800, "null": 1600}
@@ -101,7 +102,7 @@ def test_the_better_direction_is_the_one_that_the_task_declares_unless_the_confi
 @pytest.mark.parametrize("name", ["sid", "ks", "ic", "er"])
 def test_superb_is_the_recipe_that_was_published(name):
     roots = [("prepare_data.dataset_root", "/data"), *([("prepare_data.test_root", "/test")] if name == "ks" else [])]
-    found = resolved(problems.get(name)(), ["superb"], roots)
+    found = resolve_config(problems.get(name)(), ["superb"], roots)
     batches, train = found["build_batch_sampler"], found["train"]
     got = {
         "batch_size": [batches[mode]["batch_size"] for mode in ("train", "valid", "test")],

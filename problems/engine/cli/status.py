@@ -1,4 +1,4 @@
-"""``status``: what stands in a target folder, and what a run would do next."""
+"""``status``: which stages of a target folder are done, stale or missing, and its results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from dataset.files import read_json
 from problems.engine.checkpoints.store import steps_in
+from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.loops.display import format_metrics
 from problems.engine.loops.history import DECLARATIONS, TIMES, read_history
 from problems.engine.runtime.formatting import duration
@@ -14,8 +15,13 @@ from problems.engine.stages.pipeline import Pipeline
 from tasks.metrics.kinds import from_json
 
 
-def show(problem: Any, config: dict[str, Any]) -> str:
-    """A table of the stages and the best result, as text."""
+def status(problem: Any, arguments: Arguments) -> int:
+    """Print the state of each stage and the results."""
+    print(_describe(problem, resolve_config(problem, arguments.configs, arguments.overrides, recorded=True)))
+    return 0
+
+
+def _describe(problem: Any, config: dict[str, Any]) -> str:
     pipeline = Pipeline(problem, config)
     if not pipeline.root.is_dir():
         return f"{pipeline.root}: nothing has run here yet"
@@ -24,22 +30,22 @@ def show(problem: Any, config: dict[str, Any]) -> str:
     for stage in pipeline.stages:
         entry = entries.get(str(stage.number), {})
         reasons = pipeline.freshness.reasons(stage)
-        state = (
-            "done"
-            if not reasons
-            else "missing"
-            if not entry
-            else "stale"
-            if entry.get("status") == "done"
-            else entry["status"]
-        )
         took = f"{duration(entry['seconds'])}, {entry['time']}" if entry.get("status") == "done" else ""
-        lines.append(f"  {stage.number} {stage.name:21} {state:12} {took}".rstrip())
+        lines.append(f"  {stage.number} {stage.name:21} {_state(entry, reasons):12} {took}".rstrip())
         lines += [f"      {reason}" for reason in reasons if entry]
         if stage is pipeline.train_stage and steps_in(stage.output_dir):
             lines.append(f"      {_training(stage.output_dir)}")
     lines += _results(pipeline.root)
     return "\n".join(lines)
+
+
+def _state(entry: dict[str, Any], reasons: list[str]) -> str:
+    """The state of a stage in one word: done, missing, stale, or how its last run ended."""
+    if not reasons:
+        return "done"
+    if not entry:
+        return "missing"
+    return "stale" if entry.get("status", "done") == "done" else entry["status"]
 
 
 def _training(train_dir: Path) -> str:

@@ -1,13 +1,11 @@
-"""Which keys a config may have: from the sections' dataclasses, from the source of the parts that a config names, and
-from what a subclass adds to ``default_config()``.
-"""
+"""The keys that a config may have: from sections, from the parts that it names, and from a subclass's own defaults."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 from dataset.setting import REQUIRED
 from problems.engine.config.registry import describe, load_class, resolve
@@ -17,9 +15,31 @@ from problems.engine.runtime.overrides import is_overridden
 Tree = dict[str, Any]
 
 
+class Configurable(Protocol):
+    """What the config reads of a problem."""
+
+    summary: str
+    run_section: type
+    sections: dict[str, type]
+
+    def default_config(self) -> Tree:
+        """Every key with its default."""
+
+    @classmethod
+    def families(cls) -> list[str]:
+        """The folders of its presets."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One key: its type as written, its default, its meaning and its bounds."""
+    """One key of a config.
+
+    Args:
+        type: its annotation as written.
+        registry: the registry that its value names an entry of.
+        heading: printed above it by ``--help``.
+        open: True for a dict whose keys are not checked here.
+    """
 
     type: str
     default: Any
@@ -27,42 +47,50 @@ class Setting:
     min: float | None = None
     max: float | None = None
     choices: tuple[str, ...] | None = None
-    registry: str | None = None  # what a part's name is looked up in
-    heading: str | None = None  # printed above it by --help
-    open: bool = False  # a dict whose keys are somebody else's to check
+    registry: str | None = None
+    heading: str | None = None
+    open: bool = False
+
+
+class Chooser(NamedTuple):
+    """The key of a section that names a part, the part's registry, and whether its settings are in ``conf``."""
+
+    key: str
+    registry: str
+    nested: bool
 
 
 def fields_of(section: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
     """Each field of a section's class with its default."""
-    made = section() if isinstance(section, type) else section
+    instance = section() if isinstance(section, type) else section
     for field in dataclasses.fields(section):
-        yield field, getattr(made, field.name, REQUIRED)
+        yield field, getattr(instance, field.name, REQUIRED)
 
 
-def chooser_of(section: type) -> tuple[str, str, bool] | None:
-    """``(key, registry, conf beside it?)`` of a section that names a part."""
-    names = {f.name for f in dataclasses.fields(section)}
+def chooser_of(section: type) -> Chooser | None:
+    """The chooser of a section; None if it names no part."""
+    names = {field.name for field in dataclasses.fields(section)}
     for field in dataclasses.fields(section):
         if field.metadata.get("registry"):
-            return field.name, field.metadata["registry"], "conf" in names
+            return Chooser(field.name, field.metadata["registry"], "conf" in names)
     return None
 
 
 def part_settings(registry: str, name: str, section: str) -> dict[str, Setting]:
     """The settings of the part called ``name``."""
     target = resolve(name, load_class(registry), section)
-    if registry.startswith("dataset.corpora"):  # light modules whose dataclasses hold bounds too
+    if registry.startswith("dataset.corpora"):  # light modules, whose dataclasses hold bounds too
         corpus = load_class(target)
         if not dataclasses.is_dataclass(corpus):
-            raise ConfigError(f"{section}: {target} is no corpus: expected a dataclass, as dataset.corpora has them")
-        return {f.name: _setting(f, default) for f, default in fields_of(corpus)}
+            raise ConfigError(f"{section}: {target} is not a corpus; expected a dataclass, as in dataset.corpora")
+        return {field.name: _setting(field, default) for field, default in fields_of(corpus)}
     return {p.name: Setting(p.type, p.default, p.help) for p in describe(target)}
 
 
-def chosen_settings(problem: Any, registry: str, name: str, key: str) -> dict[str, Setting] | None:
+def chosen_settings(problem: Configurable, registry: str, name: str, key: str) -> dict[str, Setting] | None:
     """The settings of the part that ``key`` of a problem's config names.
 
-    None for a name that is not ours if the problem overrides the method that reads the section, which may know it.
+    None for an unknown name if the problem overrides the method that reads the section: that method may know it.
     """
     try:
         return part_settings(registry, name, key)
@@ -72,60 +100,18 @@ def chosen_settings(problem: Any, registry: str, name: str, key: str) -> dict[st
         raise
 
 
-def _setting(field: dataclasses.Field, default: Any) -> Setting:
-    declared = {k: field.metadata.get(k) for k in ("min", "max", "choices", "registry", "heading")}
-    kind = field.type.__name__ if type(field.type) is type else str(field.type)
-    return Setting(kind, default, field.metadata.get("help", ""), open="dict" in kind, **declared)
-
-
 def section_defaults(section: type) -> Tree:
-    """A section's class as a dict, the settings of the part that it names included."""
+    """A section's class as a dict, with the settings of the part that it names."""
     tree = {f.name: dataclasses.asdict(d) if dataclasses.is_dataclass(d) else d for f, d in fields_of(section)}
     chooser = chooser_of(section)
     if chooser:
-        key, registry, nested = chooser
-        part = {name: s.default for name, s in part_settings(registry, tree[key], section.__name__).items()}
-        tree = {**tree, "conf": {**part, **tree["conf"]}} if nested else {**tree, **part}
+        settings = part_settings(chooser.registry, tree[chooser.key], section.__name__)
+        part = {name: setting.default for name, setting in settings.items()}
+        tree = {**tree, "conf": {**part, **tree["conf"]}} if chooser.nested else {**tree, **part}
     return copy.deepcopy(tree)
 
 
-def _declared(problem: Any, prefix: str, section: Any, tree: Mapping[str, Any]) -> dict[str, Setting]:
-    found: dict[str, Setting] = {}
-    for field, default in fields_of(section):
-        path = f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(default):
-            found |= _declared(problem, f"{path}.", default, tree.get(field.name) or {})
-        else:
-            found[path] = _setting(field, default)
-    chooser = chooser_of(type(section) if not isinstance(section, type) else section)
-    if chooser and chooser[0] in tree:
-        key, registry, nested = chooser
-        part = chosen_settings(problem, registry, tree[key], f"{prefix}{key}")
-        if part is None:
-            return found
-        if nested:
-            found[f"{prefix}conf"] = dataclasses.replace(found[f"{prefix}conf"], open=False)
-        found |= {f"{prefix}{'conf.' if nested else ''}{name}": setting for name, setting in part.items()}
-    return found
-
-
-def _inferred(prefix: str, tree: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Setting]:
-    """Settings for the keys that a subclass added to ``default_config()``, typed by their defaults."""
-    found: dict[str, Setting] = {}
-    for key, default in tree.items():
-        path = f"{prefix}{key}"
-        if path in known or any(k.startswith(f"{path}.") for k in known):
-            if isinstance(default, Mapping) and not (path in known and known[path].open):
-                found |= _inferred(f"{path}.", default, known)
-        elif isinstance(default, Mapping) and default:
-            found |= _inferred(f"{path}.", default, known)
-        else:
-            kind = "Any" if default is None or default == REQUIRED else type(default).__name__
-            found[path] = Setting(kind, default, open=isinstance(default, Mapping))
-    return found
-
-
-def resume_keys(problem: Any, resume: Literal["free", "extends"]) -> set[str]:
+def resume_keys(problem: Configurable, resume: Literal["free", "extends"]) -> set[str]:
     """The dotted keys declared with that ``resume``: those that may change under an existing training."""
     return {
         f"{name}.{field.name}"
@@ -136,62 +122,108 @@ def resume_keys(problem: Any, resume: Literal["free", "extends"]) -> set[str]:
 
 
 def values_of(tree: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-    """The keys and values of a section; none where something else stands in its place."""
-    found = tree.get(section)
-    return found if isinstance(found, Mapping) else {}
+    """The keys and values of a section; none if the tree has something else in its place."""
+    values = tree.get(section)
+    return values if isinstance(values, Mapping) else {}
 
 
-def defaults(problem: Any) -> Tree:
-    """``problem.default_config()``, where a subclass that names another part need not list that part's settings."""
+def defaults(problem: Configurable) -> Tree:
+    """``problem.default_config()``, completed by the settings of the parts that a subclass names there."""
     tree = copy.deepcopy(problem.default_config())
     for name, section in problem.sections.items():
         chooser, values = chooser_of(section), values_of(tree, name)
-        if not chooser or chooser[0] not in values:
+        if not chooser or chooser.key not in values:
             continue
-        key, registry, nested = chooser
-        plain = section_defaults(section)
-        if values[key] != plain[key]:
-            own = values.setdefault("conf", {}) if nested else values
-            new = chosen_settings(problem, registry, values[key], f"{name}.{key}") or {}
-            for old in part_settings(registry, plain[key], name):
-                if old not in new and own.get(old) == (plain["conf"] if nested else plain)[old]:
-                    own.pop(old, None)
-            own.update({k: s.default for k, s in new.items() if k not in own})
+        declared = section_defaults(section)
+        if values[chooser.key] == declared[chooser.key]:
+            continue
+        conf = values.setdefault("conf", {}) if chooser.nested else values
+        declared_conf = declared["conf"] if chooser.nested else declared
+        settings = chosen_settings(problem, chooser.registry, values[chooser.key], f"{name}.{chooser.key}") or {}
+        for key in part_settings(chooser.registry, declared[chooser.key], name):
+            if key not in settings and conf.get(key) == declared_conf.get(key):
+                conf.pop(key, None)
+        conf.update({key: setting.default for key, setting in settings.items() if key not in conf})
     return tree
 
 
-def schema(problem: Any, tree: Tree) -> dict[str, Setting]:
+def schema(problem: Configurable, tree: Tree) -> dict[str, Setting]:
     """Every key that a config of ``problem`` may have, given the parts that ``tree`` names."""
     default = defaults(problem)
-    found = _declared(problem, "", problem.run_section, tree)
+    settings = _declared(problem, "", problem.run_section, tree)
     for name, section in problem.sections.items():
-        if set(values_of(default, name)) >= {f.name for f in dataclasses.fields(section)}:
-            found |= _declared(problem, f"{name}.", section, values_of(tree, name))
-    found |= _inferred("", follow_choices(problem, default, tree), found)
-    return {key: setting for key, setting in found.items() if key not in problem.sections}
+        if set(values_of(default, name)) >= {field.name for field in dataclasses.fields(section)}:
+            settings |= _declared(problem, f"{name}.", section, values_of(tree, name))
+    settings |= _inferred("", follow_choices(problem, default, tree), settings)
+    return {key: setting for key, setting in settings.items() if key not in problem.sections}
 
 
-def follow_choices(problem: Any, tree: Tree, layer: Mapping[str, Any]) -> Tree:
-    """Replace the settings of every part for which ``layer`` names another."""
+def follow_choices(problem: Configurable, tree: Tree, layer: Mapping[str, Any]) -> Tree:
+    """Replace, in ``tree``, the settings of every part for which ``layer`` names another."""
     for name, section in problem.sections.items():
-        values, given = values_of(tree, name), values_of(layer, name)
+        values, new_values = values_of(tree, name), values_of(layer, name)
         chooser = chooser_of(section)
-        key, registry, nested = chooser or ("name", None, True)
-        wanted = given.get(key, values.get(key))
-        if key not in values or wanted == values[key]:
+        key = chooser.key if chooser else "name"
+        choice = new_values.get(key, values.get(key))
+        if key not in values or choice == values[key]:
             continue
-        if registry is None and not {"name", "conf"} <= {f.name for f in dataclasses.fields(section)}:
+        if chooser:
+            part = chosen_settings(problem, chooser.registry, choice, f"{name}.{key}") or {}
+            conf = {k: setting.default for k, setting in part.items()}
+        elif {"name", "conf"} <= {field.name for field in dataclasses.fields(section)}:
+            conf = section_defaults(section).get(
+                "conf", {}
+            )  # of a torch class, which is not read before torch is loaded
+        else:
             continue
-        if registry is None:  # a class of torch's, which is not looked into before torch is needed
-            fresh = section_defaults(section).get("conf", {})
-        else:
-            part = chosen_settings(problem, registry, wanted, f"{name}.{key}") or {}
-            fresh = {k: s.default for k, s in part.items()}
-        if nested:
-            values["conf"] = copy.deepcopy(fresh)
-        else:
-            for old in chosen_settings(problem, registry, values[key], f"{name}.{key}") or ():
+        if chooser and not chooser.nested:
+            for old in chosen_settings(problem, chooser.registry, values[key], f"{name}.{key}") or ():
                 values.pop(old, None)
-            values.update(copy.deepcopy(fresh))
-        values[key] = wanted
+            values.update(copy.deepcopy(conf))
+        else:
+            values["conf"] = copy.deepcopy(conf)
+        values[key] = choice
     return tree
+
+
+def _setting(field: dataclasses.Field, default: Any) -> Setting:
+    declared = {key: field.metadata.get(key) for key in ("min", "max", "choices", "registry", "heading")}
+    annotation = field.type.__name__ if type(field.type) is type else str(field.type)
+    return Setting(annotation, default, field.metadata.get("help", ""), open="dict" in annotation, **declared)
+
+
+def _declared(problem: Configurable, prefix: str, section: Any, tree: Mapping[str, Any]) -> dict[str, Setting]:
+    """The settings of a section's fields, and of the part that ``tree`` names."""
+    settings: dict[str, Setting] = {}
+    for field, default in fields_of(section):
+        path = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(default):
+            settings |= _declared(problem, f"{path}.", default, tree.get(field.name) or {})
+        else:
+            settings[path] = _setting(field, default)
+    chooser = chooser_of(type(section) if not isinstance(section, type) else section)
+    if chooser and chooser.key in tree:
+        part = chosen_settings(problem, chooser.registry, tree[chooser.key], f"{prefix}{chooser.key}")
+        if part is None:
+            return settings
+        if chooser.nested:
+            settings[f"{prefix}conf"] = dataclasses.replace(settings[f"{prefix}conf"], open=False)
+        settings |= {f"{prefix}{'conf.' if chooser.nested else ''}{name}": setting for name, setting in part.items()}
+    return settings
+
+
+def _inferred(prefix: str, tree: Mapping[str, Any], declared: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Settings for the keys that a subclass adds to ``default_config()``, typed by their defaults."""
+    settings: dict[str, Setting] = {}
+    for key, default in tree.items():
+        path = f"{prefix}{key}"
+        has_keys = any(k.startswith(f"{path}.") for k in declared)
+        if path in declared or has_keys:
+            if isinstance(default, Mapping) and not (path in declared and declared[path].open):
+                settings |= _inferred(f"{path}.", default, declared)
+        elif isinstance(default, Mapping) and default:
+            settings |= _inferred(f"{path}.", default, declared)
+        else:
+            annotation = "Any" if default is None or default == REQUIRED else type(default).__name__
+            settings[path] = Setting(annotation, default, open=isinstance(default, Mapping))
+    return settings

@@ -1,11 +1,14 @@
-"""Whether a value is what a setting takes, by the type written in the source."""
+"""Check a value against the type that a setting is annotated with, and convert it."""
 
 from __future__ import annotations
 
 import ast
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from problems.engine.config.schema import Setting
 
 _SCALARS = {"bool": bool, "str": str}
 _LISTS = ("list", "tuple", "Sequence")
@@ -60,63 +63,64 @@ def _matches(value: Any, node: ast.expr) -> bool:
     return isinstance(value, _SCALARS[name]) if name in _SCALARS else True
 
 
-def _spoken(node: ast.expr) -> str:
+def _described(node: ast.expr) -> str:
     name = _name(node)
     if isinstance(node, ast.Subscript) and name == "Literal":
         return " or ".join(ast.unparse(n) for n in _inner(node))
     if isinstance(node, ast.Subscript) and name in _LISTS:
-        one = " or ".join(_spoken(n) for n in _split(_inner(node)[0]))
-        return f"a list (each: {one})"
+        item = " or ".join(_described(n) for n in _split(_inner(node)[0]))
+        return f"a list (each: {item})"
     return _NAMES.get(name, ast.unparse(node))
 
 
-def _whole(value: Any, names: set[str]) -> Any:
-    """1e4 as 10000 where a whole number is wanted."""
-    whole = isinstance(value, float) and value.is_integer() and "int" in names and "float" not in names
-    return int(value) if whole else value
+def _as_int(value: Any, names: set[str]) -> Any:
+    """1e4 as 10000 if a whole number is expected."""
+    is_whole = isinstance(value, float) and value.is_integer() and "int" in names and "float" not in names
+    return int(value) if is_whole else value
 
 
 def _as_typed(value: Any, text: str, names: set[str]) -> Any:
-    """The text of the command line for a setting that takes text: 0012, a #1, no. Quotes around it are YAML's."""
+    """The text as typed if the setting takes text: 0012, a #1, no. Quotes around it are YAML's."""
     if (value is None and "None" in names) or "${" in text or text[:1] in ("'", '"'):
         return value
     return text if isinstance(value, str) or not names - {"str", "None"} else value
 
 
-def accepted(value: Any, setting: Any, text: str | None = None) -> Any:
-    """``value`` as the setting takes it.
+def accepted(value: Any, setting: Setting, text: str | None = None) -> Any:
+    """``value`` converted to the setting's type.
 
     Args:
-        value: what the YAML said.
-        setting: with ``type`` (an annotation as written), ``min``, ``max`` and ``choices``.
-        text: the value as typed, where it came from the command line: text stays text ("0012").
+        value: as read from YAML, or from code.
+        text: the value as typed, if it comes from the command line: text stays text ("0012").
 
     Raises:
-        ValueError: the value is of another type, out of bounds or not among the choices; says what is expected.
+        ValueError: the value has another type, is out of bounds or is not among the choices; says what was expected.
     """
     nodes = _alternatives(setting.type)
     names = {ast.unparse(n) for n in nodes}
     if isinstance(value, (os.PathLike, tuple)):  # from code, not from YAML
         value = list(value) if isinstance(value, tuple) else os.fspath(value)
-    value = _whole(value, names)
-    if value is False and "off" in (setting.choices or ()):  # YAML's word for no
+    value = _as_int(value, names)
+    if value is False and "off" in (setting.choices or ()):  # YAML reads off as false
         value = "off"
     if text is not None and "str" in names:
         value = _as_typed(value, text, names)
     if not any(_matches(value, n) for n in nodes):
-        if text is not None and "str" in names and not isinstance(value, (list, dict)):
-            value = text
-        else:
-            raise ValueError(f"expected {' or '.join(_spoken(n) for n in nodes)}, got {value!r}")
+        if text is None or "str" not in names or isinstance(value, (list, dict)):
+            raise ValueError(f"expected {' or '.join(_described(n) for n in nodes)}, got {value!r}")
+        value = text
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"expected a finite number, got {value!r}")
-        if "float" in names and "int" not in names:
-            value = float(value)
-        if setting.min is not None and value < setting.min:
-            raise ValueError(f"must be at least {setting.min}, got {value}")
-        if setting.max is not None and value > setting.max:
-            raise ValueError(f"must be at most {setting.max}, got {value}")
+        value = _in_bounds(float(value) if "float" in names and "int" not in names else value, setting)
     if setting.choices and value is not None and value not in setting.choices:
         raise ValueError(f"expected one of {', '.join(setting.choices)}, got {value!r}")
+    return value
+
+
+def _in_bounds(value: float, setting: Setting) -> float:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    if setting.min is not None and value < setting.min:
+        raise ValueError(f"must be at least {setting.min}, got {value}")
+    if setting.max is not None and value > setting.max:
+        raise ValueError(f"must be at most {setting.max}, got {value}")
     return value

@@ -1,11 +1,16 @@
-"""A checkpoint on new audio: its folder holds all that is needed."""
+"""Predict with a trained checkpoint on new audio."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from dataset.audio import AudioError, read
 from problems.engine.runtime.device import pick_device
+from problems.engine.runtime.numerics import numerics
 
 
 class Predictor:
@@ -22,17 +27,17 @@ class Predictor:
         self.model, self.task = problem.load_model_and_task(str(self.folder))
         self.task.to(self.device).eval()
 
-    def predict(self, audio: Any) -> str:
+    def predict(self, audio: str | Path | torch.Tensor) -> str:
         """The prediction for a file of any rate and channel count, or for a waveform (T,) at 16 kHz.
 
         Raises:
             AudioError: the file cannot be read.
         """
-        import torch
-
-        from dataset.audio import read
-        from problems.engine.runtime.numerics import numerics
-
         wav = audio if isinstance(audio, torch.Tensor) else read(audio)
         with numerics(deterministic=False, tf32=False):
             return self.problem.predict_wav(self.task, wav, str(self.device))
+
+    def predict_files(self, paths: Sequence[str]) -> Iterator[tuple[str, str | AudioError]]:
+        """Each path with its prediction, or with the error if the file cannot be read."""
+        with numerics(deterministic=False, tf32=False):
+            yield from self.problem.predict_files(self.task, paths, str(self.device))

@@ -15,6 +15,7 @@ from dataset import seeding
 from dataset.files import write_json, write_text
 from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
+from dataset.wording import nearest
 from problems.engine.checkpoints import averaging, store, task_state, weights
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
@@ -28,7 +29,7 @@ from problems.engine.optim.named_parameters import NamedParameters
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
-from problems.engine.runtime.errors import ConfigError, nearest
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
 from tasks.base import Task
 from tasks.metrics.kinds import UNDECLARED

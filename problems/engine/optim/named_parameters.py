@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from torch import nn
 
-from problems.engine.runtime.errors import ConfigError, nearest
+from dataset.wording import nearest
+from problems.engine.runtime.errors import ConfigError
 from tasks.base import Task
 from tasks.contracts import LayeredUpstream
 

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from dataset.wording import nearest
 from problems.engine.config.signatures import check_conf, find_class
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.named_parameters import NamedParameters, matches
-from problems.engine.runtime.errors import ConfigError, nearest
+from problems.engine.runtime.errors import ConfigError
 
 Section = Mapping[str, Any]
 MAIN = "loss"

@@ -1,35 +1,32 @@
-"""Errors that a user can act on. The command line prints their message alone and ends with ``exit_code``."""
+"""Errors that a user can act on; the command line prints only their message and exits with their ``exit_code``."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class SoundstageError(RuntimeError):
-    """Something went wrong that the message explains in full."""
+    """An error whose message is all that a user needs."""
 
     exit_code = 1
 
 
 class ConfigError(SoundstageError, ValueError):
-    """A config, or a command line, that cannot be run as it stands."""
+    """A config or a command line is wrong."""
 
     exit_code = 2
 
 
 class StageError(SoundstageError):
-    """A stage cannot run: what it stands on is missing or stale, or a run is at work in its folder."""
+    """A stage cannot run: a stage that it needs is missing or stale, or another run uses its folder."""
 
     exit_code = 2
 
 
 class CheckpointError(SoundstageError):
-    """A checkpoint that is missing, damaged or of another kind than asked for."""
+    """A checkpoint is missing, damaged or of another kind than requested."""
 
 
 class TrainingError(SoundstageError):
-    """Training that cannot go on without harm."""
+    """Training cannot continue without harm."""
 
 
 class Interrupted(BaseException):
@@ -41,9 +38,3 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int, message: str):
         super().__init__(message)
         self.exit_code = 128 + signal_number
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``' (did you mean X?)'`` for the known word closest to ``word``, or nothing."""
-    matches = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
-    return f" (did you mean {matches[0]}?)" if matches else ""

@@ -6,14 +6,20 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from dataset.files import sha256
+from problems.engine.runtime.module_sources import source_digests
 
 Fingerprint = dict[str, Any]
 """``{"class": name, "code": {name: digest}, "config": sections, "inputs": {path: digest}}``, as plain JSON."""
+
+PART = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""A class that a config names, as ``module:Class``."""
 
 MISSING = "missing"
 """Stands for the digest of a file that does not exist."""
@@ -29,7 +35,9 @@ def fingerprint(
         settings: the config sections that count.
         inputs: digests of the files that are read, by path.
     """
-    kind, digests = type(problem).__qualname__, overridden_code(problem, code)
+    names = list(code)
+    digests = overridden_code(problem, names) | part_code([settings, *(getattr(problem, name, None) for name in names)])
+    kind = type(problem).__qualname__
     return json.loads(json.dumps({"class": kind, "code": digests, "config": dict(settings), "inputs": dict(inputs)}))
 
 
@@ -86,7 +94,32 @@ def _source(code: Any) -> str:
     try:
         return inspect.getsource(code)
     except (OSError, TypeError):  # typed into an interpreter: there is no file to read
-        return code.__code__.co_code.hex() if hasattr(code, "__code__") else code.__qualname__
+        functions = [code] if hasattr(code, "__code__") else [f for f in vars(code).values() if hasattr(f, "__code__")]
+        return "\n".join([code.__qualname__, *(_compiled(function.__code__) for function in functions)])
+
+
+def _compiled(code: CodeType) -> str:
+    """What a function does, without the addresses that its text has."""
+    constants = (_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
+    return " ".join([code.co_code.hex(), *code.co_names, *constants])
+
+
+def part_code(values: Any) -> dict[str, str]:
+    """A digest for each ``module:Class`` in nested settings: of its module and the user modules that it imports."""
+    digests = {}
+    for part in sorted({text for text in _strings(values) if PART.fullmatch(text)}):
+        sources = source_digests([part.partition(":")[0]])
+        if sources:
+            digests[part] = hashlib.sha256("\n".join(sources).encode()).hexdigest()
+    return digests
+
+
+def _strings(values: Any) -> Iterator[str]:
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, (Mapping, list, tuple)):
+        for value in values.values() if isinstance(values, Mapping) else values:
+            yield from _strings(value)
 
 
 def differences(old: Fingerprint, new: Fingerprint, ignore: Collection[str] = ()) -> list[str]:

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from problems.engine.config.merge import section_defaults
 from problems.engine.config.registry import build, describe, load_class, resolve
-from problems.engine.config.schema import part_settings
+from problems.engine.config.schema import part_settings, section_defaults
 from problems.engine.config.sections import BuildUpstream
 from problems.engine.runtime.errors import ConfigError
 from tests.conftest import ROOT
@@ -114,7 +113,7 @@ def test_a_class_of_the_users_own(user):
 
 
 def test_mistakes(user):
-    with pytest.raises(ConfigError, match=r"'rn' \(did you mean rnn\?\).*rnn, .*module:Class"):
+    with pytest.raises(ConfigError, match=r"'rn' \(did you mean 'rnn'\?\).*rnn, .*module:Class"):
         resolve("rn", load_class("nn.downstream:DOWNSTREAMS"), "build_downstream.name")
     with pytest.raises(ConfigError, match="no module 'nowhere"):
         describe("nowhere.at_all:X")

@@ -159,9 +159,9 @@ def test_the_mode_of_a_metric_is_that_of_training():
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"name": "warmup_liner"}, "no 'warmup_liner'.*warmup_linear"),
-        ({"name": "noam", "conf": {"warmp": 1}}, r"conf.warmp: noam takes no such argument.*warmup"),
-        ({"name": "StepLR"}, "conf.step_size: StepLR must be given it"),
+        ({"name": "warmup_liner"}, "unknown name 'warmup_liner'.*warmup_linear"),
+        ({"name": "noam", "conf": {"warmp": 1}}, r"conf.warmp: unknown argument of noam.*warmup"),
+        ({"name": "StepLR"}, "conf.step_size: must be given: StepLR"),
         ({"name": "newbob", "every": "step"}, "newbob cannot be stepped by 'step': expected validation"),
         ({"name": "noam", "every": "validation"}, "noam cannot be stepped by 'validation': expected step or epoch"),
     ],

@@ -194,10 +194,10 @@ def test_a_checkpoint_of_another_folder(run, empty, tmp_path):
 
 
 def test_run_is_the_same_from_code(empty, tmp_path):
-    from problems.engine.cli.main import _flags, parse
-    from problems.engine.config.merge import override_layer
+    from problems.engine.cli.arguments import parse
+    from problems.engine.config.layers import override_layer
 
-    tree = override_layer(parse(empty.options, _flags(ASR()))[1]).tree
+    tree = override_layer(parse(empty.options).overrides).tree
     ASR().run(**tree, stop=1)
     assert (empty.root / "encoder").is_dir() and not (empty.root / "train").exists()
     assert empty.ran("--stop=1") == []

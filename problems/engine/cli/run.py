@@ -1,0 +1,32 @@
+"""``run``: the stages of a problem, in this process or in several."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+from problems.engine.cli.arguments import Arguments, resolve_config
+from problems.engine.cli.console import start_logging
+
+log = logging.getLogger(__name__)
+
+
+def run(problem: Any, arguments: Arguments) -> int:
+    """Run the stages that the command line asks for."""
+    # The threads of GNU OpenMP spin for milliseconds before they sleep, and keep the core from others: beside a busy
+    # process, an LSTM step took 60 times as long. A short spin costs nothing alone. Read when torch is first loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    config = resolve_config(problem, arguments.configs, arguments.overrides)
+    if config["nproc"] > 1 and "RANK" not in os.environ:
+        from problems.engine.cli.launch import launch
+
+        return launch(problem, config["nproc"], arguments.words)
+    from problems.engine.stages.pipeline import Pipeline
+
+    pipeline = Pipeline(problem, config)
+    start_logging(pipeline.root, main=os.environ.get("RANK", "0") == "0")
+    log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
+    pipeline.run()
+    return 0

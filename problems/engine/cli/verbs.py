@@ -1,0 +1,48 @@
+"""The registry of verbs: what each runs, what it takes on the command line, and its lines of --help."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """One command of a problem.
+
+    Args:
+        target: ``"module:function"``, called with the problem and the parsed :class:`Arguments`; it returns an exit
+            code.
+        usage: what follows the verb.
+        summary: one line for ``--help``.
+        options: its options, if it takes files; None if it takes the keys of the config instead.
+    """
+
+    target: str
+    usage: str
+    summary: str
+    options: tuple[str, ...] | None = None
+
+
+VERBS = {
+    "run": Verb(
+        "problems.engine.cli.run:run",
+        "[--config NAME|FILE]... [--start N] [--stop N] [--KEY VALUE]...",
+        "run the stages: 0 prepare data, 1 build encoder, 2 train, 3 evaluate checkpoints, 4 report",
+    ),
+    "status": Verb(
+        "problems.engine.cli.status:status",
+        "[--config NAME|FILE]... [--KEY VALUE]...",
+        "show which stages are done, stale (and why) or missing, and the results",
+    ),
+    "config": Verb(
+        "problems.engine.cli.show_config:show_config",
+        "[--config NAME|FILE]... [--KEY VALUE]...",
+        "print the resolved config as YAML, to edit and pass back with --config",
+    ),
+    "predict": Verb(
+        "problems.engine.cli.predict:predict",
+        "--ckpt DIR [--device NAME] AUDIO...",
+        "apply a trained checkpoint to audio files; prints path<TAB>prediction",
+        options=("ckpt", "device"),
+    ),
+}
