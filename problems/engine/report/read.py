@@ -67,11 +67,16 @@ class Run:
         return [(row["step"], value) for row, value in zip(rows, values) if is_number(value)]
 
     def best_point(self, rule: Rule) -> tuple[float, float] | None:
-        """The first (step, value) with the best validation value by a rule; None without finite values."""
+        """The (step, value) with the best validation value by a rule; None without finite values.
+
+        Of equal values it is the one of the rule's best checkpoint, or else the first.
+        """
         points = [point for point in self.points("valid", rule.metric) if math.isfinite(point[1])]
         if not points:
             return None
-        return (min if rule.direction == "min" else max)(points, key=lambda point: point[1])
+        best = (min if rule.direction == "min" else max)(value for _, value in points)
+        ties = [(step, value) for step, value in points if value == best]
+        return next((point for point in ties if rule.checkpoints[:1] == [f"step_{point[0]:08}"]), ties[0])
 
 
 def read_run(target_dir: Path) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from problems.engine.report import write_report
 from problems.engine.report.read import read_run
 from tests.parts.target_folders import Page, write_result
@@ -34,6 +36,14 @@ def test_a_step_logged_twice_counts_once(target, tmp_path):
     with open(target / "train" / "metrics.jsonl", "a") as file:
         file.write('{"step": 50, "split": "valid", "wer": 0.5}\n{"step": 100, "split": "valid", "wer": 0.375}\n')
     assert [value for _, value in read_run(target).points("valid", "wer")] == [0.5, 0.375]
+
+
+def test_of_equal_validations_the_best_is_that_of_the_chosen_checkpoint(target):
+    rows = [{"step": step, "split": "valid", "wer": 0.25} for step in (50, 100, 150)]
+    (target / "train" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (target / "train" / "best.json").write_text('{"wer min": ["step_00000100"], "wer max": ["step_00000007"]}')
+    run = read_run(target)
+    assert [run.best_point(rule) for rule in run.rules] == [(100, 0.25), (50, 0.25)]
 
 
 def test_a_result_over_a_few_batches_is_noted(tmp_path):
