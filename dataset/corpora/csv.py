@@ -12,7 +12,7 @@ from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.holdout import folds_of, hold_out
-from dataset.corpora.common.tables import read_table, select
+from dataset.corpora.common.tables import read_table, require_table, select
 from dataset.setting import REQUIRED, setting
 from dataset.wording import nearest
 
@@ -100,6 +100,8 @@ class Csv(Corpus):
         if sum(given) > 1:
             raise CorpusError("test, test_fraction and folds each say what to test on: give one of them")
         if not any(given):
+            for path in filter(None, (self.train, self.valid)):
+                require_table(_absolute(path))
             raise CorpusError("there is no test set: set test to a CSV, or test_fraction to hold a part of train out")
         return paths
 

@@ -10,10 +10,16 @@ from dataset.corpora.common.base import CorpusError, Row
 from dataset.wording import nearest
 
 
-def read_table(file: Path) -> list[tuple[int, Row]]:
-    """Number (1 is the file's first line) and columns of each row; a nameless first one (pandas' index) goes."""
+def require_table(file: Path) -> Path:
+    """Return ``file``, or raise a CorpusError if it does not exist."""
     if not file.is_file():
         raise CorpusError(f"there is no CSV file {file}")
+    return file
+
+
+def read_table(file: Path) -> list[tuple[int, Row]]:
+    """Number (1 is the file's first line) and columns of each row; a nameless first one (pandas' index) goes."""
+    require_table(file)
     dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if file.suffix == ".tsv" else {}
     rows: list[tuple[int, Row]] = []
     try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -110,6 +111,13 @@ class TestSplits:
                 Csv(train, test={name: a}).load(tmp_path)
         with pytest.raises(CorpusError, match="there is no test set"):
             Csv(train).sources()
+
+    def test_a_csv_that_does_not_exist_is_named_before_a_missing_test_set(self, tmp_path):
+        absent = tmp_path / "absent.csv"
+        for corpus in (Csv(str(absent)), Csv(numbered(tmp_path / "t.csv", 20), valid=str(absent))):
+            for read in (corpus.sources, lambda corpus=corpus: corpus.load(tmp_path)):
+                with pytest.raises(CorpusError, match=re.escape(f"there is no CSV file {absent}")):
+                    read()
 
     @pytest.mark.parametrize("split_by, unit", [("", 1), ("speaker", 20)])
     def test_held_out_parts_have_the_fraction_asked_for(self, tmp_path, split_by, unit):
