@@ -130,6 +130,12 @@ class Csv(Corpus):
     def _utterances(self, lines: list[tuple[int, Row]], file: Path, split: str) -> list[Utterance]:
         """The utterances of a CSV's lines that ``where.<split>`` keeps."""
         header = list(lines[0][1])
+        if any(name in header and column not in header for name, column in self.columns.items()):
+            reverse = ", ".join(f"{column}: {name}" for name, column in self.columns.items())
+            raise CorpusError(
+                f"columns is the wrong way round for {file}, which has {', '.join(header)}: the name that the problem "
+                f"expects comes first; set columns to {{{reverse}}}"
+            )
         for ours, theirs in self.columns.items():
             if theirs not in header and str(theirs).partition(".")[0] not in header:
                 raise CorpusError(

@@ -62,6 +62,16 @@ def test_one_column_can_serve_as_two(tmp_path):
     assert row["label"] == row["transcription"] and "word" not in row
 
 
+def test_a_reversed_mapping_of_columns_is_named_with_its_reverse(tmp_path):
+    train = write(tmp_path / "a.csv", "file,said\n1.wav,yes\n2.wav,no\n")
+    for mapping in ({"file": "wav_path"}, {"file": "wav_path", "said": "transcription"}):
+        with pytest.raises(CorpusError) as error:
+            Csv(train, test_fraction=0.3, columns=mapping).load(tmp_path)
+        assert "columns is the wrong way round" in str(error.value)
+        reverse = ", ".join(f"{ours}: {theirs}" for theirs, ours in mapping.items())
+        assert f"set columns to {{{reverse}}}" in str(error.value)
+
+
 def test_own_ids_stay_strings(tmp_path):
     train = write(tmp_path / "a.csv", "id,wav_path\n0012,1.wav\n1e5,2.wav\n007,3.wav\n")
     splits = Csv(train, test_fraction=0.3).load(tmp_path)
