@@ -1,4 +1,4 @@
-"""IEMOCAP (Busso et al., Language Resources and Evaluation 2008), by its five sessions."""
+"""IEMOCAP: five sessions of acted dialogues (Busso et al., Language Resources and Evaluation 2008)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LINE = re.compile(r"\[([\d.]+) - ([\d.]+)\]\s+(Ses\d\d[FM]_\w+)\s+(\w+)\s+\[")
 class IEMOCAP(Corpus):
     """``root/Session<n>/dialog/EmoEvaluation/<dialogue>.txt`` and ``.../sentences/wav/<dialogue>/<turn>.wav``.
 
-    Four classes: neutral, happy with excited, angry, sad; other turns are left out. A session is two speakers of its
-    own, so the test session's speakers are unseen. Validation is by other dialogues of the training speakers.
+    Four classes: neutral, happy (with excited), angry, sad; other turns are left out. Each session has its own two
+    speakers, so those of the test session are unseen. Validation uses other dialogues of the training speakers.
 
     Columns: ``id, wav_path, label, speaker, gender, dialogue``.
     """
@@ -39,7 +39,7 @@ class IEMOCAP(Corpus):
         return [file for number in range(1, SESSIONS + 1) for file in self._labels(number)]
 
     def load(self, cache_dir: Path) -> Splits:
-        """Rows of every split; a CorpusError names the label whose audio is missing."""
+        """Rows of every split."""
         sessions = [list(self._session(number)) for number in range(1, SESSIONS + 1)]
         test = sessions.pop(self.test_fold)
         valid, train = divide([row for rows in sessions for row in rows], "dialogue", self.valid_fraction)
@@ -47,10 +47,10 @@ class IEMOCAP(Corpus):
 
     def _labels(self, session: int) -> list[Path]:
         folder = absolute(self.dataset_root) / f"Session{session}" / "dialog" / "EmoEvaluation"
-        found = sorted(require_folder(folder, "IEMOCAP's labels").glob("Ses*.txt"))
-        if not found:
-            raise CorpusError(f"{folder} holds no Ses*.txt, which have the labels")
-        return found
+        files = sorted(require_folder(folder, "IEMOCAP's labels").glob("Ses*.txt"))
+        if not files:
+            raise CorpusError(f"{folder} holds no Ses*.txt with labels")
+        return files
 
     def _session(self, number: int) -> Iterator[Row]:
         for file in self._labels(number):
@@ -61,8 +61,8 @@ class IEMOCAP(Corpus):
                 turn = match[3]
                 path = file.parents[2] / "sentences" / "wav" / file.stem / f"{turn}.wav"
                 if not path.is_file():
-                    raise CorpusError(f"{file} has the label of {turn}, but there is no {path}")
-                gender = turn.rpartition("_")[2][0]  # who speaks; the one before it says who wore the markers
+                    raise CorpusError(f"{file} has the label of {turn}, but there is no file {path}")
+                gender = turn.rpartition("_")[2][0]  # of the speaker; the letter before names who wore the markers
                 yield {
                     "id": turn,
                     "wav_path": str(path),

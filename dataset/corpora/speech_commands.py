@@ -1,4 +1,4 @@
-"""Google Speech Commands, versions 0.01 and 0.02 (Warden, arXiv 1804.03209)."""
+"""Google Speech Commands: single words, versions 0.01 and 0.02 (Warden, arXiv 1804.03209)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN, SILENCE = "_unknown_", "_silence_"
 NOISE = "_background_noise_"
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 PERCENT = {"valid": (0, 10), "test": (10, 20), "train": (20, 100)}
-MOST = 2**27 - 1  # the corpus's own bound in its hash rule
+MAX_HASH = 2**27 - 1  # of the corpus's rule
 
 
 @dataclasses.dataclass
@@ -26,16 +26,15 @@ class SpeechCommands(Corpus):
     """``root/<word>/<speaker>_nohash_<n>.wav`` with ``validation_list.txt``, ``testing_list.txt`` and
     ``_background_noise_``.
 
-    With ``keywords`` there are two classes more: ``_unknown_`` (all other words) and ``_silence_`` (a second of
-    background noise). Without (``[]``), every word is a class (30 of version 0.01, 35 of 0.02).
+    With ``keywords`` there are two more classes: ``_unknown_`` (all other words) and ``_silence_`` (a second of
+    background noise). Without (``[]``), every word is a class (30 in version 0.01, 35 in 0.02).
 
-    A recording is of the split whose list has it or, where the lists are missing, of the one that the corpus's
-    rule gives: a hash of the speaker, so that no speaker is in two. Each noise recording is cut into seconds without
-    overlap, the first 80 % of them for training, then 10 % each for validation and testing: no noise is in two splits.
+    The lists give the split of a recording. If they are missing, the corpus's rule does: a hash of the speaker, so that
+    no speaker is in two splits. Each noise recording is cut into seconds without overlap, the first 80 % of them for
+    training, then 10 % each for validation and testing, so that no noise is in two splits.
 
-    ``test_root`` is the archive that the twelve-class results are published on
-    (``speech_commands_test_set_v0.01`` or ``v0.02``): a folder for each class. Without it, the test
-    set is made as the others are.
+    ``test_root`` is the archive on which twelve-class results are published (``speech_commands_test_set_v0.01`` or
+    ``v0.02``), with a folder for each class. Without it, the test set is chosen like the other splits.
 
     Columns: ``id, wav_path, label, speaker, word``; noise also has ``start_sec, end_sec``.
     """
@@ -45,24 +44,24 @@ class SpeechCommands(Corpus):
     keywords: list[str] = setting(
         KEYWORDS, "words that are classes, the others are _unknown_; []: every word is a class"
     )
-    download: bool = setting(False, "download the corpus into dataset_root where it is not there (1.5 or 2.4 GB)")
+    download: bool = setting(False, "download the corpus into dataset_root if that does not exist (1.5 or 2.4 GB)")
     version: str = setting("v0.01", "the version to download", choices=("v0.01", "v0.02"))
 
     def sources(self) -> list[Path]:
-        """The folders, whose lists of files count, and the lists of the splits."""
-        found = [self._root, *(self._root / name for name in LISTS.values() if (self._root / name).is_file())]
-        return found if self.test_root is None else [*found, absolute(self.test_root)]
+        """The folders, and the lists of the splits."""
+        paths = [self._root, *(self._root / name for name in LISTS.values() if (self._root / name).is_file())]
+        return paths if self.test_root is None else [*paths, absolute(self.test_root)]
 
     def load(self, cache_dir: Path) -> Splits:
-        """Rows of every split; a CorpusError says what of the layout is not there."""
+        """Rows of every split."""
         if self.download:
-            fetch(self._root, self._get)
+            fetch(self._root, self._download)
         words = [name for name in folders(require_folder(self._root, "Speech Commands")) if name != NOISE]
         missing = [word for word in self.keywords if word not in words]
         if missing or len(words) < 2:
             raise CorpusError(
                 f"{self._root} has no folder for {', '.join(missing) or 'words'}; it has {', '.join(words) or 'none'}; "
-                "look at dataset_root, or at keywords"
+                "check dataset_root and keywords"
             )
         rows: dict[str, list[Row]] = {"train": [], "valid": [], "test": []}
         listed = self._listed()
@@ -86,19 +85,19 @@ class SpeechCommands(Corpus):
     def _row(self, file: Path, word: str) -> Row:
         speaker = re.sub(r"_nohash_.*$", "", file.stem)
         if speaker == file.stem:
-            raise CorpusError(f"{file} is not called <speaker>_nohash_<number>")
+            raise CorpusError(f"{file}: expected a name <speaker>_nohash_<number>.wav")
         columns = {"label": self._label(word), "speaker": speaker, "word": word}
         return {"id": f"{word}/{file.stem}", "wav_path": str(file)} | columns
 
     def _listed(self) -> dict[str, str]:
-        """The split of every recording that the corpus's lists have; empty where there are no lists."""
-        there = [name for name in LISTS.values() if (self._root / name).is_file()]
-        if len(there) == 1:
-            raise CorpusError(f"{self._root} has {there[0]} but not both {' and '.join(LISTS.values())}")
+        """The split of every recording in the lists; empty if there are no lists."""
+        present = [name for name in LISTS.values() if (self._root / name).is_file()]
+        if len(present) == 1:
+            raise CorpusError(f"{self._root} has only {present[0]} of {' and '.join(LISTS.values())}")
         return {
             words[0].removesuffix(".wav"): split
             for split, name in LISTS.items()
-            if there
+            if present
             for _, words in lines(self._root / name, columns=1)
         }
 
@@ -106,7 +105,7 @@ class SpeechCommands(Corpus):
         """Each second of background noise, with its split."""
         import soundfile
 
-        files = list(audio_files(require_folder(self._root / NOISE, "noise, which _silence_ is made of")))
+        files = list(audio_files(require_folder(self._root / NOISE, "the noise for _silence_")))
         for file in files:
             try:
                 seconds = int(soundfile.info(file).duration)
@@ -123,8 +122,8 @@ class SpeechCommands(Corpus):
         expected = {*self.keywords, UNKNOWN, SILENCE}
         if not self.keywords or set(classes) != expected:
             raise CorpusError(
-                f"{root} has the classes {', '.join(classes)}; expected {', '.join(sorted(expected))}: test_root "
-                "and keywords must be of one protocol"
+                f"{root} has the classes {', '.join(classes)}; expected {', '.join(sorted(expected))}: set "
+                "keywords to the words of test_root"
             )
         rows = []
         for name in classes:
@@ -138,7 +137,7 @@ class SpeechCommands(Corpus):
                 rows.append({"id": f"test/{name}/{file.stem}", "wav_path": str(file)} | columns)
         return rows
 
-    def _get(self, scratch: Path) -> Path:
+    def _download(self, scratch: Path) -> Path:
         from torchaudio.datasets import SPEECHCOMMANDS
 
         name = f"speech_commands_{self.version}"
@@ -147,6 +146,6 @@ class SpeechCommands(Corpus):
 
 
 def split_of(speaker: str) -> str:
-    """The split of a speaker by the corpus's own rule, under which its lists were made."""
-    percent = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (MOST + 1) * (100 / MOST)
+    """The split of a speaker by the corpus's own rule, which also made its lists."""
+    percent = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (MAX_HASH + 1) * (100 / MAX_HASH)
     return next(split for split, (low, high) in PERCENT.items() if low <= percent < high or split == "train")

@@ -1,9 +1,9 @@
-"""Words and phones with their times, out of eSpeak NG's events.
+"""Words and phones with their times, from the events of eSpeak NG.
 
-The events need care. Common pairs ("on the", "out of") are pronounced as one and have one word event; after
-some pairs ("to be") the next event carries a wrong character; a numeral has several. A word event may come
-in the last phone of the word before, so phones go to words by the order of events, not by time; before a
-word-initial stop it marks the start of the closure, the phone event its end.
+The events have exceptions. Common pairs ("on the", "out of") are pronounced as one word and have one word event. After
+some pairs ("to be") the next event has a wrong character index. A numeral has several events. A word event may fall
+into the last phone of the word before, so phones are assigned to words by the order of events, not by time. Before a
+word-initial stop, the word event marks the start of the closure and the phone event its end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STOPS = frozenset("pbtdkgɡqcɟʈɖ")
 
 
 def spoken_words(text: str) -> list[tuple[int, str]]:
-    """(character index, word) for every run of letters, digits and inner apostrophes or hyphens."""
+    """The character index and text of every run of letters, digits and inner apostrophes or hyphens."""
     return [(m.start(), m[0]) for m in re.finditer(r"\w+(?:['’\-]\w+)*", text)]
 
 
@@ -29,16 +29,16 @@ def align(
     """Turn events into segments.
 
     Args:
-        text: what was said.
-        word_events: (character index, start sample, how many phone events came before), in time.
-        phone_events: (name, start sample), in time; an empty name is a pause.
+        text: the text of the utterance.
+        word_events: (character index, start sample, number of phone events before it), in order of time.
+        phone_events: (name, start sample), in order of time; an empty name is a pause.
         total: samples of the utterance.
 
     Returns:
         Words in the order of ``text``, one segment each, and phones; pauses are the gaps between segments.
 
     Raises:
-        ValueError: words are without any sound, so that no alignment exists.
+        ValueError: there are fewer phones than words, so that no alignment exists.
     """
     ends = [start for _, start in phone_events[1:]] + [total]
     spans = [[start, end, name] for (name, start), end in zip(phone_events, ends)]
@@ -47,20 +47,20 @@ def align(
     groups = _groups(words, word_events)
     for (first, start, begin), (last, _, stop) in zip(groups, groups[1:] + [(len(words), total, len(spans))]):
         members = [word for _, word in words[first:last]]
-        mine = [span for span in spans[begin:stop] if span[2] and span[0] < span[1]]
-        if len(mine) < len(members):
+        sounds = [span for span in spans[begin:stop] if span[2] and span[0] < span[1]]
+        if len(sounds) < len(members):
             raise ValueError(f"the words {' '.join(members)!r} in {text!r} have too few sounds to be aligned")
-        if mine[0][2].lstrip("ˈˌ")[:1] in _STOPS:
-            _give_closure(spans, mine[0], start)
-        shares.append((members, mine))
+        if sounds[0][2].lstrip("ˈˌ")[:1] in _STOPS:
+            _give_closure(spans, sounds[0], start)
+        shares.append((members, sounds))
     if not shares:
-        raise ValueError(f"there is no word in {text!r}")
-    aligned = [segment for members, mine in shares for segment in _share(members, mine)]
+        raise ValueError(f"there are no words in {text!r}")
+    aligned = [segment for members, sounds in shares for segment in _share(members, sounds)]
     return aligned, [(start, end, name) for start, end, name in spans if name and start < end]
 
 
 def _groups(words: list[tuple[int, str]], events: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """(first word, start sample, first phone) of each run of words that has one word event."""
+    """First word, start sample and first phone of each run of words that has one word event."""
     at = [max((i for i, (start, _) in enumerate(words) if start <= event[0]), default=0) for event in events]
     groups: list[tuple[int, int, int]] = []
     for k, (index, (_, sample, phone)) in enumerate(zip(at, events)):
@@ -76,7 +76,7 @@ def _groups(words: list[tuple[int, str]], events: list[tuple[int, int, int]]) ->
 
 
 def _give_closure(spans: list[list], stop: list, start: int) -> None:
-    """Let a stop begin with its closure at ``start``, and end the phone before it there."""
+    """Let a stop begin with its closure at ``start``, and end the previous phone there."""
     position = spans.index(stop)
     before = spans[position - 1] if position else None
     if start < stop[0] and (before is None or before[0] < start):
@@ -86,12 +86,12 @@ def _give_closure(spans: list[list], stop: list, start: int) -> None:
 
 
 def _share(members: list[str], spans: list[list]) -> list[Segment]:
-    """Split phones among words pronounced as one, by their letters; each gets at least one phone."""
+    """Divide phones among words pronounced as one, by their letters; each word gets at least one phone."""
     letters = sum(len(word) for word in members)
-    cuts, said = [0], 0
+    cuts, letters_before = [0], 0
     for index, word in enumerate(members[:-1]):
-        said += len(word)
-        cut = round(len(spans) * said / letters)
+        letters_before += len(word)
+        cut = round(len(spans) * letters_before / letters)
         cuts.append(min(max(cut, cuts[-1] + 1), len(spans) - (len(members) - 1 - index)))
     cuts.append(len(spans))
     return [(spans[a][0], spans[b - 1][1], word) for a, b, word in zip(cuts, cuts[1:], members)]

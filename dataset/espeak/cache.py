@@ -1,4 +1,4 @@
-"""Speech by request: made once by a process of its own, kept under a key, verified at every use."""
+"""Synthesise sentences once, in a separate process; keep the audio under a key and verify it at every use."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
-from dataset.espeak.utterance import Spoken, Utterance, check
+from dataset.espeak.sentence import Spoken, ToySentence, check
 from dataset.files import sha256, sweep, write_folder
 from dataset.locks import locked
 
 MISSING = (
     "the toy corpus needs the package espeakng-loader (GPL-3): "
-    'pip install "soundstage[toy]" — or use your own recordings: '
+    'pip install "soundstage[toy]", or use your own recordings: '
     "--prepare_data.corpus csv --prepare_data.train my.csv"
 )
 SUMS = "sha256sums.json"
 
-# the child finds the modules that this process finds, wherever the working directory is
+# the child has the import path of this process, whatever the working directory is
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from dataset.espeak.generate import main; sys.exit(main(*sys.argv[2:]))"
@@ -34,19 +34,18 @@ _BOOTSTRAP = (
 logger = logging.getLogger(__name__)
 
 
-def synthesise(utterances: Sequence[Utterance], cache_dir: Path) -> list[Spoken]:
-    """Speech for every utterance, in their order, made under ``cache_dir/toy/`` or found there.
+def synthesise(sentences: Sequence[ToySentence], cache_dir: Path) -> list[Spoken]:
+    """Synthesise the sentences, in their order, in ``cache_dir/toy/``, or find them there.
 
-    The same utterances in the same order give the same bytes (of one version of the library). Several
-    processes may ask at once: one makes the audio, the others wait for it. A kill leaves nothing that is ever
-    taken for whole.
+    The same sentences in the same order give the same bytes with the same version of the library. If several processes
+    ask at once, one synthesises and the others wait. After a kill, nothing partial is ever used.
 
     Raises:
         CorpusError: espeakng-loader is not installed, or the generator failed.
-        ValueError: an utterance cannot be made.
+        ValueError: a sentence cannot be synthesised.
     """
-    check(utterances)
-    request = _locate() | {"utterances": [dataclasses.asdict(u) for u in utterances]}
+    check(sentences)
+    request = _locate() | {"utterances": [dataclasses.asdict(sentence) for sentence in sentences]}
     root = Path(cache_dir).absolute() / "toy"
     root.mkdir(parents=True, exist_ok=True)
     key = _key(request)
@@ -55,14 +54,14 @@ def synthesise(utterances: Sequence[Utterance], cache_dir: Path) -> list[Spoken]
         if folder.exists():
             damage = verify(folder)
             if damage:
-                logger.warning("the toy corpus in %s is damaged (%s); it is made again", folder, damage)
+                logger.warning("the toy corpus in %s is damaged (%s); it is synthesised again", folder, damage)
         if not folder.exists() or damage:
             _make(request, folder)
     return _read(folder)
 
 
 def verify(folder: Path) -> str | None:
-    """None where every file is what it was when it was made, else what is wrong with one."""
+    """Describe the damage to a file of the folder; None if all are as they were written."""
     try:
         sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
         items = list(sums.items())
@@ -70,10 +69,10 @@ def verify(folder: Path) -> str | None:
         return f"{SUMS} cannot be read"
     for name, expected in items:
         try:
-            found = sha256(folder / name)
+            actual = sha256(folder / name)
         except OSError as error:
             return f"{name}: {error.strerror}"
-        if found != expected:
+        if actual != expected:
             return f"{name} has changed"
     return None
 
@@ -87,9 +86,9 @@ def _locate() -> dict[str, str]:
 
 
 def _key(request: dict) -> str:
-    """Names the request, the code that meets it and the library; not where the library is installed."""
+    """The key of the request, the code that answers it, and the library's content (not its path)."""
     digest = hashlib.sha256(json.dumps(request["utterances"], sort_keys=True).encode())
-    sources = [Path(__file__).parent / f"{name}.py" for name in ("generate", "library", "alignment", "utterance")]
+    sources = [Path(__file__).parent / f"{name}.py" for name in ("generate", "library", "alignment", "sentence")]
     for file in [*sources, Path(request["library"])]:
         digest.update(sha256(file).encode())
     return digest.hexdigest()[:16]
@@ -103,7 +102,7 @@ def _make(request: dict, folder: Path) -> None:
         (target / SUMS).write_text(json.dumps(sums, indent=0), encoding="utf-8")
 
     sweep(folder.parent, folder.name)  # the caller holds the lock
-    logger.info("making %d utterances of the toy corpus in %s", len(request["utterances"]), folder)
+    logger.info("synthesising %d utterances of the toy corpus in %s", len(request["utterances"]), folder)
     write_folder(folder, fill)
 
 
@@ -113,15 +112,15 @@ def _run(request: dict, target: Path) -> None:
     paths = json.dumps([os.path.abspath(entry) for entry in sys.path])
     command = [sys.executable, "-c", _BOOTSTRAP, paths, str(request_file), str(target)]
     # a Ctrl-C or any other exception here kills the child and waits for it
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     request_file.unlink()
-    if done.returncode == 0:
+    if process.returncode == 0:
         return
-    last = "\n".join(done.stderr.strip().splitlines()[-5:])
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    last = "\n".join(process.stderr.strip().splitlines()[-5:])
+    reason = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
     raise CorpusError(
-        f"the toy corpus could not be made: its generator ended with {how}. "
-        + (f"It said last:\n{last}" if last else "It said nothing.")
+        f"the toy corpus could not be synthesised: its generator ended with {reason}"
+        + (f", and these last lines:\n{last}" if last else " and no output")
     )
 
 

@@ -1,14 +1,14 @@
-"""Spoken commands of three slots, an action, an object and a place, each in several wordings."""
+"""Spoken commands with three slots (action, object, place), each in several wordings."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-NONE = "none"  # the value of a slot that a command does not speak of
+NONE = "none"  # the value of a slot that a command does not mention
 PLACES = ("kitchen", "bedroom", "washroom", NONE)
 
-# (action, object) -> wordings; those with {place} name one, the others leave it out
+# (action, object) -> wordings; {place} stands for a place or for nothing
 COMMANDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("activate", "lights"): ("turn on the lights{place}", "switch the lights on{place}", "lights on{place} please"),
     ("deactivate", "lights"): ("turn off the lights{place}", "switch the lights off{place}", "no more lights{place}"),
@@ -33,9 +33,9 @@ class Command:
     location: str
 
 
-def command(rng: random.Random) -> Command:
-    """A command, drawn evenly over actions with their objects, then over wordings and places."""
-    action, thing = rng.choice(sorted(COMMANDS))
-    wording = rng.choice(COMMANDS[action, thing])
+def draw_command(rng: random.Random) -> Command:
+    """Draw a command, evenly over actions with their objects, then over wordings and places."""
+    action, object_ = rng.choice(sorted(COMMANDS))
+    wording = rng.choice(COMMANDS[action, object_])
     place = rng.choice(PLACES) if "{place}" in wording else NONE
-    return Command(wording.format(place="" if place == NONE else f" in the {place}"), action, thing, place)
+    return Command(wording.format(place="" if place == NONE else f" in the {place}"), action, object_, place)

@@ -1,7 +1,7 @@
-"""A small grammar of household speech: every sentence carries an intent and its slots.
+"""A small grammar of household sentences, each with an intent and its slots.
 
-Templates are words and ``{slot}`` marks; a slot's value may be a phrase. ``HELD_OUT`` templates put the words
-of the training templates in orders that training never has.
+Templates consist of words and ``{slot}`` marks; the value of a slot may be a phrase. ``HELD_OUT`` templates have the
+words of the training templates in orders that are not in training.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words in lower case with single spaces; ``slots`` are (name, value) in the order spoken."""
+    """Lower-case words with single spaces; ``slots`` are (name, value) in the order spoken."""
 
     text: str
     intent: str
@@ -196,20 +196,21 @@ class Sentence:
 
 
 class Deck:
-    """Deals items in random order, each once a round, so that all come up about equally often."""
+    """Deals items in random order, each once a round, so that all occur about equally often."""
 
     def __init__(self, items: tuple, rng: random.Random) -> None:
-        self.items, self.rng, self.left = items, rng, []
+        self.items, self.rng, self.remaining = items, rng, []
 
     def deal(self) -> object:
-        if not self.left:
-            self.left = list(self.items)
-            self.rng.shuffle(self.left)
-        return self.left.pop()
+        """The next item."""
+        if not self.remaining:
+            self.remaining = list(self.items)
+            self.rng.shuffle(self.remaining)
+        return self.remaining.pop()
 
 
 def sentences(templates: dict[str, tuple[str, ...]], rng: random.Random) -> Iterator[Sentence]:
-    """Sentences without end, drawn evenly over templates and slot values; repeats are possible."""
+    """Draw sentences without end, evenly over templates and slot values. Sentences may repeat."""
     pairs = tuple((intent, template) for intent, group in templates.items() for template in group)
     choose = Deck(pairs, rng)
     decks = {name: Deck(values, rng) for name, values in SLOTS.items()}
@@ -229,7 +230,7 @@ def sentences(templates: dict[str, tuple[str, ...]], rng: random.Random) -> Iter
 
 
 def word_lists(rng: random.Random, shortest: int = 4, longest: int = 8) -> Iterator[Sentence]:
-    """Words of the vocabulary in any order, without end, each about as often as the others."""
+    """Draw lists of words of the vocabulary without end, all words about equally often."""
     words = Deck(tuple(vocabulary()), rng)
     while True:
         text = " ".join(str(words.deal()) for _ in range(rng.randint(shortest, longest)))
@@ -237,7 +238,7 @@ def word_lists(rng: random.Random, shortest: int = 4, longest: int = 8) -> Itera
 
 
 def vocabulary() -> list[str]:
-    """Every word that the training templates can say, sorted."""
+    """Every word of the training templates and slots, sorted."""
     words = {word for values in SLOTS.values() for value in values for word in value.split()}
     for group in TEMPLATES.values():
         for template in group:

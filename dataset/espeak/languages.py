@@ -1,4 +1,4 @@
-"""Short sentences in six languages: who does what to what, and where or when. Every combination is one."""
+"""Short sentences in six languages: a subject, a verb, an object, and a place or time, in every combination."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ PARTS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-def sentence(language: str, rng: random.Random) -> str:
-    """One sentence of a language, drawn evenly."""
+def draw_sentence(language: str, rng: random.Random) -> str:
+    """Draw a sentence of a language, evenly."""
     return " ".join(rng.choice(part.split("|")) for part in PARTS[language])

@@ -1,9 +1,8 @@
-"""eSpeak NG through ctypes: text in, samples and events out, synchronous, nothing played.
+"""eSpeak NG through ctypes: text in, samples and events out.
 
-Follows ``speak_lib.h`` and ``espeak_ng.h`` of eSpeak NG 1.52. The library draws breath and noise from a
-generator that it seeds with the clock, and keeps the phase of its waves from one call to the next. So the
-generator is seeded before every utterance, and then a fresh process that makes the same calls in the same
-order gives identical bytes.
+Follows ``speak_lib.h`` and ``espeak_ng.h`` of eSpeak NG 1.52. The library draws breath and noise from a generator that
+it seeds with the clock, and keeps the phase of its waves between calls. So the generator is seeded before every
+utterance; a fresh process that makes the same calls in the same order then gives the same bytes.
 """
 
 from __future__ import annotations
@@ -44,8 +43,13 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int16), ctype
 
 @dataclass
 class Speech:
-    """``pcm``: int16 mono at 22050 Hz as bytes. ``words``: (character index, start sample, phone events
-    before it). ``phones``: (IPA name, start sample), where an empty name is a pause."""
+    """The output for one text.
+
+    Args:
+        pcm: int16 mono at 22050 Hz as bytes.
+        words: (character index, start sample, number of phone events before it).
+        phones: (IPA name, start sample); an empty name is a pause.
+    """
 
     pcm: bytearray = field(default_factory=bytearray)
     words: list[tuple[int, int, int]] = field(default_factory=list)
@@ -53,11 +57,11 @@ class Speech:
 
 
 class Espeak:
-    """The one synthesiser of this process.
+    """The synthesiser. A process has one at most.
 
     Args:
-        library: the shared library's file.
-        data: its ``espeak-ng-data`` folder; eSpeak NG takes at most about 230 characters of path.
+        library: the file of the shared library.
+        data: its folder ``espeak-ng-data``; eSpeak NG accepts a path of about 230 characters at most.
 
     Raises:
         RuntimeError: the library refuses its data folder, a voice, or a text.
@@ -67,18 +71,24 @@ class Espeak:
         self.variants = Path(data) / "voices" / "!v"
         self.library = ctypes.CDLL(os.fspath(library))
         self.speech = Speech()
-        self.callback = _Callback(self._collect)  # kept: the library holds a bare pointer to it
+        self.callback = _Callback(self._collect)  # kept alive: the library holds a bare pointer to it
         options = _PHONEME_EVENTS | _IPA_NAMES | _DONT_EXIT
         rate = self.library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), options)
         if rate != SAMPLE_RATE:
             raise RuntimeError(f"eSpeak NG did not start from {data}: got {rate}, expected {SAMPLE_RATE} Hz")
         self.library.espeak_SetSynthCallback(self.callback)
 
-    def say(self, text: str, voice: str, rate: int, pitch: int, pitch_range: int = 50) -> Speech:
-        """Synthesise ``text``. ``voice`` is ``language`` or ``language+variant``, ``rate`` in words a minute,
-        ``pitch`` and ``pitch_range`` 0-99."""
+    def say(self, text: str, voice: str, *, rate: int, pitch: int, pitch_range: int = 50) -> Speech:
+        """Synthesise ``text``.
+
+        Args:
+            voice: ``language`` or ``language+variant``.
+            rate: words a minute.
+            pitch: 0-99.
+            pitch_range: 0-99.
+        """
         variant = voice.partition("+")[2]
-        # the library says nothing about a variant that it does not have, and takes the plain voice
+        # the library silently takes the plain voice for a variant that it does not have
         if variant and not (self.variants / variant).is_file():
             raise RuntimeError(f"eSpeak NG has no voice variant {variant!r} (in {voice!r})")
         if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -91,7 +101,7 @@ class Espeak:
         data = text.encode()
         status = self.library.espeak_Synth(data, len(data) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
         if status != 0 or not self.speech.pcm:
-            raise RuntimeError(f"eSpeak NG made no sound of {text!r} in voice {voice!r} (status {status})")
+            raise RuntimeError(f"eSpeak NG gave no audio for {text!r} in voice {voice!r} (status {status})")
         return self.speech
 
     def _collect(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
@@ -103,9 +113,9 @@ class Espeak:
             if event.type == _WORD:
                 self.speech.words.append((event.text_position - 1, event.sample, len(self.speech.phones)))
             elif event.type == _PHONEME:
-                # the name fills at most 8 bytes, so a long one is cut, perhaps inside a character
+                # a name has at most 8 bytes; a longer one is cut, perhaps inside a character
                 name = bytes(event.id.string).split(b"\0")[0].decode(errors="ignore")
-                # "(en)" marks a switch of language, which is no sound
+                # "(en)" marks a switch of language and is silent
                 self.speech.phones.append(("" if name.startswith("(") else name, event.sample))
             index += 1
         return 0

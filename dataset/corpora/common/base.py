@@ -1,4 +1,4 @@
-"""What every corpus is: settings in, rows of metadata out."""
+"""The base of all corpora: settings in, rows of metadata out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Row = dict[str, str]  # one line of a metadata CSV: column -> text
 
 
 class CorpusError(ValueError):
-    """A corpus is not where, or not what, its settings say."""
+    """The files of a corpus do not match its settings or its layout."""
 
 
 @dataclasses.dataclass
@@ -24,15 +24,15 @@ class Splits:
 
 @dataclasses.dataclass
 class Corpus:
-    """A corpus. Subclasses declare their settings as fields made by ``dataset.setting.option``.
+    """A corpus. Subclasses declare their settings as fields made by ``dataset.setting.setting``.
 
-    A corpus imports nothing heavy at the top of its module: the command line lists its settings.
+    The module of a corpus imports nothing heavy at its top: the command line lists its settings.
     """
 
     def sources(self) -> Iterable[Path]:
-        """The files whose content decides what :meth:`load` returns, and folders whose files' names do.
+        """Files (hashed by content) and folders (hashed by file names) that :meth:`load` depends on.
 
-        A change in one makes stage 0 stale.
+        If one of them changes, stage 0 is stale.
         """
         return ()
 
@@ -40,10 +40,13 @@ class Corpus:
         """Find every utterance.
 
         Args:
-            cache_dir: a folder that the corpus may fill with audio that it makes; the same settings find it again.
+            cache_dir: a folder for audio that the corpus generates; the same settings find it there again.
 
         Returns:
-            Rows with ``id`` and ``wav_path`` (absolute) and the columns of the problem. ``seconds`` may be left
-            out: the caller reads it from the audio's header.
+            Rows with ``id`` and ``wav_path`` (absolute) and the columns of the problem. ``seconds`` may be absent:
+            the caller reads it from the header of the audio file.
+
+        Raises:
+            CorpusError: with the file, row or setting that is wrong.
         """
         raise NotImplementedError

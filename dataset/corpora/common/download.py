@@ -1,4 +1,4 @@
-"""Corpora that are downloaded where a user asks for it: there whole, or not at all."""
+"""Download a corpus on request, so that it is whole or absent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dataset.locks import locked
 
 
 def fetch(target: Path, get: Callable[[Path], Path]) -> None:
-    """Have ``target`` made by ``get`` where it is not there; of several processes one makes it, the others wait.
+    """Download into ``target`` with ``get`` if it does not exist. One process downloads, others wait for it.
 
     Args:
-        get: downloads into the folder that it is given, and returns the path that is to become ``target``. Archives
-            that it left there are found again after an interruption; what it unpacked must be unpacked anew.
+        get: downloads into the folder that it is given, and returns the path that becomes ``target``. After an
+            interruption it finds the archives in that folder again, but not what it unpacked.
 
     Raises:
-        CorpusError: the download failed, with the reason.
+        CorpusError: the download failed.
     """
     if target.exists():
         return
@@ -29,15 +29,15 @@ def fetch(target: Path, get: Callable[[Path], Path]) -> None:
     with locked(Path(f"{scratch}.lock")):
         if target.exists():
             return
-        for left in scratch.iterdir():  # archives are whole or continued; a folder may be half unpacked
-            if left.is_dir():
-                shutil.rmtree(left)
+        for leftover in scratch.iterdir():
+            if leftover.is_dir():  # perhaps unpacked in part; archives are whole or continued
+                shutil.rmtree(leftover)
         try:
-            made = get(scratch)
+            corpus = get(scratch)
         except (urllib.error.URLError, OSError, RuntimeError) as error:
             raise CorpusError(
-                f"the download into {scratch} failed: {error}; run again to go on, or get the corpus by hand and set "
-                "dataset_root to its folder"
+                f"the download into {scratch} failed: {error}; run again to continue, or get the corpus by hand and "
+                "set dataset_root to its folder"
             ) from error
-        os.rename(made, target)
+        os.rename(corpus, target)
         shutil.rmtree(scratch)

@@ -1,7 +1,7 @@
-"""Which utterances are held out: chosen by a hash of their groups' names, not by their order.
+"""Hold out groups of utterances, chosen by a hash of their names and not by their order.
 
-A group (a speaker, a recording, or one utterance) is never divided. Groups may be of several strata (labels), each of
-which is then held out in the same proportion.
+A group (a speaker, a recording, or one utterance) is never divided. Groups may belong to strata (labels), each of which
+is then held out in the same proportion.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ Strata = Mapping[str, str]  # group -> its stratum
 
 
 def hashed(groups: Iterable[str], seed: object) -> list[str]:
-    """The groups in an order that depends on each one's name and ``seed`` alone."""
+    """The groups in an order that depends only on their names and ``seed``."""
     return sorted(groups, key=lambda group: hashlib.sha256(f"{seed} {group}".encode()).digest())
 
 
 def hold_out(sizes: Mapping[str, int], number: float, seed: object, strata: Strata | None = None) -> set[str]:
-    """Groups of about ``number`` utterances, the nearest that whole groups give; at least one, never all.
+    """Choose groups of about ``number`` utterances in total, as near as whole groups come; at least one, never all.
 
     Args:
         sizes: utterances of each group.
-        seed: another one chooses others.
-        strata: hold out the same part of each; of one with a single group, none.
+        seed: another seed chooses other groups.
+        strata: the same part of each stratum is held out, and none of one with a single group.
     """
     total = sum(sizes.values())
     chosen: set[str] = set()
@@ -42,27 +42,28 @@ def hold_out(sizes: Mapping[str, int], number: float, seed: object, strata: Stra
 
 
 def folds_of(sizes: Mapping[str, int], folds: int, seed: object, strata: Strata | None = None) -> dict[str, int]:
-    """The fold, from 0, of each group: folds are of about equal size, in every stratum and in all.
+    """The fold, from 0, of each group. Folds are of about equal size, in total and in every stratum.
 
     Args:
         sizes: utterances of each group.
-        folds: how many; there must be as many groups.
-        seed: another one gives other folds.
-        strata: divide each alike.
+        folds: the number of folds, at most that of groups.
+        seed: another seed gives other folds.
+        strata: each stratum is divided alike.
     """
-    whole, found = [0] * folds, {}
+    in_total = [0] * folds
+    fold_of: dict[str, int] = {}
     for _, members in sorted(_by_stratum(sizes, strata).items()):
-        own = [0] * folds
+        in_stratum = [0] * folds
         for group in hashed(members, seed):
-            fold = min(range(folds), key=lambda f: (own[f], whole[f], f))
-            found[group] = fold
-            own[fold] += sizes[group]
-            whole[fold] += sizes[group]
-    return found
+            fold = min(range(folds), key=lambda f: (in_stratum[f], in_total[f], f))
+            fold_of[group] = fold
+            in_stratum[fold] += sizes[group]
+            in_total[fold] += sizes[group]
+    return fold_of
 
 
 def divide(rows: Sequence[Row], column: str, fraction: float, seed: object = 0) -> tuple[list[Row], list[Row]]:
-    """``fraction`` of the rows, and the others; rows of one value of ``column`` stay together."""
+    """Divide rows into ``fraction`` of them and the others. Rows with the same value of ``column`` stay together."""
     sizes: dict[str, int] = defaultdict(int)
     for row in rows:
         sizes[row[column]] += 1
@@ -71,7 +72,7 @@ def divide(rows: Sequence[Row], column: str, fraction: float, seed: object = 0) 
 
 
 def _by_stratum(sizes: Mapping[str, int], strata: Strata | None) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    groups: dict[str, list[str]] = defaultdict(list)
     for group in sizes:
-        found["" if strata is None else strata[group]].append(group)
-    return found
+        groups["" if strata is None else strata[group]].append(group)
+    return groups

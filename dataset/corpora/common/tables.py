@@ -1,4 +1,4 @@
-"""Tables that users wrote: read strictly, with errors that name the file and the line."""
+"""Read CSV files of users strictly, with errors that name the file and the line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ def require_table(file: Path) -> Path:
 
 
 def read_table(file: Path) -> list[tuple[int, Row]]:
-    """Number (1 is the file's first line) and columns of each row; a nameless first one (pandas' index) goes."""
+    """The line number, from 1, and the columns of each row. A first column without a name (pandas' index) is dropped.
+
+    Raises:
+        CorpusError: the file does not exist or is not a well-formed CSV in UTF-8.
+    """
     require_table(file)
     dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if file.suffix == ".tsv" else {}
     rows: list[tuple[int, Row]] = []
@@ -27,14 +31,12 @@ def read_table(file: Path) -> list[tuple[int, Row]]:
             reader = csv.reader(text, strict=True, **dialect)
             header = next(reader, [])
             if not any(header) or len(set(header)) < len(header) or "" in header[1:]:
-                raise CorpusError(f"{file} must open with a line of column names, all different; it has {header}")
+                raise CorpusError(f"{file}: expected a first line of column names, all different, got {header}")
             for cells in reader:
                 if not cells:
                     continue
                 if len(cells) != len(header):
-                    raise CorpusError(
-                        f"{file}, line {reader.line_num}: {len(cells)} cells under a header of {len(header)}"
-                    )
+                    raise CorpusError(f"{file}, line {reader.line_num}: expected {len(header)} cells, got {len(cells)}")
                 rows.append((reader.line_num, {name: cell for name, cell in zip(header, cells) if name}))
     except (csv.Error, UnicodeDecodeError) as error:
         raise CorpusError(
@@ -44,21 +46,26 @@ def read_table(file: Path) -> list[tuple[int, Row]]:
 
 
 def select(lines: list[tuple[int, Row]], conditions: Mapping, setting: str, file: Path) -> list[tuple[int, Row]]:
-    """The lines whose column is the value, or one of the values, of every condition."""
+    """The lines that meet every condition.
+
+    Args:
+        conditions: {column: value, or a list of values of which one must match}.
+        setting: the setting that holds the conditions, named in errors.
+    """
     for column, values in conditions.items():
         header = list(lines[0][1])
         if column not in header:
             raise CorpusError(
-                f"{file} has no column {column!r}{nearest(column, header)}, which {setting} asks for; "
+                f"{file} has no column {column!r}{nearest(column, header)}, which {setting} names; "
                 f"it has {', '.join(header)}"
             )
         wanted = {
             "" if value is None else str(value) for value in (values if isinstance(values, list | tuple) else [values])
         }
-        kept = [(number, line) for number, line in lines if line[column] in wanted]
-        if not kept:
-            there = sorted({line[column] for _, line in lines})
-            shown = ", ".join(repr(value) for value in there[:10]) + (", ..." if len(there) > 10 else "")
-            raise CorpusError(f"{file}: {setting}.{column} = {values!r} keeps no row; the column has {shown}")
-        lines = kept
+        matching = [(number, line) for number, line in lines if line[column] in wanted]
+        if not matching:
+            present = sorted({line[column] for _, line in lines})
+            shown = ", ".join(repr(value) for value in present[:10]) + (", ..." if len(present) > 10 else "")
+            raise CorpusError(f"{file}: no row has {setting}.{column} = {values!r}; the column has {shown}")
+        lines = matching
     return lines

@@ -1,3 +1,5 @@
+"""LibriSpeech: rows from its transcripts, splits by name, and errors that name the missing file."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -35,7 +37,7 @@ def root(tmp_path: Path) -> Path:
     add(root, "test-clean", "1089", "134686", ["HE HOPED", "STUFF IT", "AFTER EARLY"])
     add(root, "test-other", "367", "130732", ["LOBSTERS"])
     (root / "SPEAKERS.TXT").write_text(SPEAKERS)
-    (root / "train-clean-100" / "README").write_text("no speaker")
+    (root / "train-clean-100" / "README").write_text("not a speaker")
     return root
 
 
@@ -118,16 +120,16 @@ def test_transcript_without_audio_is_named(root, tmp_path):
         LibriSpeech(str(root)).load(tmp_path)
 
 
-def test_text_given_twice_is_named(root, tmp_path):
+def test_an_utterance_listed_twice_is_named(root, tmp_path):
     with open(root / "dev-clean/84/121123/84-121123.trans.txt", "a") as file:
         file.write("\n84-121123-0000 AGAIN\n")
-    with pytest.raises(CorpusError, match=r"84-121123\.trans\.txt, line 3: 84-121123-0000 has a text already"):
+    with pytest.raises(CorpusError, match=r"84-121123\.trans\.txt, line 3: 84-121123-0000 is listed twice"):
         LibriSpeech(str(root)).load(tmp_path)
 
 
 def test_empty_split_is_named(root, tmp_path):
     (root / "dev-other").mkdir()
-    with pytest.raises(CorpusError, match="dev-other holds no utterance"):
+    with pytest.raises(CorpusError, match="dev-other holds no utterances"):
         LibriSpeech(str(root), valid_sets=["dev-other"]).load(tmp_path)
 
 
@@ -140,12 +142,12 @@ def test_empty_split_is_named(root, tmp_path):
         ({"train_sets": "train-clean-100"}, "train_sets must be a list.*'train-clean-100'"),
     ],
 )
-def test_sets_that_cannot_be(root, tmp_path, settings, words):
+def test_wrong_lists_of_sets_are_named(root, tmp_path, settings, words):
     with pytest.raises(CorpusError, match=words):
         LibriSpeech(str(root), **settings).load(tmp_path)
 
 
-def test_it_is_found_by_name():
+def test_a_corpus_is_looked_up_by_name():
     assert get_corpus("librispeech") is LibriSpeech
     with pytest.raises(KeyError, match="librispeech"):
         get_corpus("libri")

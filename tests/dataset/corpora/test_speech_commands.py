@@ -1,4 +1,4 @@
-"""Speech Commands in its own layout: the published split, the hash rule, noise that leaks nowhere."""
+"""Speech Commands: the splits of the lists or of the hash rule, with every second of noise in one split only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import soundfile
 from dataset.corpora import CorpusError
 from dataset.corpora.speech_commands import KEYWORDS, SpeechCommands, split_of
 from tests.conftest import data_folder
+from tests.parts.corpora import rows_by_split
 
 SPEAKERS = [f"{number:08x}" for number in range(60)]
 WORDS = [*KEYWORDS, "bed", "tree"]
@@ -16,7 +17,7 @@ WORDS = [*KEYWORDS, "bed", "tree"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Every speaker says every word; two noises of 20 and 31.5 s."""
+    """A recording of every word by every speaker; two noises of 20 and 31.5 s."""
     root = tmp_path_factory.mktemp("with space ü") / "speech_commands_v0.01"
     for word in WORDS:
         (root / word).mkdir(parents=True)
@@ -31,7 +32,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def listed(root):
-    """The lists of the splits, which are other than the hash rule's."""
+    """A corpus with lists whose splits differ from those of the hash rule."""
     files = {
         "validation_list.txt": [f"{word}/{s}_nohash_0.wav" for word in WORDS for s in SPEAKERS[:6]],
         "testing_list.txt": [f"{word}/{s}_nohash_0.wav" for word in WORDS for s in SPEAKERS[6:12]],
@@ -43,12 +44,8 @@ def listed(root):
         (root / name).unlink()
 
 
-def parts(splits):
-    return {"train": splits.train, "valid": splits.valid, "test": splits.test["test"]}
-
-
 def test_ten_keywords_others_and_silence_in_the_split_of_the_lists(listed, tmp_path):
-    rows = parts(SpeechCommands(dataset_root=str(listed)).load(tmp_path))
+    rows = rows_by_split(SpeechCommands(dataset_root=str(listed)).load(tmp_path))
     for split, speakers in (("valid", SPEAKERS[:6]), ("test", SPEAKERS[6:12]), ("train", SPEAKERS[12:])):
         words = [row for row in rows[split] if row["label"] != "_silence_"]
         assert {row["speaker"] for row in words} == set(speakers)
@@ -58,7 +55,7 @@ def test_ten_keywords_others_and_silence_in_the_split_of_the_lists(listed, tmp_p
 
 
 def test_no_second_of_noise_is_in_two_splits_and_none_is_lost(root, tmp_path):
-    rows = parts(SpeechCommands(dataset_root=str(root)).load(tmp_path))
+    rows = rows_by_split(SpeechCommands(dataset_root=str(root)).load(tmp_path))
     seconds = {s: {r["id"] for r in part if r["label"] == "_silence_"} for s, part in rows.items()}
     assert sum(map(len, seconds.values())) == 20 + 31 == len(set.union(*seconds.values()))
     for name, total in (("tap", 20), ("pink_noise", 31)):
@@ -72,7 +69,7 @@ def test_no_second_of_noise_is_in_two_splits_and_none_is_lost(root, tmp_path):
 
 
 def test_without_the_lists_speakers_are_split_by_the_hash_rule(root, tmp_path):
-    rows = parts(SpeechCommands(dataset_root=str(root), keywords=[]).load(tmp_path))
+    rows = rows_by_split(SpeechCommands(dataset_root=str(root), keywords=[]).load(tmp_path))
     speakers = {split: {row["speaker"] for row in part} for split, part in rows.items()}
     assert len(set.union(*speakers.values())) == sum(map(len, speakers.values())) == len(SPEAKERS)
     assert {row["label"] for row in rows["train"]} == set(WORDS), "every word is a class, and there is no silence"
@@ -81,7 +78,7 @@ def test_without_the_lists_speakers_are_split_by_the_hash_rule(root, tmp_path):
 
 
 def which_set(name: str, validation: float, testing: float) -> str:
-    """The corpus's README (section "Partitioning") in other words: the reference."""
+    """The reference: the rule in the corpus's README (section "Partitioning")."""
     import hashlib
 
     hashed = int(hashlib.sha1(name.split("_nohash_")[0].encode("utf-8")).hexdigest(), 16)
@@ -103,18 +100,18 @@ def test_the_archive_of_the_test_set_is_taken_as_it_is(listed, tmp_path):
     corpus = SpeechCommands(dataset_root=str(listed), test_root=str(archive))
     test = corpus.load(tmp_path).test["test"]
     assert len(test) == 12 and {row["label"] for row in test} == {*KEYWORDS, "_unknown_", "_silence_"}
-    with pytest.raises(CorpusError, match="of one protocol"):
+    with pytest.raises(CorpusError, match="set keywords to the words of test_root"):
         SpeechCommands(dataset_root=str(listed), test_root=str(archive), keywords=["yes", "no"]).load(tmp_path)
 
 
-def test_what_is_missing_is_named(root, tmp_path):
+def test_missing_folders_words_and_lists_are_named(root, tmp_path):
     with pytest.raises(CorpusError, match="no folder .*nowhere"):
         SpeechCommands(dataset_root=str(tmp_path / "nowhere")).load(tmp_path)
     with pytest.raises(CorpusError, match="no folder for jump; it has .*bed"):
         SpeechCommands(dataset_root=str(root), keywords=["yes", "jump"]).load(tmp_path)
     (root / "testing_list.txt").write_text("")
     try:
-        with pytest.raises(CorpusError, match="testing_list.txt but not both"):
+        with pytest.raises(CorpusError, match="has only testing_list.txt of"):
             SpeechCommands(dataset_root=str(root)).load(tmp_path)
     finally:
         (root / "testing_list.txt").unlink()
@@ -124,7 +121,7 @@ def test_the_real_nine_words_split_by_speaker(tmp_path):
     root = data_folder() / "speech_commands_9"
     if not root.is_dir():
         pytest.skip("speech_commands_9 is not beside the repository")
-    rows = parts(SpeechCommands(dataset_root=str(root), keywords=[]).load(tmp_path))
+    rows = rows_by_split(SpeechCommands(dataset_root=str(root), keywords=[]).load(tmp_path))
     assert sum(map(len, rows.values())) == 2511
     assert not rows["test"], "the folder holds no speaker of the published test set: the rule is the published one"
     speakers = [{row["speaker"] for row in rows[split]} for split in ("train", "valid")]

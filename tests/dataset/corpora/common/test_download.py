@@ -1,4 +1,4 @@
-"""Downloads that are there whole or not at all, however they end."""
+"""A downloaded corpus is whole or absent, however the download ends."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def unpack(scratch: Path) -> Path:
     return scratch / "corpus"
 
 
-def test_what_was_unpacked_stands_where_it_was_asked_for_and_nothing_else_is_left(tmp_path):
+def test_the_unpacked_corpus_is_at_its_target_and_nothing_else_remains(tmp_path):
     target = tmp_path / "mit leerzeichen" / "corpus v1"
     fetch(target, unpack)
     assert (target / "a.wav").read_bytes() == b"whole"
     assert [path for path in target.parent.iterdir() if path.is_dir()] == [target]
-    fetch(target, lambda scratch: pytest.fail("it is there already"))
+    fetch(target, lambda scratch: pytest.fail("the corpus exists"))
 
 
-def test_after_an_interruption_archives_are_kept_and_half_unpacked_folders_go(tmp_path):
+def test_after_an_interruption_archives_are_kept_and_partial_folders_removed(tmp_path):
     target = tmp_path / "corpus"
 
     def cut(scratch: Path) -> Path:
@@ -40,23 +40,23 @@ def test_after_an_interruption_archives_are_kept_and_half_unpacked_folders_go(tm
 
     def again(scratch: Path) -> Path:
         assert (scratch / "archive.tar.gz").read_bytes() == b"archive"
-        return unpack(scratch)  # fails where the half of before still stands
+        return unpack(scratch)  # fails if the partial folder remains
 
     fetch(target, again)
     assert (target / "a.wav").is_file()
 
 
 @pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("the hash is wrong")])
-def test_a_failure_says_why_and_what_to_do(error, tmp_path):
+def test_a_failure_states_the_reason_and_the_way_out(error, tmp_path):
     def fail(scratch: Path) -> Path:
         raise error
 
-    with pytest.raises(CorpusError, match=f"{error}; run again to go on.*dataset_root"):
+    with pytest.raises(CorpusError, match=f"{error}; run again to continue.*dataset_root"):
         fetch(tmp_path / "corpus", fail)
     assert not (tmp_path / "corpus").exists()
 
 
-def test_of_two_at_once_one_downloads_and_the_other_finds_it(tmp_path):
+def test_one_of_two_threads_downloads_and_the_other_waits(tmp_path):
     calls, started = [], threading.Event()
 
     def slow(scratch: Path) -> Path:
@@ -73,9 +73,9 @@ def test_of_two_at_once_one_downloads_and_the_other_finds_it(tmp_path):
     assert len(calls) == 1 and (tmp_path / "corpus" / "a.wav").is_file()
 
 
-def test_nothing_is_downloaded_unless_it_is_asked_for(tmp_path, monkeypatch):
+def test_a_corpus_is_downloaded_on_request_only(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(SpeechCommands, "_get", lambda self, scratch: asked.append(scratch) or unpack(scratch))
+    monkeypatch.setattr(SpeechCommands, "_download", lambda self, scratch: asked.append(scratch) or unpack(scratch))
     with pytest.raises(CorpusError, match="no folder"):
         SpeechCommands(dataset_root=str(tmp_path / "gsc")).load(tmp_path)
     assert not asked

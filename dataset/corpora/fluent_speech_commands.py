@@ -1,11 +1,10 @@
-"""Fluent Speech Commands (Lugosch et al., Interspeech 2019)."""
+"""Fluent Speech Commands: spoken commands with three slots (Lugosch et al., Interspeech 2019)."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
-from dataset import SEPARATOR
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, require_file
 from dataset.corpora.common.tables import read_table
@@ -29,7 +28,7 @@ class FluentSpeechCommands(Corpus):
         return [self._table(split) for split in ("train", "valid", "test")]
 
     def load(self, cache_dir: Path) -> Splits:
-        """Rows of every split; a CorpusError names the table and the column that is missing."""
+        """Rows of every split."""
         train, valid, test = (self._rows(table) for table in self.sources())
         return Splits(train=train, valid=valid, test={"test": test})
 
@@ -41,13 +40,13 @@ class FluentSpeechCommands(Corpus):
         for number, line in read_table(require_file(table, "Fluent Speech Commands")):
             missing = [column for column in COLUMNS if column not in line]
             if missing or not line["path"]:
-                what = f"there is no column {missing[0]!r}" if missing else "the path is empty"
-                raise CorpusError(f"{table}, line {number}: {what}; it has {', '.join(line)}")
+                problem = f"there is no column {missing[0]!r}" if missing else "the path is empty"
+                raise CorpusError(f"{table}, line {number}: {problem}; it has {', '.join(line)}")
             rows.append(
                 {
                     "id": Path(line["path"]).stem,
                     "wav_path": str(absolute(self.dataset_root) / line["path"]),
-                    "labels": SEPARATOR.join(line[slot] for slot in SLOTS),
+                    "labels": " ; ".join(line[slot] for slot in SLOTS),
                     "transcription": line["transcription"],
                     "speaker": line["speakerId"],
                 }

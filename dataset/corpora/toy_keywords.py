@@ -1,4 +1,4 @@
-"""Toy corpora of what is said: single words, and commands with slots."""
+"""Toy corpus for keyword spotting: single words and noise in synthetic voices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.espeak import grammar, voices
-from dataset.espeak.commands import command
 from dataset.setting import setting
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -15,14 +14,12 @@ OTHERS = (
     "garden water follow window orange paper silver tomorrow"
 ).split()
 UNKNOWN, SILENCE = "_unknown_", "_silence_"
-INAUDIBLE_DB = -150.0  # the speech of a noise recording, far below the last of 16 bits
-
-VOICES = {"train": voices.TRAIN, "valid": voices.VALID, "test": voices.TEST}
+INAUDIBLE_DB = -150.0  # of the speech in a recording of noise, far below the last of 16 bits
 
 
 @dataclasses.dataclass
 class ToyKeywords(ToyUtterances):
-    """Single words in synthetic voices, those of each split its own: ten keywords, others, and noise alone.
+    """Ten keywords, other words, and noise alone, in synthetic voices, other ones in each split.
 
     ``label`` is the keyword, ``_unknown_`` or ``_silence_``, all equally often.
     """
@@ -32,7 +29,7 @@ class ToyKeywords(ToyUtterances):
     num_test: int = setting(360, "test utterances, in voices held out of training and validation", min=12)
 
     def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, VOICES[split], f"keywords/{self.seed}", (120, 190), (30, 70))
+        cast = Cast(split, voices.BY_SPLIT[split], f"keywords/{self.seed}", (120, 190), (30, 70))
         labels = grammar.Deck((*KEYWORDS, UNKNOWN, SILENCE), cast.rng)
         others = grammar.Deck(tuple(OTHERS), cast.rng)
         for _ in range(size):
@@ -42,20 +39,4 @@ class ToyKeywords(ToyUtterances):
                 cast.say("silence", None, columns, gain_db=INAUDIBLE_DB, noise_db=cast.rng.uniform(-60, -30))
             else:
                 cast.say(str(others.deal()) if label == UNKNOWN else label, None, {"label": label})
-        return cast.lines
-
-
-@dataclasses.dataclass
-class ToyCommands(ToyUtterances):
-    """Commands in synthetic voices, those of each split its own; ``labels`` is "action ; object ; location"."""
-
-    num_train: int = setting(1200, "training utterances (about 1.5 seconds each)", min=1)
-    num_valid: int = setting(120, "validation utterances, in voices held out of training", min=1)
-    num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=1)
-
-    def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, VOICES[split], f"commands/{self.seed}", (120, 190), (30, 70))
-        for _ in range(size):
-            said = command(cast.rng)
-            cast.say(said.text, None, {"labels": f"{said.action} ; {said.object} ; {said.location}"})
-        return cast.lines
+        return cast.planned
