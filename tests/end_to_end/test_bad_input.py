@@ -134,14 +134,14 @@ def test_a_duplicate_id(case):
     rows[3]["id"] = rows[1]["id"]
     case.write(rows)
     text = case.run(code=1)
-    assert f"train.csv, line 5: the id {rows[1]['id']!r} is that of line 3" in text
+    assert f"train.csv, line 5: line 3 has the same id {rows[1]['id']!r}" in text
 
 
 def test_a_ragged_row(case):
     with open(case.folder / "train.csv", "a") as file:
         file.write("a,b,c,d,e\n")
     text = case.run(code=1)
-    assert "train.csv, line 8: 5 cells under a header of 3" in text
+    assert "train.csv, line 8: expected 3 cells, got 5" in text
 
 
 def test_the_words_null_and_na_are_transcripts_to_the_end(case):
@@ -256,12 +256,12 @@ def test_one_utterance_to_hold_out_of(case):
     case.write(case.rows()[:1])
     case.options = [w for w in case.options if not w.startswith("--prepare_data.valid=")]
     text = case.run(code=1)
-    assert "train.csv has too few utterances left to hold out a valid set: 1" in text
+    assert "train.csv has too few utterances to hold out a valid set: 1 remain" in text
 
 
 def test_a_csv_of_no_rows(case):
     (case.folder / "train.csv").write_text("id,wav_path,transcription\n")
-    assert "train.csv has no row under its header" in case.run(code=1)
+    assert "train.csv has no rows below its header" in case.run(code=1)
 
 
 @pytest.mark.parametrize("most", [50, 20])
