@@ -1,11 +1,11 @@
-"""Do the upstreams give what their source libraries give? A table, as in docs/upstreams.md.
+"""Compare the states of pretrained upstreams with those of their source libraries: the table of docs/measured.md.
 
     python -m benchmarks.parity [LAYERS] [WORD]
 
-At the full width of each model (those with WORD in their name), with few layers (3 by default) and random weights,
-which are saved to a folder where the library wants one: the greatest difference over all layers between the source
-library's hidden states of an utterance on its own and ours on its own, ours in a padded batch of four lengths, and the
-library's own in that batch. The states are of the order of 1 to 10.
+Models whose name contains WORD, at full width, with LAYERS layers (3 by default) and random weights. The reference is
+the source library's hidden states of an utterance alone. The table gives the greatest difference from it over all
+layers and utterances: for our states of the utterance alone, for ours in a padded batch of four lengths, and for the
+library's own in that batch. States are of the order of 1 to 10.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 import torchaudio.pipelines
-from torch import Tensor
+from torch import Tensor, nn
 
 from nn.upstream.pretrained.torchaudio_models import Wav2Vec2
 from tests.parts.torchaudio_models import bundle_model, torchaudio_states
@@ -27,6 +27,8 @@ LENGTHS = [48000, 30011, 16000, 5003]
 LAYERS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 WORD = sys.argv[2] if len(sys.argv) > 2 else ""
 States = Callable[[Tensor], list[Tensor]]
+Batch = Callable[[Tensor, Tensor], list[Tensor] | None]
+Model = tuple[str, nn.Module, States, Batch]  # name, upstream, the library's states of one utterance, and of a batch
 WIDE = {"num_hidden_layers": LAYERS}
 LARGE = {
     "hidden_size": 1024,
@@ -46,7 +48,7 @@ HF = {
     "WavLM large": ("WavLM", WIDE | LARGE, True),
     "Data2VecAudio base": ("Data2VecAudio", WIDE | {"conv_pos_kernel_size": 19}, True),
     "UniSpeechSat base": ("UniSpeechSat", WIDE, True),
-    "Wav2Vec2Conformer (an utterance at a time)": ("Wav2Vec2Conformer", WIDE, True),
+    "Wav2Vec2Conformer (one utterance at a time)": ("Wav2Vec2Conformer", WIDE, True),
     "Wav2Vec2Bert": ("Wav2Vec2Bert", WIDE, None),
     "Whisper small, encoder": (
         "Whisper",
@@ -63,12 +65,12 @@ HF = {
 
 
 def largest(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    """The greatest difference over layers, inside the frames that the library gives."""
+    """The greatest difference over layers, within the library's number of frames."""
     return max(float((a[:, : b.shape[1]] - b).abs().max()) for a, b in zip(ours, theirs))
 
 
-def torchaudio_models() -> Iterator[tuple]:
-    """Name, upstream, the library's states of one utterance, and of a batch."""
+def torchaudio_models() -> Iterator[Model]:
+    """The models of torchaudio."""
     for name in ("WAV2VEC2_BASE", "HUBERT_BASE", "WAVLM_BASE", "WAV2VEC2_LARGE", "WAVLM_LARGE", "WAV2VEC2_XLSR_300M"):
         if WORD not in name:
             continue
@@ -77,15 +79,15 @@ def torchaudio_models() -> Iterator[tuple]:
 
         def batch(wav: Tensor, wav_len: Tensor, source=source, normalise=normalise) -> list[Tensor] | None:
             if source.encoder.transformer.layers[0].attention.__class__.__name__ == "WavLMSelfAttention":
-                return None  # it takes no lengths
+                return None  # it does not accept lengths
             wav = torch.nn.functional.layer_norm(wav, wav.shape) if normalise else wav
             return source.extract_features(wav, wav_len)[0][:-1]
 
         yield f"torchaudio {name}", Wav2Vec2(model, normalise), torchaudio_states(source, normalise), batch
 
 
-def hugging_face_models() -> Iterator[tuple]:
-    """The same for the models of transformers."""
+def hugging_face_models() -> Iterator[Model]:
+    """The models of transformers, saved to a folder and loaded from it."""
     import transformers
 
     from nn.upstream.pretrained.huggingface import hugging_face
@@ -103,7 +105,7 @@ def hugging_face_models() -> Iterator[tuple]:
 
             def batch(wav: Tensor, wav_len: Tensor, model=model, kind=kind, normalise=normalise) -> list[Tensor] | None:
                 if kind in ("Whisper", "Wav2Vec2Bert"):
-                    return None  # batches of these hold features, which are those of each utterance
+                    return None  # batches of these hold features, not waveforms
                 extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=normalise)
                 rows = [row[:n].numpy() for row, n in zip(wav, wav_len.tolist())]
                 inputs = extractor(
@@ -127,9 +129,9 @@ def main() -> None:
             library = batch(wav.nan_to_num(), wav_len)
             alone, padded_ours, padded_theirs = [], [], []
             for row, samples in enumerate(LENGTHS):
-                one = wav[row : row + 1, :samples]
-                expected = states(one)
-                alone.append(largest(upstream(one, wav_len[row : row + 1])[0], expected))
+                utterance = wav[row : row + 1, :samples]
+                expected = states(utterance)
+                alone.append(largest(upstream(utterance, wav_len[row : row + 1])[0], expected))
                 padded_ours.append(largest([s[row : row + 1] for s in together], expected))
                 if library is not None:
                     skipped = expected[1:] if len(library) < len(expected) - 1 else expected

@@ -1,4 +1,4 @@
-"""Encoders by name in a config, through a whole run: frozen, in part, by adapters; and mistakes in words."""
+"""Encoders by name in a config, through a whole run: frozen, fine-tuned in part, with adapters; refused settings."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_an_encoder_of_hugging_face_through_a_whole_run(folder, tiny, tmp_path, 
     assert set(model.featurizer.weight_by_layer()) == {0, 1, 2}
 
 
-def test_a_schedule_of_fine_tuning_with_rates_that_fall_with_depth(folder, tiny, tmp_path):
-    """Cut in the middle and resumed, it ends like one that was not; layers move from their step on, at their rates."""
+def test_a_fine_tuning_schedule_with_layer_decay_resumes_exactly(folder, tiny, tmp_path):
+    """An interrupted and resumed run ends with the same weights; layers train from their step on, at their rates."""
     plain = [o for o in tiny if not o.startswith(("--build_upstream", "--target_dir", "--build_downstream"))]
     options = [
         *plain,
@@ -96,8 +96,8 @@ def test_a_schedule_of_fine_tuning_with_rates_that_fall_with_depth(folder, tiny,
         (["--build_model.finetune={layer_dorp: 0.1}", "--build_model.upstream_trainable=true"], "layer_dorp"),
     ],
 )
-def test_mistakes_end_the_run_with_words_and_no_traceback(tiny, capfd, options, words):
+def test_wrong_settings_end_the_run_with_a_message_and_no_traceback(tiny, capfd, options, words):
     plain = [o for o in tiny if not (o.startswith("--build_upstream") and "build_upstream" in str(options))]
     assert execute(ASR(), ["run", *plain, *options]) == 2
-    said = capfd.readouterr().err
-    assert words in said and "Traceback" not in said
+    message = capfd.readouterr().err
+    assert words in message and "Traceback" not in message
