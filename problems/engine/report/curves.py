@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
-from problems.engine.report.plots import TRAIN, VALID, Plot, Series
+from problems.engine.report.plots import MUTED, TRAIN, VALID, Plot, Series
 from problems.engine.report.read import Run
 from tasks.metrics.kinds import UNDECLARED, Count
 
@@ -27,7 +28,7 @@ def curves(run: Run) -> list[Plot]:
         title = f"validation {declaration.heading(metric)}"
         file = _file_name(metric, files)
         plots.append(Plot(file, title, declaration, validation_curve, best=_best(run, metric)))
-    rates = _series(run, "train", LEARNING_RATE)
+    rates = _learning_rates(run)
     return plots + ([Plot("learning_rate.png", "learning rate", UNDECLARED, rates)] if rates else [])
 
 
@@ -48,6 +49,17 @@ def _series(run: Run, split: str, metric: str) -> list[Series]:
     is_training = split == "train"
     colour = TRAIN if is_training else VALID
     return [Series(NAMES[split], steps, values, colour, sparse=not is_training and len(points) <= SPARSE)]
+
+
+def _learning_rates(run: Run) -> list[Series]:
+    """A curve for ``lr``, or for each ``lr_<name>`` of several optimizers or parameter groups."""
+    names = [name for name in run.logged_metrics("train") if name.partition("_")[0] == LEARNING_RATE]
+    rates = []
+    for name, colour in zip(names, itertools.cycle((TRAIN, VALID, MUTED))):
+        if points := run.points("train", name):
+            steps, values = map(list, zip(*points))
+            rates.append(Series(name.removeprefix(f"{LEARNING_RATE}_"), steps, values, colour))
+    return rates
 
 
 def _best(run: Run, metric: str) -> tuple[float, float] | None:

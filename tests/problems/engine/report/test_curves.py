@@ -31,6 +31,15 @@ def test_metric_names_of_any_spelling(tmp_path):
     assert names >= {"valid_a__b_.png", "valid_a__b__.png", "valid_.._up.png"}
 
 
+def test_the_learning_rates_of_several_optimizers_share_a_plot(tmp_path):
+    write_training(tmp_path)
+    row = {"step": 10, "split": "train", "lr_head": 1e-3, "lr_upstream": 1e-5, "lrx": 1}
+    (tmp_path / "train" / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    (plot,) = curves(read_run(tmp_path))
+    assert plot.file == "learning_rate.png"
+    assert [(series.name, series.values) for series in plot.series] == [("head", [1e-3]), ("upstream", [1e-5])]
+
+
 @pytest.mark.parametrize("values, top", [([0.5, 0.99], 1.0), ([0.5, 1.0], 1.0), ([0.0, 0.3], None), ([0.9, 1.3], None)])
 def test_the_axis_of_a_rate_ends_at_100_percent_unless_the_rate_exceeds_it(tmp_path, monkeypatch, values, top):
     """A word error rate may exceed 100 %, an accuracy may not."""
