@@ -29,7 +29,7 @@ from problems.engine.features.extraction import (
 from problems.engine.features.policy import Decision, Settings, decide
 from problems.engine.features.shards import SUFFIX, CannotCacheError, Shards, States
 from problems.engine.runtime import distributed
-from problems.engine.runtime.environment import available_memory
+from problems.engine.runtime.memory import available_memory
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,17 @@
-"""Digest of named tensors."""
+"""The digest of named tensors."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
-def digest(tensors: Mapping[str, Any]) -> str:
-    """The SHA-256 of named tensors."""
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The SHA-256 of names, dtypes, shapes and values."""
     import torch
 
     sha256 = hashlib.sha256()

@@ -1,8 +1,7 @@
-"""What a run ran on: versions, hardware, git, command line."""
+"""The environment of a run: versions, hardware, git commit, command line, and what a config takes from it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import subprocess
@@ -18,16 +17,17 @@ PACKAGES = ("soundstage", "torch", "torchaudio", "numpy", "pandas", "soundfile",
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _git(folder: Path) -> str | None:
+    """The commit of the repository that holds ``folder``, with -dirty after changes; None without git."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
@@ -40,7 +40,7 @@ def describe(device: str) -> dict[str, Any]:
     """The environment of this process, as flat JSON."""
     import torch
 
-    found: dict[str, Any] = {
+    environment: dict[str, Any] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "command": " ".join(sys.argv),
         "host": platform.node(),
@@ -52,32 +52,20 @@ def describe(device: str) -> dict[str, Any]:
         "git": _git(Path(__file__).parent),
     }
     if device.startswith("cuda"):
-        found["gpu"] = torch.cuda.get_device_name()
-    return found | versions()
+        environment["gpu"] = torch.cuda.get_device_name()
+    return environment | versions()
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cache_folder(config: Mapping[str, Any]) -> Path:
-    """What several runs share."""
+    """The folder shared by all runs."""
     return Path(config["cache_dir"] or "~/.cache/soundstage").expanduser().absolute()
 
 
 def reading_workers(config: Mapping[str, Any]) -> int:
-    """Processes that read audio: as many as asked for, never more than there are cores."""
+    """The number of processes that read audio: ``num_workers``, but at most one per core."""
     return min(config["num_workers"], cores())
-
-
-def available_memory() -> int:
-    """Bytes of RAM that this process could still take: what the system has left, within the limit of a container."""
-    limits = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits = [1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])]
-    with contextlib.suppress(OSError, ValueError):  # ValueError: "max", no limit
-        group = Path("/sys/fs/cgroup")
-        limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, min(limits))

@@ -1,4 +1,4 @@
-"""How numbers are computed: mixed precision, TF32, determinism."""
+"""Mixed precision, TF32 and deterministic kernels."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ from typing import Any
 
 import torch
 
-PRECISIONS = ("fp32", "bf16", "fp16")
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """Matrix products and convolutions in ``precision`` inside; weights and sums stay float32."""
+    """Inside, matrix products and convolutions run in ``precision``; weights and sums stay float32."""
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, _TYPES[precision])
 
 
 def scaler_of(device: torch.device, precision: str) -> torch.amp.GradScaler | None:
-    """What keeps small gradients of fp16 from vanishing; None for the types that need none."""
+    """The loss scaler that keeps small fp16 gradients from vanishing; None for other precisions."""
     if precision != "fp16":
         return None
     scaler = torch.amp.GradScaler(device.type)
-    scaler.scale(torch.zeros((), device=device))  # its first use makes it: a process may have no batch to begin with
+    scaler.scale(torch.zeros((), device=device))  # initialised by its first use: a process may have no batch at first
     return scaler
 
 
 @contextlib.contextmanager
 def numerics(deterministic: bool, tf32: bool) -> Iterator[None]:
-    """Inside, only deterministic kernels where asked, and TF32 where asked; the settings of before come back."""
+    """Inside, use deterministic kernels only, and TF32, as the flags say; afterwards, restore torch's settings."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    was_deterministic, workspace = torch.are_deterministic_algorithms_enabled(), "CUBLAS_WORKSPACE_CONFIG"
+    previous = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
     if deterministic:
-        os.environ.setdefault(workspace, ":4096:8")  # what cuBLAS needs, read when it first starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it, and reads it at its first call
         torch.use_deterministic_algorithms(True)
         cudnn.benchmark = False
     matmul.allow_tf32 = cudnn.allow_tf32 = tf32
@@ -44,4 +43,4 @@ def numerics(deterministic: bool, tf32: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(was_deterministic)
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = previous

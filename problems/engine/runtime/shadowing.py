@@ -1,8 +1,8 @@
-"""Our packages have everyday names (``dataset``, ``configs``, ...): see that they are ours before anything is imported.
+"""Detect a user's package or module that shadows one of ours, such as ``dataset`` or ``configs``.
 
-A package or module of a user's comes before ours on the path, and what it breaks would be told as a riddle. A plain
-folder (``configs/`` with YAML, ``dataset/`` with audio) comes before ours only in an editable install, whose finder
-Python asks last; ours is then put on the path, where a package goes before a plain folder.
+A user's module of the same name comes first on the path, and the resulting ImportError would be cryptic. A plain folder
+(``configs/`` with YAML, ``dataset/`` with audio) shadows ours only in an editable install, whose finder Python asks
+last. Our root is then added to the path, on which a package takes precedence over a plain folder.
 """
 
 from __future__ import annotations
@@ -19,19 +19,24 @@ HOME = Path(__file__).resolve().parents[3]
 def _spec(name: str) -> ModuleSpec | None:
     try:
         return find_spec(name)
-    except ValueError:  # a module of that name is loaded that nobody found: it was made by hand
+    except ValueError:  # a module of that name was put into sys.modules by hand
         return None
 
 
 def check() -> None:
-    """Raise an ImportError with both places where one of our names is somebody else's."""
+    """Check that our packages are ours.
+
+    Raises:
+        ImportError: another package has one of our names; the message names both places.
+    """
     if any((spec := _spec(name)) is not None and spec.origin is None for name in OURS):
         sys.path.append(str(HOME))
     for name in OURS:
         spec = _spec(name)
-        found = "nothing" if spec is None else spec.origin or list(spec.submodule_search_locations or ["?"])[0]
-        if found == "nothing" or Path(found).resolve() != HOME / name / "__init__.py":
+        if spec is None:
+            raise ImportError(f"the package {name!r} is missing; expected it in {HOME / name}: reinstall Soundstage")
+        path = spec.origin or list(spec.submodule_search_locations or ["?"])[0]
+        if Path(path).resolve() != HOME / name / "__init__.py":
             raise ImportError(
-                f"the package {name!r} is {found}, but Soundstage's is {HOME / name}:"
-                " rename the first, or start from another folder"
+                f"{path} shadows Soundstage's package {HOME / name}: rename the first, or start from another folder"
             )

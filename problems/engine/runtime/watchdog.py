@@ -1,4 +1,4 @@
-"""Says where a process waits that makes no progress: a hung run must be able to be told apart from a slow one."""
+"""Log the stack of a process that makes no progress, so that a hang can be told from a slow run."""
 
 from __future__ import annotations
 
@@ -14,37 +14,41 @@ from problems.engine.runtime import distributed
 
 log = logging.getLogger(__name__)
 
-_beat = 0.0  # when progress was last made
+_last_beat = 0.0  # the time of the last progress
 
 
 def beat() -> None:
-    """Say that progress was made."""
-    global _beat
-    _beat = time.monotonic()
+    """Record that progress was made."""
+    global _last_beat
+    _last_beat = time.monotonic()
 
 
 @contextlib.contextmanager
 def watching(seconds: float | None) -> Iterator[None]:
-    """Inside, after ``seconds`` without a :func:`beat` the stack of the calling thread is logged; again when the wait
-    has doubled. None watches nothing."""
+    """Within a ``with`` block, log the stack of the calling thread after ``seconds`` without a :func:`beat`.
+
+    It is logged again each time the wait has doubled. None turns it off.
+    """
     if seconds is None:
         yield
         return
-    done, watched = threading.Event(), threading.get_ident()
+    stopped = threading.Event()
     beat()
-    thread = threading.Thread(target=_watch, args=(seconds, watched, done), daemon=True, name="watchdog")
+    thread = threading.Thread(
+        target=_watch, args=(seconds, threading.get_ident(), stopped), daemon=True, name="watchdog"
+    )
     thread.start()
     try:
         yield
     finally:
-        done.set()
+        stopped.set()
         thread.join(timeout=5)
 
 
-def _watch(seconds: float, watched: int, done: threading.Event) -> None:
+def _watch(seconds: float, watched: int, stopped: threading.Event) -> None:
     limit = seconds
-    while not done.wait(min(1.0, seconds / 4)):
-        waited = time.monotonic() - _beat
+    while not stopped.wait(min(1.0, seconds / 4)):
+        waited = time.monotonic() - _last_beat
         if waited < seconds:
             limit = seconds
         elif waited >= limit:
@@ -53,9 +57,9 @@ def _watch(seconds: float, watched: int, done: threading.Event) -> None:
 
 
 def report(waited: float, thread: int) -> str:
-    """Which process waits, for how long, and where."""
+    """The message about a thread that has waited so many seconds: its process and its stack."""
     frame = sys._current_frames().get(thread)
     stack = "".join(traceback.format_stack(frame)) if frame is not None else "(the thread is gone)\n"
     world = distributed.world()
-    which = f"process {world.rank} of {world.size}" if world.size > 1 else "the run"
-    return f"{which} has made no progress for {waited:.0f} s; it is here (the innermost call last):\n{stack.rstrip()}"
+    name = f"rank {world.rank} of {world.size}" if world.size > 1 else "the run"
+    return f"{name} has made no progress for {waited:.0f} s; stack (innermost call last):\n{stack.rstrip()}"

@@ -1,35 +1,19 @@
-"""The memory that a process may still take is what the system has left, within the limit of its container."""
+"""The environment of a run, as its target folder records it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 
-import pytest
-
-from problems.engine.runtime.environment import available_memory
-
-GB = 1 << 30
+from problems.engine.runtime.environment import cores, describe, reading_workers
 
 
-@pytest.mark.parametrize(
-    "maximum, current, expected",
-    [
-        (f"{3 * GB}\n", f"{1 * GB}\n", 2 * GB),
-        (f"{32 * GB}\n", f"{1 * GB}\n", 8 * GB),  # more than the system has
-        ("max\n", f"{1 * GB}\n", 8 * GB),
-        (f"{1 * GB}\n", f"{2 * GB}\n", 0),
-        (None, None, 8 * GB),  # not in a container
-    ],
-)
-def test_available_memory(monkeypatch, maximum, current, expected):
-    files = {"meminfo": f"MemFree: 1 kB\nMemAvailable: {8 * GB // 1024} kB\n"}
-    files |= {"memory.max": maximum, "memory.current": current} if maximum else {}
+def test_what_a_result_depends_on_is_recorded(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run", "--train.seed", "1"])
+    environment = describe("cpu")
+    assert environment["command"] == "run --train.seed 1" and environment["device"] == "cpu"
+    assert environment["torch"].startswith("2.") and environment["threads"] >= 1
 
-    def read_text(path, *args, **kwargs):
-        if path.name not in files:
-            raise FileNotFoundError(path)
-        return files[path.name]
 
-    monkeypatch.setattr(Path, "read_text", read_text)
-    monkeypatch.setattr("os.sysconf", lambda name: 100 * GB)
-    assert available_memory() == expected
+def test_no_more_workers_than_cores():
+    assert reading_workers({"num_workers": 0}) == 0
+    assert reading_workers({"num_workers": 10**6}) == cores()

@@ -13,7 +13,7 @@ from tests.parts.commands import command
 
 @pytest.mark.parametrize("name", ["dataset", "nn", "tasks", "configs"])
 @pytest.mark.parametrize("kind", ["package", "module"])
-def test_somebody_elses_package_of_our_name_is_told_with_both_places(tmp_path, name, kind):
+def test_a_module_that_shadows_ours_is_reported_with_both_places(tmp_path, name, kind):
     path = tmp_path / name / "__init__.py" if kind == "package" else tmp_path / f"{name}.py"
     path.parent.mkdir(exist_ok=True)
     path.write_text("theirs = True\n")
@@ -25,7 +25,7 @@ def test_somebody_elses_package_of_our_name_is_told_with_both_places(tmp_path, n
     assert "ImportError" in done.stderr and str(ROOT / name) in done.stderr
 
 
-def test_plain_folders_of_our_names_are_in_nobodys_way(tmp_path):
+def test_plain_folders_of_our_names_do_no_harm(tmp_path):
     for name in ("dataset", "configs", "nn", "tasks"):
         (tmp_path / name).mkdir()
     (tmp_path / "configs/mine.yaml").write_text("train: {seed: 5}")

@@ -1,0 +1,31 @@
+"""Numerics: flags hold inside the block, and torch's own settings are restored."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from problems.engine.runtime.numerics import autocast, numerics, scaler_of
+
+
+def flags() -> tuple[bool, ...]:
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    return torch.are_deterministic_algorithms_enabled(), cuda.allow_tf32, cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("tf32", [False, True])
+def test_flags_hold_inside_and_are_restored(deterministic, tf32):
+    before = flags()
+    with pytest.raises(RuntimeError), numerics(deterministic, tf32):
+        assert flags() == (deterministic, tf32, tf32)
+        raise RuntimeError
+    assert flags() == before
+
+
+@pytest.mark.parametrize("precision, dtype", [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_matrix_products_are_computed_in_the_precision(precision, dtype):
+    x, cpu = torch.ones(2, 2), torch.device("cpu")
+    with autocast(cpu, precision):
+        assert (x @ x).dtype == dtype
+    assert scaler_of(cpu, precision) is None
