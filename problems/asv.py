@@ -16,6 +16,7 @@ from problems.engine.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
+    from tasks.contracts import EmbeddingModel, Labels
 
 
 @dataclass
@@ -201,8 +202,8 @@ class ASV(classification.Classification):
     def build_task(
         self,
         build_task: Section,
-        model: Any,
-        encoder: Any,
+        model: EmbeddingModel,
+        encoder: Labels,
         valid_trials: Any = None,
         test_trials: Any = None,
         cohort: Any = None,

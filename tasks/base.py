@@ -51,8 +51,8 @@ class StepOutput:
 class Task(nn.Module):
     """One step of a problem, its metrics and its predictions; ``self.model`` is what is trained.
 
-    A subclass writes ``forward``, ``measure`` and ``infer``. It may override ``reduction`` and ``predict`` instead of
-    the last two, which are called by them after the usual checks.
+    A subclass writes ``forward``, ``measure`` and ``infer``. ``reduction`` and ``predict`` call the last two after
+    their checks; a subclass may override them instead.
     """
 
     metrics: Mapping[str, Metric] = {}
