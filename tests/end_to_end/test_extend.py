@@ -102,6 +102,18 @@ def test_a_part_by_its_class_path_has_its_settings_known(tiny, tmp_path, module,
     assert "Haed" in capfd.readouterr().err
 
 
+def test_an_edit_of_a_named_part_is_seen_and_the_training_is_not_continued(tiny, module, capfd):
+    module(HEAD)
+    options = [*without(tiny, "--build_downstream"), "--build_downstream.name=users_parts:Head", "--stop=2"]
+    assert execute(ASR(), ["run", *options]) == 0
+    capfd.readouterr()
+    assert execute(ASR(), ["run", *options]) == 0
+    assert "done and fresh" in capfd.readouterr().err
+    module(HEAD.replace("Linear(width, output_size)", "Linear(width, output_size, bias=False)"))
+    assert execute(ASR(), ["run", *options]) == 2
+    assert "the code of users_parts:Head changed" in capfd.readouterr().err
+
+
 def test_a_key_of_a_subclass_is_known_typed_by_its_default_and_in_the_help(tiny, capfd):
     seen = []
 

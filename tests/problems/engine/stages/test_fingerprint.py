@@ -69,6 +69,69 @@ def test_new_inputs_and_those_that_are_not_read_any_more():
     assert differences(old, of(ASR(), {"in.csv": "missing"})) == ["in.csv is missing"]
 
 
+TYPED = """
+from problems.asr import ASR
+
+class Typed(ASR):
+    def build_downstream(self, build_downstream, *sizes):
+        def width():
+            return {number}
+        return width()
+
+class Callback:
+    def on_fit_start(self, loop):
+        return {number}
+
+Typed.callbacks = [Callback()]
+"""
+
+
+def typed(number: int) -> ASR:
+    """A problem whose source is in no file, as in an interpreter."""
+    names = {"__name__": "typed_in"}
+    exec(compile(TYPED.format(number=number), "<stdin>", "exec"), names)
+    return names["Typed"]()
+
+
+def test_code_typed_into_an_interpreter_has_its_own_fingerprint():
+    old, new = (fingerprint(typed(n), (*CODE, "callbacks"), {}, {}) for n in (8, 9))
+    assert set(old["code"]) == {"build_downstream", "callbacks"}
+    assert differences(old, fingerprint(typed(8), (*CODE, "callbacks"), {}, {})) == []
+    assert differences(old, new) == ["the code of build_downstream changed", "the code of callbacks changed"]
+
+
+def test_the_module_of_a_named_part_and_what_it_imports_of_the_users_are_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "fp_parts.py").write_text("import torch\n\nclass Head:\n    def f(self):\n        import fp_help\n")
+    (tmp_path / "fp_help.py").write_text("width = 3\n")
+    (tmp_path / "fp_other.py").write_text("")
+    settings = {"build_downstream": {"name": "fp_parts:Head", "conf": {}}, "augment": [{"name": "fp_help:width"}]}
+
+    def now() -> dict:
+        return fingerprint(ASR(), CODE, settings, {})
+
+    old = now()
+    assert set(old["code"]) == {"fp_parts:Head", "fp_help:width"}
+    (tmp_path / "fp_other.py").write_text("changed = 1")
+    assert differences(old, now()) == []
+    (tmp_path / "fp_help.py").write_text("width = 4\n")
+    assert differences(old, now()) == ["the code of fp_help:width changed", "the code of fp_parts:Head changed"]
+    settings["build_downstream"]["name"] = "linear"
+    assert set(now()["code"]) == {"fp_help:width"}
+
+
+def test_a_loop_named_by_its_path_is_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "fp_loops.py").write_text("class Loop:\n    pass\n")
+
+    class Looping(ASR):
+        train_loop = "fp_loops:Loop"
+
+    old = fingerprint(Looping(), ("train_loop",), {}, {})
+    (tmp_path / "fp_loops.py").write_text("class Loop:\n    step = 2\n")
+    assert differences(old, fingerprint(Looping(), ("train_loop",), {}, {})) == ["the code of fp_loops:Loop changed"]
+
+
 def test_flatten():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
 
