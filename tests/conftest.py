@@ -57,15 +57,14 @@ def tones(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny(tones, tmp_path) -> list[str]:
-    """A command line's options for a whole run in about two seconds, in ``tmp_path/run``."""
+def tiny_options(data: Path, folder: Path) -> list[str]:
+    """A command line's options for a whole run in about two seconds, in ``folder/run``; ``data`` has the CSVs."""
     return [
-        f"--target_dir={tmp_path / 'run'}",
-        f"--cache_dir={tmp_path / 'cache'}",
+        f"--target_dir={folder / 'run'}",
+        f"--cache_dir={folder / 'cache'}",
         "--num_workers=0",
         "--prepare_data.corpus=csv",
-        *(f"--prepare_data.{name}={tones / name}.csv" for name in ("train", "valid", "test")),
+        *(f"--prepare_data.{name}={data / name}.csv" for name in ("train", "valid", "test")),
         "--build_upstream.conf.num_mel_bins=20",
         "--build_downstream.conf.hidden_size=[12]",
         "--build_downstream.conf.dropout=0.2",
@@ -79,6 +78,12 @@ def tiny(tones, tmp_path) -> list[str]:
         "--train.log_step=2",
         "--train.use_scheduler=false",
     ]
+
+
+@pytest.fixture
+def tiny(tones, tmp_path) -> list[str]:
+    """Options for a whole run in about two seconds, in ``tmp_path/run``."""
+    return tiny_options(tones, tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import torch
 
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.history import TIMES, read_history
+from tests.conftest import tiny_options
 
 SLOWED = '''
 import os, pathlib, time
@@ -47,10 +48,10 @@ LONGER = [
 
 
 class Runs:
-    """Starts runs of the slowed recogniser in one folder."""
+    """Starts runs of the slowed recogniser in one folder; ``whole`` is the training to compare with."""
 
-    def __init__(self, tmp_path: Path, options: list[str]):
-        self.folder, self.options = tmp_path, [*options, *LONGER]
+    def __init__(self, tmp_path: Path, options: list[str], whole: Path | None = None):
+        self.folder, self.options, self.whole = tmp_path, [*options, *LONGER], whole
         self.file, self.marker = tmp_path / "slowed_asr.py", tmp_path / "marker"
         self.file.write_text(SLOWED)
 
@@ -116,11 +117,17 @@ def assert_same_training(one: Path, other: Path) -> None:
     assert json.loads((one / "best.json").read_text()) == json.loads((other / "best.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def whole(tones, tmp_path_factory) -> Path:
+    """The training that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    Runs(folder, tiny_options(tones, folder)).finish("run")
+    return folder / "run" / "train"
+
+
 @pytest.fixture
-def runs(tiny, tmp_path):
-    made = Runs(tmp_path, tiny)
-    made.finish("whole")
-    return made
+def runs(whole, tiny, tmp_path):
+    return Runs(tmp_path, tiny, whole)
 
 
 def kill_once(runs, kind: str, wait: float) -> bool:
@@ -147,10 +154,10 @@ def chain(runs, kills, seed):
         if kill_once(runs, left[0], chance.uniform(0, 0.6)):
             counts[left.pop(0)] += 1
         else:  # the training came to its end: begin another
-            assert_same_training(runs.train_dir("whole"), runs.train_dir("cut"))
+            assert_same_training(runs.whole, runs.train_dir("cut"))
             os.rename(runs.folder / "cut", runs.folder / f"cut-{time.time_ns()}")
     runs.finish("cut")
-    assert_same_training(runs.train_dir("whole"), runs.train_dir("cut"))
+    assert_same_training(runs.whole, runs.train_dir("cut"))
     return counts
 
 
@@ -175,9 +182,9 @@ def test_a_signal_writes_a_checkpoint_and_ends_with_its_code(runs, number, code)
     assert process.wait(30) == code
     saved = torch.load(steps_in(train_dir)[-1] / "training.pt", weights_only=True)["progress"]["step"]
     assert saved >= read_history(train_dir)[-1]["step"]  # nothing that was done is lost
-    assert "the same command goes on" in (runs.folder / "cut.log").read_text()
+    assert "run the same command to continue" in (runs.folder / "cut.log").read_text()
     runs.finish("cut")
-    assert_same_training(runs.train_dir("whole"), train_dir)
+    assert_same_training(runs.whole, train_dir)
 
 
 def test_a_signal_in_a_validation_saves_the_step_and_validates_it_after(runs):
@@ -187,7 +194,7 @@ def test_a_signal_in_a_validation_saves_the_step_and_validates_it_after(runs):
     assert process.wait(30) == 143
     assert [p.name for p in steps_in(runs.train_dir("cut"))] == ["step_00000004", "step_00000007"]
     runs.finish("cut")
-    assert_same_training(runs.train_dir("whole"), runs.train_dir("cut"))
+    assert_same_training(runs.whole, runs.train_dir("cut"))
 
 
 def test_a_signal_to_the_whole_group_is_answered_by_the_main_process_alone(runs):
@@ -203,7 +210,7 @@ def test_a_signal_to_the_whole_group_is_answered_by_the_main_process_alone(runs)
     stderr = process.communicate(timeout=30)[1].decode()
     assert process.returncode == 143 and "Traceback" not in stderr
     runs.finish("cut")
-    assert_same_training(runs.train_dir("whole"), runs.train_dir("cut"))
+    assert_same_training(runs.whole, runs.train_dir("cut"))
 
 
 def test_a_damaged_newest_checkpoint_costs_its_steps_and_nothing_else(runs):
@@ -217,11 +224,11 @@ def test_a_damaged_newest_checkpoint_costs_its_steps_and_nothing_else(runs):
     file.write_bytes(content)
     runs.finish("cut")
     assert f"{newest} IS DAMAGED" in (runs.folder / "cut.log").read_text()
-    assert_same_training(runs.train_dir("whole"), train_dir)
+    assert_same_training(runs.whole, train_dir)
 
 
 def test_another_number_of_workers_goes_on_the_same(runs):
     process = runs.start("cut", SLOW_SAVE="0.1")
     assert kill_when(process, lambda: len(steps_in(runs.train_dir("cut"))) >= 2)
     runs.finish("cut", "--num_workers=0")
-    assert_same_training(runs.train_dir("whole"), runs.train_dir("cut"))
+    assert_same_training(runs.whole, runs.train_dir("cut"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from tests.conftest import tiny_options, write_table
 
 STAGES = {0: "prepare data", 1: "build encoder", 2: "train", 3: "evaluate checkpoints", 4: "report"}
 
@@ -42,24 +44,60 @@ class Run:
         return sorted(p.name for p in (self.root / "train").glob("step_*"))
 
 
-@pytest.fixture
-def empty(tiny, tones, tmp_path, capsys):
-    """Nothing has run; the CSVs are this test's own."""
+def options_in(folder: Path) -> list[str]:
+    """Options of a run in ``folder/run`` on CSVs inside it, named relative to it: a copy of it is as fresh."""
+    names = ("train", "valid", "test")
+    data = {f"--prepare_data.{name}=": f"--prepare_data.{name}=in/{name}.csv" for name in names}
+    return [data.get(f"{word.partition('=')[0]}=", word) for word in tiny_options(folder, folder)]
+
+
+def new_folder(tones: Path, folder: Path) -> Path:
+    (folder / "in").mkdir(parents=True)
     for name in ("train", "valid", "test"):
-        shutil.copy(tones / f"{name}.csv", tmp_path / f"{name}.csv")
-    return Run([word.replace(f"{tones}/", f"{tmp_path}/") for word in tiny], tmp_path / "run", capsys)
+        shutil.copy(tones / f"{name}.csv", folder / "in" / f"{name}.csv")
+    return folder
 
 
 @pytest.fixture
-def run(empty):
-    """All five stages are done."""
+def empty(tones, tmp_path, capsys, monkeypatch):
+    """Nothing has run; the CSVs are this test's own."""
+    monkeypatch.chdir(new_folder(tones, tmp_path / "run"))
+    return Run(options_in(tmp_path), tmp_path / "run", capsys)
+
+
+@pytest.fixture(scope="module")
+def finished(tones, tmp_path_factory) -> Path:
+    """A target folder in which all five stages are done, to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(new_folder(tones, folder / "run"))
+        assert execute(ASR(), ["run", *options_in(folder)]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(finished, tmp_path, capsys, monkeypatch):
+    """All five stages are done, in a copy of the finished folder."""
+    shutil.copytree(finished, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    return Run(options_in(tmp_path), tmp_path / "run", capsys)
+
+
+def replace_word(table: Path, word: str, other: str) -> None:
+    """Change a word of the transcripts; paths may hold it too."""
+    with open(table, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    write_table(table, [row | {"transcription": row["transcription"].replace(word, other)} for row in rows])
+
+
+def test_a_run_in_an_empty_folder_goes_through_all_stages(empty):
     assert empty.ran() == [0, 1, 2, 3, 4]
-    return empty
+    assert empty.ran() == []
 
 
 def test_all_done_says_so(run):
     assert "every stage is done and fresh" in run()
-    for path in run.root.parent.glob("*.csv"):
+    for path in run.root.glob("in/*.csv"):
         os.utime(path, (1, 1))
     assert run.ran() == []
 
@@ -87,8 +125,7 @@ def test_start_runs_from_there(run):
 
 
 def test_a_changed_csv(run):
-    table = run.root.parent / "test.csv"
-    table.write_text(table.read_text("utf-8").replace("ba", "de"), "utf-8")
+    replace_word(run.root / "in/test.csv", "ba", "de")
     assert "stale" in run.status(f"--target_dir={run.root}")
     text = run("--start=3", code=2)
     assert "stage 3 needs stage 0" in text and "test.csv changed" in text and "--start 0" in text
@@ -96,8 +133,7 @@ def test_a_changed_csv(run):
 
 
 def test_a_changed_training_csv_is_refused_under_a_training(run):
-    table = run.root.parent / "train.csv"
-    table.write_text(table.read_text("utf-8").replace("ba", "de"), "utf-8")
+    replace_word(run.root / "in/train.csv", "ba", "de")
     before = run.steps()
     text = run(code=2)
     assert "train.csv changed" in text and "--fresh" in text and "--target_dir" in text
@@ -186,7 +222,7 @@ def test_chosen_checkpoints(run):
     assert "step_00000005" in text and "4, 8" in text
 
 
-def test_a_checkpoint_of_another_folder(run, empty, tmp_path):
+def test_a_checkpoint_of_another_folder(run, tmp_path):
     elsewhere = tmp_path / "copied" / "my step"
     shutil.copytree(run.root / "train/step_00000004", elsewhere)
     run("--start=3", f"--test_ckpt_dir={elsewhere}")
