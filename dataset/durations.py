@@ -17,6 +17,11 @@ CHUNK = 1000  # files a thread looks at in turn
 _Key = tuple[str, int, int]  # absolute path, size, mtime_ns
 
 
+def length_cache(cache_dir: str | os.PathLike[str]) -> SqliteCache:
+    """The cached lengths."""
+    return SqliteCache(Path(cache_dir) / "durations.sqlite", COLUMNS)
+
+
 def durations(
     paths: Iterable[str | os.PathLike[str]], cache_dir: str | os.PathLike[str], num_workers: int = 8
 ) -> tuple[dict[str, float], dict[str, AudioError]]:
@@ -30,7 +35,7 @@ def durations(
     """
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
     errors: dict[str, AudioError] = {}
-    cache = SqliteCache(Path(cache_dir) / "durations.sqlite", COLUMNS)
+    cache = length_cache(cache_dir)
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         keys: dict[str, _Key] = {}
         for part in pool.map(_keys, (names[i : i + CHUNK] for i in range(0, len(names), CHUNK))):

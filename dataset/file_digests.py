@@ -21,6 +21,11 @@ BLOCK = 1 << 20
 _Key = tuple[str, int, int, int]  # absolute path, size, mtime_ns, ctime_ns
 
 
+def digest_cache(cache_dir: str | os.PathLike[str]) -> SqliteCache:
+    """The cached digests."""
+    return SqliteCache(Path(cache_dir) / "content.sqlite", COLUMNS)
+
+
 def content_digests(
     paths: Iterable[str | os.PathLike[str]], cache_dir: str | os.PathLike[str], num_workers: int = 8
 ) -> dict[str, str]:
@@ -29,7 +34,7 @@ def content_digests(
     Digests are cached in ``cache_dir/content.sqlite``.
     """
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
-    cache = SqliteCache(Path(cache_dir) / "content.sqlite", COLUMNS)
+    cache = digest_cache(cache_dir)
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         keys = {name: key for name, key in zip(names, pool.map(_key, names)) if key is not None}
         cached = {row[:4]: row[4] for row in cache.load(key[0] for key in keys.values())}

@@ -37,6 +37,14 @@ class SqliteCache:
         if rows:
             self._execute(f"INSERT OR REPLACE INTO {self.table} VALUES ({','.join('?' * len(self.columns))})", rows)
 
+    def remove(self, paths: Iterable[str]) -> int:
+        """Delete the rows of these files and return their number."""
+        key, *_ = self.columns
+        if not self.path.exists():
+            return 0
+        statement = f"DELETE FROM {self.table} WHERE {key} IN (SELECT value FROM json_each(?)) RETURNING {key}"
+        return len(self._execute(statement, [(json.dumps([*paths]),)]))
+
     def _execute(self, statement: str, values: Sequence[tuple]) -> list[tuple]:
         """Run a statement for each of ``values`` in one transaction; on a new file if this one is damaged."""
         (key, key_type), *others = self.columns.items()

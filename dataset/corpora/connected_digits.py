@@ -39,10 +39,14 @@ class ConnectedDigits(FSDD):
     num_test: int = setting(300, "number of test strings", min=1)
     seed: int = setting(0, "another seed gives other strings", min=0)
 
+    def made_audio(self, cache_dir: Path) -> list[Path]:
+        """The folder of these strings."""
+        return [Path(os.path.abspath(cache_dir)) / "connected_digits" / self._key(self.divide())]
+
     def load(self, cache_dir: Path) -> Splits:
         """Write the strings if ``cache_dir`` does not hold all of them, and return the rows of every split."""
         divided = self.divide()
-        folder = Path(os.path.abspath(cache_dir)) / "connected_digits" / self._key(divided)
+        (folder,) = self.made_audio(cache_dir)
         if not _is_whole(folder):
             with locked(Path(f"{folder}.lock")):  # a second process waits here
                 if not _is_whole(folder):

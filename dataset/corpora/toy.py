@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
-from dataset.espeak import Spoken, ToySentence, grammar, synthesise, voices
+from dataset.espeak import Spoken, ToySentence, folder_of, grammar, synthesise, voices
 from dataset.setting import setting
 
 # words a minute, and eSpeak NG's scale of pitch, on which 50 is the voice's own; they vary more in training, where few
@@ -40,6 +40,10 @@ class Toy(Corpus):
     num_valid: int = setting(120, "validation sentences, in voices held out of training", min=1)
     num_test: int = setting(300, "test sentences, in voices held out of training and validation", min=1)
     seed: int = setting(0, "another seed gives other sentences", min=0)
+
+    def made_audio(self, cache_dir: Path) -> list[Path]:
+        """The folder of these sentences."""
+        return [folder_of([planned.sentence for split in self.plan().values() for planned in split], cache_dir)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Synthesise the audio, or find it in ``cache_dir``, as :func:`dataset.espeak.synthesise` does.

@@ -6,7 +6,7 @@ with intents and slots. eSpeak NG is GPL-3: it comes with the optional package e
 
 from __future__ import annotations
 
-from dataset.espeak.cache import synthesise
+from dataset.espeak.cache import folder_of, synthesise
 from dataset.espeak.sentence import Spoken, ToySentence
 
-__all__ = ["Spoken", "ToySentence", "synthesise"]
+__all__ = ["Spoken", "ToySentence", "folder_of", "synthesise"]

@@ -45,12 +45,10 @@ def synthesise(sentences: Sequence[ToySentence], cache_dir: Path) -> list[Spoken
         ValueError: a sentence cannot be synthesised.
     """
     check(sentences)
-    request = _locate() | {"utterances": [dataclasses.asdict(sentence) for sentence in sentences]}
-    root = Path(cache_dir).absolute() / "toy"
-    root.mkdir(parents=True, exist_ok=True)
-    key = _key(request)
-    folder = root / key
-    with locked(root / f"{key}.lock"):
+    request = _request(sentences)
+    folder = folder_of(sentences, cache_dir)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if folder.exists():
             damage = verify(folder)
             if damage:
@@ -58,6 +56,15 @@ def synthesise(sentences: Sequence[ToySentence], cache_dir: Path) -> list[Spoken
         if not folder.exists() or damage:
             _make(request, folder)
     return _read(folder)
+
+
+def folder_of(sentences: Sequence[ToySentence], cache_dir: Path) -> Path:
+    """The folder in which :func:`synthesise` keeps these sentences."""
+    return Path(cache_dir).absolute() / "toy" / _key(_request(sentences))
+
+
+def _request(sentences: Sequence[ToySentence]) -> dict:
+    return _locate() | {"utterances": [dataclasses.asdict(sentence) for sentence in sentences]}
 
 
 def verify(folder: Path) -> str | None:

@@ -36,6 +36,10 @@ class Corpus:
         """
         return ()
 
+    def made_audio(self, cache_dir: Path) -> list[Path]:
+        """The folders in ``cache_dir`` that :meth:`load` fills with audio that the corpus makes."""
+        return []
+
     def load(self, cache_dir: Path) -> Splits:
         """Find every utterance.
 

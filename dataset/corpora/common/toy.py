@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.corpora.common.base import Corpus, Row, Splits
-from dataset.espeak import Spoken, ToySentence, synthesise, voices
+from dataset.espeak import Spoken, ToySentence, folder_of, synthesise, voices
 from dataset.espeak.grammar import Deck
 from dataset.setting import setting
 
@@ -66,6 +66,10 @@ class ToyUtterances(Corpus):
     num_valid: int = setting(100, "validation utterances", min=1)
     num_test: int = setting(200, "test utterances", min=1)
     seed: int = setting(0, "another seed gives other utterances", min=0)
+
+    def made_audio(self, cache_dir: Path) -> list[Path]:
+        """The folder of these sentences."""
+        return [folder_of([planned.sentence for split in self.plan().values() for planned in split], cache_dir)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Synthesise the audio, or find it in ``cache_dir``, as :func:`dataset.espeak.synthesise` does."""

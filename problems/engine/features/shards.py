@@ -228,6 +228,16 @@ class _Shard:
         return [rows[self._columns[layer]] for layer in layers]
 
 
+def keys_in(path: Path) -> set[str]:
+    """The keys of the utterances in a shard; none if it cannot be read."""
+    try:
+        shard = _Shard(path)
+    except (OSError, RuntimeError, SafetensorError, ValueError, KeyError):
+        return set()
+    shard.close()
+    return set(shard.keys)
+
+
 def _names(key: str, count: int) -> list[str]:
     return [f"{key}/{number}" for number in range(count)]
 

@@ -21,6 +21,7 @@ from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
 from problems.engine.runtime.folder_lock import folder_lock
 from problems.engine.runtime.overrides import check_signatures, is_overridden
 from problems.engine.stages.build_encoder import BuildEncoder
+from problems.engine.stages.cache_removal import remove_cache
 from problems.engine.stages.evaluate import Evaluate
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
 from problems.engine.stages.freshness import Freshness
@@ -79,7 +80,8 @@ class Pipeline:
 
     def _lock(self, locks: contextlib.ExitStack) -> None:
         if self.config["remove_all_cache"]:
-            self._remove_cache()
+            with folder_lock(self.folder.cache):
+                remove_cache(self.problem, self.config, self.folder)
         locks.enter_context(folder_lock(self.root))
         locks.enter_context(folder_lock(self.folder.cache, shared=True))
 
@@ -236,18 +238,6 @@ class Pipeline:
                 os.rename(stage.output_dir, aside)
                 log.info("the earlier %s is now %s", stage.output_dir.name, aside)
                 self.freshness.forget(stage)
-
-    def _remove_cache(self) -> None:
-        entries = [
-            self.folder.cache / name
-            for name in {*self.problem.families(), self.config["prepare_data"].get("corpus")}
-            if name
-        ]
-        with folder_lock(self.folder.cache):
-            for entry in entries:
-                if entry.exists():
-                    log.info("removing from the cache: %s", entry)
-                    shutil.rmtree(entry)
 
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
