@@ -1,4 +1,4 @@
-"""Target folders with results and a training, and a reader of the pages made from them."""
+"""Target folders with results and a training, and a reader of their pages."""
 
 from __future__ import annotations
 

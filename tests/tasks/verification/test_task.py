@@ -168,7 +168,7 @@ def test_scoring_that_needs_a_cohort_is_refused_without_one_before_training():
 
 
 @pytest.mark.parametrize("settings", [{}, {"as_norm": 5}])
-def test_a_look_at_a_part_of_the_data_gives_what_there_is(settings, caplog):
+def test_a_part_of_the_data_gives_the_metrics_of_its_trials(settings, caplog):
     task = make(Scorer(**settings), cohort=COHORT_TABLE)
     one = task.reduction("valid", records(task, "valid", tuple(part[:1] for part in VALID)))
     assert math.isnan(one["eer"]) and one["trials"] == 0 and {"min_dcf_0.01", "cllr"} <= one.keys()

@@ -27,7 +27,7 @@ def test_trials_are_indices_of_a_table_of_any_type():
     assert Trials.of(categorical).enrolments == ["a", "c"]
 
 
-def test_only_trials_whose_utterances_are_all_there_remain():
+def test_only_trials_with_all_of_their_utterances_remain():
     assert TRIALS.among([f"utt {i}" for i in range(8)]) is TRIALS
     some = TRIALS.among(["utt 0", "utt 1", "utt 2", "utt 4"])
     assert [some.enrolments[i] for i in some.enrol] == ["utt 0", "utt 2", "utt 0"]

@@ -134,7 +134,7 @@ def test_nothing_at_all(tmp_path):
     assert "no checkpoint yet" in (tmp_path / "report" / "report.html").read_text()
 
 
-def test_best_that_was_not_tested_is_said_and_not_replaced_by_the_best_test_result(target, tmp_path):
+def test_a_best_checkpoint_that_was_not_tested_is_noted_and_no_test_result_chooses_another(target, tmp_path):
     (target / "train" / "best.json").write_text('{"wer min": ["step_200"]}')
     report = write_report(target, tmp_path / "report")
     assert report.to_json()["best"] == {"checkpoint": "step_100", "rule": None}
