@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
 from problems.engine.report import plots, write_report
 from problems.engine.report.curves import curves
-from problems.engine.report.read import read_run
+from problems.engine.report.read import Run, read_run
 from tests.parts.target_folders import DECLARATIONS, write_training
 
 
@@ -31,11 +32,39 @@ def test_metric_names_of_any_spelling(tmp_path):
     assert names >= {"valid_a__b_.png", "valid_a__b__.png", "valid_.._up.png"}
 
 
-def test_the_learning_rates_of_several_optimizers_share_a_plot(tmp_path):
+def history(target: Path, *rows: dict) -> Run:
+    """A run with this history and nothing else."""
+    (target / "train").mkdir(exist_ok=True)
+    (target / "train" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (target / "train" / "declarations.json").write_text(json.dumps(DECLARATIONS))
+    return read_run(target)
+
+
+@pytest.mark.parametrize("first, is_log", [(2.0, False), (20.0, False), (20.1, True), (-1.0, False)])
+def test_a_loss_that_falls_twentyfold_is_on_a_log_scale(tmp_path, first, is_log):
+    rows = [{"step": step, "split": "train", "loss": loss} for step, loss in ((1, first), (2, None), (3, 1.0))]
+    (plot,) = curves(history(tmp_path, *rows))
+    assert plot.log == is_log and plot.title == ("loss (log scale)" if is_log else "loss")
+
+
+def test_the_loss_of_training_and_validation_share_a_plot_with_the_best_of_the_rule(tmp_path):
     write_training(tmp_path)
+    loss, wer, cer, rate = curves(read_run(tmp_path))
+    assert [series.name for series in loss.series] == ["training", "validation"]
+    assert [series.sparse for series in loss.series] == [False, True]
+    assert loss.best == (50, 1.5) and wer.best == (100, 0.125) and cer.best is None and rate.best is None
+    assert wer.title == "validation WER"
+
+
+@pytest.mark.parametrize("count, is_sparse", [(60, True), (61, False)])
+def test_a_short_validation_curve_has_markers(tmp_path, count, is_sparse):
+    (plot,) = curves(history(tmp_path, *({"step": step, "split": "valid", "cer": 0.5} for step in range(count))))
+    assert plot.series[0].sparse == is_sparse and len(plot.series[0].steps) == count
+
+
+def test_the_learning_rates_of_several_optimizers_share_a_plot(tmp_path):
     row = {"step": 10, "split": "train", "lr_head": 1e-3, "lr_upstream": 1e-5, "lrx": 1}
-    (tmp_path / "train" / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-    (plot,) = curves(read_run(tmp_path))
+    (plot,) = curves(history(tmp_path, row))
     assert plot.file == "learning_rate.png"
     assert [(series.name, series.values) for series in plot.series] == [("head", [1e-3]), ("upstream", [1e-5])]
 
@@ -43,13 +72,10 @@ def test_the_learning_rates_of_several_optimizers_share_a_plot(tmp_path):
 @pytest.mark.parametrize("values, top", [([0.5, 0.99], 1.0), ([0.5, 1.0], 1.0), ([0.0, 0.3], None), ([0.9, 1.3], None)])
 def test_the_axis_of_a_rate_ends_at_100_percent_unless_the_rate_exceeds_it(tmp_path, monkeypatch, values, top):
     """A word error rate may exceed 100 %, an accuracy may not."""
-    (tmp_path / "train").mkdir()
-    rows = [{"step": step, "split": "valid", "wer": value} for step, value in enumerate(values)]
-    (tmp_path / "train" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "train" / "declarations.json").write_text(json.dumps(DECLARATIONS))
+    run = history(tmp_path, *({"step": step, "split": "valid", "wer": value} for step, value in enumerate(values)))
     drawn = []
     monkeypatch.setattr(plots, "_svg", lambda figure, plot: drawn.append(figure) or "")
-    plots.draw(*curves(read_run(tmp_path)))
+    plots.draw(*curves(run))
     (figure,) = drawn
     assert isinstance(figure, Figure)
     bottom, limit = figure.axes[0].get_ylim()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from problems.engine.report import write_report
-from problems.engine.report.read import read_run
+from problems.engine.report.read import read_predictions, read_run
 from tests.parts.target_folders import Page, write_result
 
 
@@ -51,3 +51,23 @@ def test_a_result_over_a_few_batches_is_noted(tmp_path):
     (folder / "result.json").write_text('{"metrics": {"wer": 0.5}, "only_batches": 3}')
     notes = write_report(tmp_path / "run", tmp_path / "report").notes
     assert "evaluate/step_9/test/result.json covers the first 3 batches only (eval_batch)." in notes
+
+
+def test_checkpoints_are_in_the_order_of_their_steps_and_unfinished_folders_are_left_out(tmp_path):
+    for checkpoint in ("step_10", "step_9", "average", ".step_11"):
+        write_result(tmp_path, checkpoint, "test", {"wer": 0.5})
+    assert list(read_run(tmp_path).results) == ["average", "step_9", "step_10"]
+
+
+def test_what_is_not_a_number_is_not_a_metric(tmp_path):
+    write_result(tmp_path, "step_9", "test", {"wer": 0.5, "flag": True, "name": "x", "cer": None, "list": [1]})
+    assert read_run(tmp_path).results["step_9"]["test"].metrics == {"wer": 0.5, "cer": None}
+
+
+def test_predictions_without_text_are_not_shown(tmp_path):
+    folder = write_result(tmp_path, "step_9", "test", {"wer": 0.5})
+    (folder / "predictions.csv").write_text("id1,id2,score\na,b,0.5\n")
+    notes: list[str] = []
+    assert read_predictions(folder / "predictions.csv", notes) is None and notes == []
+    assert read_predictions(folder / "none.csv", notes) is None
+    assert notes == ["evaluate/step_9/test/none.csv is missing: its utterances are not shown."]
