@@ -194,7 +194,7 @@ class Whisper(HuggingFaceEncoder):
             return (log + 4.0) / 4.0
 
 
-class Conformer(HuggingFaceEncoder):
+class Conformer(Convolutional):
     """Wav2Vec2Conformer: utterances of one length at a time, so that there is no padding.
 
     The convolutions and batch norms inside its layers do not know lengths.
@@ -204,13 +204,7 @@ class Conformer(HuggingFaceEncoder):
         normalise: give each waveform zero mean and unit variance
     """
 
-    def __init__(self, model: PreTrainedModel, normalise: bool = False) -> None:
-        super().__init__(model, normalise)
-        self.minimum, stride = receptive_field(self.config.conv_kernel, self.config.conv_stride)
-        self.downsample_rates = [stride] * self.num_layers
-
-    def frame_lengths(self, wav_len: Tensor) -> Tensor:
-        return convolved(wav_len, self.config.conv_kernel, self.config.conv_stride)
+    after_layers = ("model.encoder.layer_norm",)
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
         longest = int(self.frame_lengths(torch.tensor(wav.shape[1])))

@@ -86,3 +86,20 @@ def test_masks_and_layer_drop_of_the_checkpoint_are_left_to_fine_tuning(tmp_path
     sum(s.sum() for s in one).backward()
     unused = {n for n, p in upstream.named_parameters() if p.grad is None}
     assert unused == {"model.masked_spec_embed"}
+
+
+@pytest.mark.parametrize("family", ["wav2vec2 base", "wav2vec2 large", "conformer"])
+def test_layers_are_numbered_as_the_states_are_and_fine_tuning_can_freeze_the_convolutions(family, tmp_path):
+    saved(tmp_path, *FAMILIES[family])
+    upstream = hugging_face(str(tmp_path))
+    names = [name for name, _ in upstream.named_parameters()]
+    convolutions = {name for name in names if ".conv_layers." in name}
+    assert convolutions == {name for name in names if name.startswith(f"{upstream.feature_encoder_path}.")}
+    wav, wav_len = torch.randn(1, 2000), torch.tensor([2000])
+    for number in range(3):  # state i depends on layers up to i only, and on layer i
+        state = upstream(wav, wav_len)[0][number]
+        gradients = torch.autograd.grad(state.square().sum(), list(upstream.parameters()), allow_unused=True)
+        layers = {upstream.layer_of(name) for name, gradient in zip(names, gradients) if gradient is not None}
+        assert max(layers) == number
+    final_norm = upstream.layer_of("model.encoder.layer_norm.weight")
+    assert final_norm == (0 if family == "wav2vec2 base" else 2)  # before the layers, or after them
