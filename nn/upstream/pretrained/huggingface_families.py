@@ -211,6 +211,7 @@ class Conformer(Convolutional):
         rows: list[list[Tensor]] = [[]] * len(wav)
         for length in wav_len.clamp_min(self.minimum).unique().tolist():
             same = (wav_len.clamp_min(self.minimum) == length).nonzero().flatten().tolist()
+            self.frames = frames[same]  # of this call, for masks
             padded = [pad(state, (0, 0, 0, longest - state.shape[1])) for state in self.run(wav[same, :length])]
             for place, row in enumerate(same):
                 rows[row] = [state[place] for state in padded]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from nn.finetune.schedule import FineTuning
 from nn.finetune.span_mask import SpanMask, spans
 
 
@@ -31,3 +33,24 @@ def test_feature_spans_are_zero_over_all_time():
     y = SpanMask(feature_prob=0.5, feature_length=8)(x, torch.tensor([7, 3]))
     assert ((y == 0).all(1) == (y == 0).any(1)).all() and (y == 0).any()
     assert torch.equal(SpanMask(0.5, feature_prob=0.5).eval()(x, torch.tensor([7, 3])), x)
+
+
+def test_masks_of_an_encoder_that_runs_utterances_of_one_length_at_a_time(tmp_path):
+    """A Conformer calls its projection for each length; each call masks its own utterances."""
+    pytest.importorskip("transformers")
+    from nn.upstream.pretrained.huggingface import hugging_face
+    from tests.parts.hugging_face import CONVOLUTIONS, SHAPE, saved
+
+    saved(tmp_path, "Wav2Vec2Conformer", SHAPE | CONVOLUTIONS, True)
+    upstream = hugging_face(str(tmp_path))
+    for module in upstream.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    FineTuning(time_mask_prob=0.5, time_mask_length=5).prepare(upstream, True)
+    wav, wav_len = torch.randn(3, 12000), torch.tensor([12000, 7001, 12000])
+    clean = upstream.eval()(wav, wav_len)[0]
+    masked, lengths = upstream.train()(wav, wav_len)
+    assert [state.shape for state in masked] == [state.shape for state in clean]
+    for row, frames in enumerate(lengths[0].tolist()):
+        changed = (masked[0][row, :frames] != clean[0][row, :frames]).any(-1)
+        assert 0.1 < changed.float().mean() < 0.9
