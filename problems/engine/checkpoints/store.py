@@ -198,8 +198,7 @@ class Checkpoints:
         placed = False
         for rule, (metric, higher, count) in self.rules.items():
             if metric not in metrics:
-                known = ", ".join(metrics)
-                raise CheckpointError(f"valid_metric is {metric!r}, but validation gives {known}")
+                raise CheckpointError(f"validation has no metric {metric!r}, which the rule {rule!r} ranks by")
             value = metrics[metric]
             if value is None or value != value:  # NaN is never better than anything
                 continue

@@ -283,12 +283,15 @@ class Setup:
         with seeding.isolated():
             metrics = validate(batches=1, workers=0)
         self.task.set_state(state)  # what the task learns from weights that nothing has trained is dropped
-        metric = self.config["valid_metric"]
-        if metric not in metrics:
-            raise ConfigError(
-                f"train.valid_metric: validation has no metric {metric!r}{nearest(metric, metrics)};"
-                f" it has {', '.join(metrics)}"
-            )
+        keys = {"train.valid_metric": self.config["valid_metric"]}
+        keys |= {f"train.best_rules[{n}].metric": rule["metric"] for n, rule in enumerate(self.config["best_rules"])}
+        errors = [
+            f"{key}: validation has no metric {metric!r}{nearest(metric, metrics)}; it has {', '.join(metrics)}"
+            for key, metric in keys.items()
+            if metric not in metrics
+        ]
+        if errors:
+            raise ConfigError("\n".join(errors))
 
     def _steps_from(self, progress: Mapping[str, Any]) -> int:
         """Return ``epochs`` in steps, if those done so far were taken by another number of processes."""

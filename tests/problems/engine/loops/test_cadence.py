@@ -9,9 +9,9 @@ import torch
 
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.history import read_history
-from problems.engine.optim.lr_schedules import NewBob
+from problems.engine.optim.lr_schedules import NewBob, build_scheduler, planned
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
-from tests.parts.least_squares import loop_of
+from tests.parts.least_squares import Fit, Points, loop_of, resumed
 
 
 def best(folder):
@@ -72,3 +72,54 @@ def test_a_schedule_by_epochs_is_stepped_at_their_ends(tmp_path):
     loop = loop_of(tmp_path, optimizers=optimizers, total_steps=12, batch=10)
     loop.fit()
     assert loop.optimizers[0].optimizer.param_groups[0]["lr"] == 0.125  # three epochs of 4 batches
+
+
+def test_checkpoints_by_epochs(tmp_path):
+    loop_of(tmp_path, batch=10, total_steps=11, save_step=None, save_per_epochs=1, eval_step=None).fit()
+    assert steps(tmp_path) == ["4", "8", "11"], "4 batches an epoch, and one checkpoint at the end"
+
+
+def test_checkpoints_at_the_end_only(tmp_path):
+    loop_of(tmp_path, total_steps=5, save_step=None, eval_step=None).fit()
+    assert steps(tmp_path) == ["5"]
+
+
+def test_of_two_equal_validations_the_one_with_the_lower_loss_is_the_best(tmp_path):
+    values = iter([(0.0, 0.041), (0.0, 0.016), (0.0, 0.020), (0.0, 0.016)])
+
+    def validate():
+        wer, loss = next(values)
+        return {"wer": wer, "loss": loss}
+
+    settings = {"total_steps": 4, "eval_step": 1, "save_step": 1, "valid_metric": "wer", "keep_best_ckpts": 3}
+    first = loop_of(tmp_path, validate=validate, **settings | {"total_steps": 3})
+    first.fit()
+    resumed(loop_of(tmp_path, first.task, validate=validate, **settings), tmp_path).fit()
+    assert best(tmp_path)["wer min"] == ["step_00000002", "step_00000004", "step_00000003"]
+
+
+def test_each_parameter_group_logs_its_rate(tmp_path):
+    task = Fit(Points())
+    task.extra = torch.nn.Parameter(torch.zeros(1))
+    groups = [{"params": [task.model.weight], "lr": 0.1}, {"params": [task.extra], "lr": 0.01}]
+    loop_of(tmp_path, task, optimizer=torch.optim.SGD(groups)).fit()
+    row = next(row for row in read_history(tmp_path) if row["split"] == "train")
+    assert (row["lr"], row["lr_1"]) == (0.1, 0.01)
+
+
+def test_the_first_rate_after_an_extension_is_that_of_the_new_plan(tmp_path):
+    def optimizers(total):
+        def build(task):
+            optimizer = torch.optim.SGD(task.parameters(), lr=1.0)
+            schedule = {"name": "warmup_linear", "conf": {"warmup": 0}, "every": None}
+            return [OptimScheduler(optimizer, build_scheduler(planned(schedule, total, 1), optimizer))]
+
+        return build
+
+    first = loop_of(tmp_path, optimizers=optimizers(4), total_steps=4, save_step=2, log_step=1)
+    first.fit()
+    longer = resumed(loop_of(tmp_path, first.task, optimizers=optimizers(8), total_steps=8, log_step=1), tmp_path)
+    rates = []
+    longer.on_fit_batch_start = lambda batch: rates.append(longer.optimizers[0].optimizer.param_groups[0]["lr"])
+    longer.fit()
+    assert rates == pytest.approx([1 - step / 8 for step in range(4, 8)])

@@ -129,3 +129,120 @@ def test_wrong_rules_are_told_with_the_rest(tiny, capsys):
     err = capsys.readouterr().err
     assert "best_rules[0]: expected metric, higher_better and keep" in err
     assert "gradient_norm_type: expected a number or inf" in err
+
+
+def test_a_rule_for_a_metric_that_does_not_exist_is_refused_before_the_first_step(tiny, tmp_path, capsys):
+    run(tiny, "--train.best_rules=[{metric: wer, higher_better: false}, {metric: cerr, higher_better: false}]", code=2)
+    assert "train.best_rules[1].metric: validation has no metric 'cerr' (did you mean cer?)" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "train" / "metrics.jsonl").exists()
+
+
+def weights_of(folder, step):
+    return (folder / "train" / f"step_{step:08}" / "model" / "weights.safetensors").read_bytes()
+
+
+def test_resume_ckpt_dir_takes_up_the_whole_state(tiny, tmp_path):
+    """A training that continues another one's checkpoint in a folder of its own ends with that one's weights."""
+    run(tiny, "--train.keep_num_ckpts=2")
+    given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
+    run(tiny, given, f"--target_dir={tmp_path / 'other'}")
+    assert weights_of(tmp_path / "other", 8) == weights_of(tmp_path / "run", 8)
+    assert not (tmp_path / "other" / "train" / "step_00000004").exists()
+    assert [r["step"] for r in read_history(tmp_path / "other" / "train") if r["split"] == "train"] == [6, 8]
+    run(tiny, given, f"--target_dir={tmp_path / 'short'}", "--train.total_steps=4")
+    assert weights_of(tmp_path / "short", 4) == weights_of(tmp_path / "run", 4), "nothing is left to train"
+
+
+def test_init_ckpt_dir_takes_the_weights_alone(tiny, tmp_path, capsys):
+    run(tiny)
+    average = tmp_path / "run" / "train" / "average"
+    run(tiny, "--train.average=best")
+    given = f"--train.init_ckpt_dir={average}"
+    run(tiny, given, f"--target_dir={tmp_path / 'other'}", "--train.total_steps=1", "--build_optimizer.conf.lr=0")
+    assert weights_of(tmp_path / "other", 1) == (average / "model" / "weights.safetensors").read_bytes()
+    capsys.readouterr()
+    assert execute(ASR(), ["run", *tiny, f"--train.resume_ckpt_dir={average}", f"--target_dir={tmp_path / 'no'}"]) == 1
+    assert "has no training.pt; to start from its weights alone, use --train.init_ckpt_dir" in capsys.readouterr().err
+    run(tiny, given, given.replace("init", "resume"), code=2)
+    assert "train: give one of init_ckpt_dir and resume_ckpt_dir" in capsys.readouterr().err
+
+
+def test_a_state_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
+    run(tiny)
+    given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
+    two = "--build_optimizer.optimizers={a: {updated_modules: [downstream.layers]}, b: {updated_modules: [downstream.output]}}"
+    assert execute(ASR(), ["run", *tiny, given, two, f"--target_dir={tmp_path / 'no'}", "--stop=2"]) == 1
+    err = capsys.readouterr().err
+    assert "does not fit this training" in err and "--train.init_ckpt_dir" in err
+
+
+def test_without_a_validation_metric_the_last_checkpoint_is_the_best(tiny, tmp_path, caplog):
+    caplog.set_level("INFO")
+    run(tiny, "--train.valid_metric=null", "--stop=3")
+    assert "no validation: the last checkpoint counts as the best" in caplog.text
+    assert {r["split"] for r in read_history(tmp_path / "run" / "train")} == {"train"}
+    assert [p.name for p in (tmp_path / "run" / "evaluate").iterdir()] == ["step_00000008"]
+
+
+@pytest.mark.parametrize(
+    ("option", "key"),
+    [
+        ("--train.patience=2", "train.patience"),
+        ("--train.average=best", "train.average"),
+        ("--train.best_rules=[{metric: cer, higher_better: false}]", "train.best_rules"),
+    ],
+)
+def test_what_needs_a_validation_is_refused_without_one(tiny, capsys, option, key):
+    run(tiny, "--train.valid_metric=null", option, code=2)
+    assert f"{key}: needs a validation metric" in capsys.readouterr().err
+
+
+def test_a_schedule_by_a_metric_is_refused_without_validation(tiny, capsys):
+    options = ["--train.valid_metric=null", "--train.use_scheduler=true", "--build_scheduler.name=newbob"]
+    run(tiny, *options, "--build_scheduler.conf={}", code=2)
+    assert "build_scheduler: newbob needs validations" in capsys.readouterr().err
+
+
+def test_one_batch_is_validated_before_training(tiny, tmp_path, capsys):
+    """A validation that fails ends the run before the first step."""
+    forward_modes = []
+
+    class Failing(ASR):
+        def build_task(self, build_task, model, encoder):
+            task = super().build_task(build_task, model, encoder)
+            forward = task.forward
+
+            def failing(mode, **batch):
+                forward_modes.append(str(mode))
+                if mode == "valid":
+                    raise ZeroDivisionError("in validation")
+                return forward(mode, **batch)
+
+            task.forward = failing
+            return task
+
+    assert execute(Failing(), ["run", *tiny, "--stop=2"]) == 1
+    assert forward_modes == ["valid"] and "in validation" in capsys.readouterr().err
+
+
+def test_a_rule_without_keep_keeps_one(tiny, tmp_path):
+    run(tiny, "--train.best_rules=[{metric: cer, higher_better: false}]", "--train.eval_step=2")
+    best = json.loads((tmp_path / "run" / "train" / "best.json").read_text())
+    assert len(best["cer min"]) == 1
+
+
+def test_an_iterable_dataset_is_refused_with_a_message(tiny, capsys):
+    class Endless(torch.utils.data.IterableDataset):
+        def __init__(self, dataset):
+            self.seconds = dataset.seconds
+
+        def __iter__(self):
+            yield from ()
+
+    class Streamed(ASR):
+        def build_dataset(self, *args, **kwargs):
+            return Endless(super().build_dataset(*args, **kwargs))
+
+    assert execute(Streamed(), ["run", *tiny, "--stop=2"]) != 0
+    err = capsys.readouterr().err
+    assert "Endless is an IterableDataset" in err and "Traceback" not in err

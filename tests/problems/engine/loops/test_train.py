@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 
 import pytest
 import torch
@@ -213,3 +214,39 @@ def test_the_seed_decides_the_order_of_the_data():
         torch.utils.data.RandomSampler(range(37), generator=torch.Generator()), 8, drop_last=False
     )
     assert epoch_batches(drawing, 0, 3) == epoch_batches(drawing, 0, 3) != epoch_batches(drawing, 0, 4)
+
+
+def test_a_buffer_that_is_not_finite_ends_the_training(tmp_path):
+    """The skipped step leaves the weights unharmed, but running statistics would stay non-finite."""
+
+    class Normed(Fit):
+        def __init__(self, data, spoil=None):
+            super().__init__(data, spoil)
+            self.register_buffer("mask", torch.tensor([-math.inf]))  # as it should be
+            self.register_buffer("mean", torch.zeros(1))
+
+        def forward(self, mode, index):
+            output = super().forward(mode, index)
+            self.mean += output.loss.detach()
+            return output
+
+    loop = loop_of(tmp_path, Normed(Points(), {3: "nan"}), total_steps=10)
+    with pytest.raises(TrainingError, match="non-finite values in buffer mean.*resume from the last checkpoint"):
+        loop.fit()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_last_checkpoint_ends_the_run_there(tmp_path, number):
+    """The training is finished and saved, but the run does not go on to the next stage."""
+    loop = loop_of(tmp_path, total_steps=4, save_step=4, eval_step=4)
+    loop.save = lambda folder: setattr(loop.stop, "signal", number)
+    with pytest.raises(Interrupted, match="the training is done and saved"):
+        loop.fit()
+    assert steps_in(tmp_path)[-1].name == "step_00000004"
+
+
+def test_a_signal_in_the_last_step_ends_the_run_there(tmp_path):
+    loop = loop_of(tmp_path, total_steps=4, save_step=4, callbacks=[StoppedAt(4)])
+    with pytest.raises(Interrupted, match="saved at step 4"):
+        loop.fit()
+    assert steps_in(tmp_path)[-1].name == "step_00000004"
