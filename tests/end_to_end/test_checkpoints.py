@@ -127,7 +127,7 @@ def test_a_probe_of_weights_that_no_upstream_has_is_refused_before_features(tiny
     options = [*without_preset(tiny), upstream, "--train.total_steps=4", "--stop=2"]
     options += ["--features.cache=disk", "--build_dataset.speeds=[1.0]"]
     assert execute(ASR(), ["run", *options, "--build_model.upstream_trainable=true"]) == 0
-    given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
+    given = f"--train.init_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
     assert execute(ASR(), ["run", *options, given, f"--target_dir={tmp_path / 'probe'}"]) != 0
     assert "frozen now, such as upstream.weight" in capfd.readouterr().err
     assert not list((tmp_path / "cache").glob("features/*"))

@@ -243,7 +243,10 @@ class Train:
     auto_resume: bool = setting(
         True, "continue an interrupted training; false: same as --fresh on stage 2", resume="free", heading="resuming"
     )
-    resume_ckpt_dir: str | None = setting(None, "checkpoint whose weights a new training starts from", resume="free")
+    resume_ckpt_dir: str | None = setting(
+        None, "checkpoint that a new training continues from, with all its state", resume="free"
+    )
+    init_ckpt_dir: str | None = setting(None, "checkpoint whose weights a new training starts from", resume="free")
 
     @staticmethod
     def check(values: dict) -> list[str]:
@@ -252,6 +255,8 @@ class Train:
             return ["train: give one of total_steps and epochs, and null for the other"]
         diagnostics = [key for key in DIAGNOSTICS if values[key]]
         errors = [f"train: {' and '.join(diagnostics)} are on: turn on only one"] if len(diagnostics) > 1 else []
+        if values["resume_ckpt_dir"] and values["init_ckpt_dir"]:
+            errors.append("train: give one of init_ckpt_dir and resume_ckpt_dir")
         if isinstance(values["gradient_norm_type"], str) and values["gradient_norm_type"] != "inf":
             errors.append(f"train.gradient_norm_type: expected a number or inf, got {values['gradient_norm_type']!r}")
         expected = {"metric": str, "higher_better": bool, "keep": int}

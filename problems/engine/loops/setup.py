@@ -21,6 +21,7 @@ from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
 from problems.engine.loops import diagnostics, training_state
 from problems.engine.loops.base import Callback
+from problems.engine.loops.diagnostics import Diagnostic
 from problems.engine.loops.display import format_metrics
 from problems.engine.loops.profiler import Profiler
 from problems.engine.loops.train import Stream, TrainLoop
@@ -29,7 +30,7 @@ from problems.engine.optim.named_parameters import NamedParameters
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
-from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.errors import CheckpointError, ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
 from tasks.base import Task
 from tasks.metrics.kinds import UNDECLARED
@@ -155,9 +156,9 @@ class Setup:
         self.windows = math.ceil(len(epoch_batches(batch_sampler, seed, 0)) / batches_per_step)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
-        warm_start = self.config["resume_ckpt_dir"]
-        if warm_start is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
-            weights.require_frozen(store.require(Path(warm_start)) / "model", self.model)
+        start = self.config["resume_ckpt_dir"] or self.config["init_ckpt_dir"]
+        if start is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
+            weights.require_frozen(store.require(Path(start)) / "model", self.model)
         needed = first_utterances(batch_sampler, seed, self.config["total_steps"] * batches_per_step)
         with_features = self.with_features(dataset, [needed])
 
@@ -243,7 +244,8 @@ class Setup:
         if distributed.on_main(lambda: not store.steps_in(self.train_dir)):
             self._check_validation(validate)
         checkpoint = None if diagnostic else training_state.newest_everywhere(self.train_dir)
-        state = training_state.read(checkpoint) if checkpoint else None
+        resumed = checkpoint or self._elsewhere(diagnostic)
+        state = training_state.read(resumed) if resumed else None
         if state and self.config["epochs"] is not None and len(state["rng"]) != self.world.size:
             self.config["total_steps"] = self._steps_from(state["progress"])
         loop_cls = load_class(self.problem.train_loop)
@@ -264,7 +266,9 @@ class Setup:
         if diagnostic:
             diagnostic.run(loop)
             return
-        self._restore(loop, checkpoint, state)
+        self._restore(loop, resumed, state)
+        if checkpoint is None:
+            loop.progress.saved = -1  # nothing is in this folder yet
         loop.fit()
         if self.config["average"]:
             self._average(validate, save)
@@ -300,16 +304,27 @@ class Setup:
         batches = progress["batches"] - progress["position"] if progress["position"] else 0  # of the epoch under way
         return progress["step"] + math.ceil(batches / batches_per_step) + (epochs - bool(batches)) * self.windows
 
+    def _elsewhere(self, diagnostic: Diagnostic | None) -> Path | None:
+        """The checkpoint of another training that this one continues, if it is given."""
+        folder = self.config["resume_ckpt_dir"]
+        return None if diagnostic or folder is None else store.require(Path(folder))
+
     def _restore(self, loop: TrainLoop, checkpoint: Path | None, state: Mapping[str, Any] | None) -> None:
-        """Continue from ``checkpoint``; without one, start from the weights of ``resume_ckpt_dir``, if given."""
-        warm_start = self.config["resume_ckpt_dir"]
+        """Continue from ``checkpoint``; without one, start from the weights of ``init_ckpt_dir``, if it is given."""
+        init = self.config["init_ckpt_dir"]
         if checkpoint is not None:
             self._load_weights(checkpoint)
-            loop.load_state_dict(state)
+            try:
+                loop.load_state_dict(state)
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise CheckpointError(
+                    f"the state in {checkpoint} does not fit this training: {error}; to start from its weights alone,"
+                    f" use --fresh --train.init_ckpt_dir {checkpoint}"
+                ) from error
             log.info("training continues from step %d (%s)", loop.progress.step, checkpoint)
-        elif warm_start is not None:
-            self._load_weights(store.require(Path(warm_start)))
-            log.info("training starts from the weights in %s", warm_start)
+        elif init is not None:
+            self._load_weights(store.require(Path(init)))
+            log.info("training starts from the weights in %s", init)
 
     def _load_weights(self, folder: Path) -> None:
         weights.load_weights(folder / "model", self.model)

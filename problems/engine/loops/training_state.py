@@ -30,7 +30,16 @@ def write(state: Mapping[str, Any], folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Read the state in a checkpoint's folder."""
+    """Read the state in a checkpoint's folder.
+
+    Raises:
+        CheckpointError: it has none, as an average of checkpoints.
+    """
+    if not (folder / FILE).is_file():
+        raise CheckpointError(
+            f"the checkpoint {folder} has no {FILE}; to start from its weights alone, use"
+            f" --train.init_ckpt_dir {folder}"
+        )
     # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
     return torch.load(folder / FILE, map_location="cpu", weights_only=True)
 

@@ -147,7 +147,6 @@ def test_resume_ckpt_dir_takes_up_the_whole_state(tiny, tmp_path):
     given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
     run(tiny, given, f"--target_dir={tmp_path / 'other'}")
     assert weights_of(tmp_path / "other", 8) == weights_of(tmp_path / "run", 8)
-    assert not (tmp_path / "other" / "train" / "step_00000004").exists()
     assert [r["step"] for r in read_history(tmp_path / "other" / "train") if r["split"] == "train"] == [6, 8]
     run(tiny, given, f"--target_dir={tmp_path / 'short'}", "--train.total_steps=4")
     assert weights_of(tmp_path / "short", 4) == weights_of(tmp_path / "run", 4), "nothing is left to train"
@@ -170,7 +169,8 @@ def test_init_ckpt_dir_takes_the_weights_alone(tiny, tmp_path, capsys):
 def test_a_state_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
     run(tiny)
     given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
-    two = "--build_optimizer.optimizers={a: {updated_modules: [downstream.layers]}, b: {updated_modules: [downstream.output]}}"
+    modules = "{a: {updated_modules: [downstream.layers]}, b: {updated_modules: [downstream.output]}}"
+    two = f"--build_optimizer.optimizers={modules}"
     assert execute(ASR(), ["run", *tiny, given, two, f"--target_dir={tmp_path / 'no'}", "--stop=2"]) == 1
     err = capsys.readouterr().err
     assert "does not fit this training" in err and "--train.init_ckpt_dir" in err
