@@ -169,7 +169,12 @@ class Train:
         500, "validate every so many steps, and at the end; null: only at the end", min=1, resume="free"
     )
     valid_per_epochs: int | None = setting(None, "also validate every so many epochs; null: off", min=1, resume="free")
-    save_step: int = setting(500, "save a checkpoint every so many steps, and at the end", min=1, resume="free")
+    save_step: int | None = setting(
+        500, "save a checkpoint every so many steps, and at the end; null: only at the end", min=1, resume="free"
+    )
+    save_per_epochs: int | None = setting(
+        None, "also save a checkpoint every so many epochs; null: off", min=1, resume="free"
+    )
     save_minutes: float | None = setting(
         None, "also save a checkpoint every so many minutes; null: off", min=0, resume="free"
     )

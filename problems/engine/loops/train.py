@@ -341,7 +341,7 @@ class TrainLoop(Loop):
             sink.tick(progress.step)
         if progress.step % train["log_step"] == 0 or self.finished:
             self._log_train()
-        planned = progress.is_at(train["save_step"], None) or self.finished
+        planned = progress.is_at(train["save_step"], train["save_per_epochs"]) or self.finished
         due = progress.saved != progress.step and (planned or self.asked_to_stop or self.save_now)
         is_validation_due = progress.is_at(train["eval_step"], train["valid_per_epochs"]) or self.finished
         if progress.validated != progress.step and is_validation_due and not self.asked_to_stop:
