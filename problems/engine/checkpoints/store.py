@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -175,36 +176,40 @@ class Checkpoints:
         self.train_dir = Path(train_dir)
         self.rules = rules
         self.keep_newest = keep_newest
-        self.ranking: dict[str, list[tuple[float, int]]] = {rule: [] for rule in rules}
+        self.ranking: dict[str, list[tuple[float, float, int]]] = {rule: [] for rule in rules}
+        """By rule, the best first: value, validation loss (inf without one), step."""
 
     def state(self) -> dict[str, list[list[float]]]:
         """The ranking, to be saved in each checkpoint."""
-        return {rule: [[value, step] for value, step in ranked] for rule, ranked in self.ranking.items()}
+        return {rule: [list(entry) for entry in ranked] for rule, ranked in self.ranking.items()}
 
     def restore(self, state: dict[str, list[list[float]]], writes: bool = True) -> None:
         """Take the ranking from a checkpoint, of those that are here; where it ``writes``, finish what a kill cut."""
         here = {step_of(folder) for folder in steps_in(self.train_dir)}
         for rule in self.rules:
-            self.ranking[rule] = [(value, int(step)) for value, step in state.get(rule, []) if step in here]
+            self.ranking[rule] = [(value, loss, step) for value, loss, step in state.get(rule, []) if step in here]
         if writes:
             self._publish()
 
     def rank(self, step: int, metrics: dict[str, float]) -> bool:
-        """Place the checkpoint of ``step`` by each rule; whether it is among the best of any.
+        """Place the checkpoint of ``step`` by each rule; return True if it is among the best of any.
+
+        Of equal values the one with the lower validation loss is better, then the earlier one. NaN is never ranked.
 
         Raises:
             CheckpointError: a rule names a metric that the task does not give.
         """
-        placed = False
+        placed, loss = False, metrics.get("loss")
+        loss = math.inf if loss is None or math.isnan(loss) else loss
         for rule, (metric, higher, count) in self.rules.items():
             if metric not in metrics:
                 raise CheckpointError(f"validation has no metric {metric!r}, which the rule {rule!r} ranks by")
             value = metrics[metric]
-            if value is None or value != value:  # NaN is never better than anything
+            if value is None or math.isnan(value):
                 continue
-            order = sorted([*self.ranking[rule], (value, step)], key=lambda p: (-p[0] if higher else p[0], p[1]))
-            self.ranking[rule] = order[:count]
-            placed |= (value, step) in self.ranking[rule]
+            entry, sign = (value, loss, step), -1 if higher else 1
+            self.ranking[rule] = sorted([*self.ranking[rule], entry], key=lambda e: (sign * e[0], *e[1:]))[:count]
+            placed |= entry in self.ranking[rule]
         return placed
 
     def save(self, step: int, fill: Callable[[Path], None], interim: bool = False) -> Path:
@@ -216,7 +221,7 @@ class Checkpoints:
         return folder
 
     def _publish(self) -> None:
-        best = {rule: [name_of(step) for _, step in ranked] for rule, ranked in self.ranking.items()}
+        best = {rule: [name_of(step) for *_, step in ranked] for rule, ranked in self.ranking.items()}
         write_json(self.train_dir / "best.json", best)
 
     def prune(self) -> None:
@@ -228,7 +233,7 @@ class Checkpoints:
         last_planned = step_of(planned[-1]) if planned else -1
         since = [folder for folder in folders if step_of(folder) > last_planned]
         keep = {*planned[-self.keep_newest :], *since[-self.keep_newest :]}
-        keep |= {self.train_dir / name_of(step) for ranked in self.ranking.values() for _, step in ranked}
+        keep |= {self.train_dir / name_of(step) for ranked in self.ranking.values() for *_, step in ranked}
         for folder in folders:
             if folder not in keep:
                 remove_folder(folder)

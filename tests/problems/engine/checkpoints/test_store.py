@@ -162,7 +162,7 @@ def test_nan_is_never_best_and_negative_values_rank(tmp_path):
     assert checkpoints.rank(3, {"score": -1.0})
     assert not checkpoints.rank(4, {"score": -2.0})
     assert not checkpoints.rank(5, {"score": math.nan})
-    assert checkpoints.state() == {"score max": [[-1.0, 3]]}
+    assert checkpoints.state() == {"score max": [[-1.0, math.inf, 3]]}
 
 
 def test_the_earlier_of_equals_is_the_best(tmp_path):
@@ -171,8 +171,17 @@ def test_the_earlier_of_equals_is_the_best(tmp_path):
     assert not checkpoints.rank(2, {"wer": 0.5})
 
 
+def test_of_equals_the_one_with_the_lower_loss_is_the_best(tmp_path):
+    checkpoints = keeper(tmp_path)
+    checkpoints.rank(1, {"wer": 0.0, "loss": 0.041})
+    assert checkpoints.rank(2, {"wer": 0.0, "loss": 0.016})
+    assert not checkpoints.rank(3, {"wer": 0.0, "loss": 0.02}) and not checkpoints.rank(
+        4, {"wer": 0.0, "loss": math.nan}
+    )
+
+
 def test_a_metric_that_validation_does_not_give_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="'wer'.*accuracy, loss"):
+    with pytest.raises(CheckpointError, match="no metric 'wer', which the rule 'wer min' ranks by"):
         keeper(tmp_path).rank(1, {"accuracy": 1.0, "loss": 0.1})
 
 
@@ -194,5 +203,14 @@ def test_the_400th_save_does_what_the_first_did(tmp_path):
         checkpoints.rank(step, {"wer": 1 / step})
         if step in (1, 2, 3, 400):
             folder = checkpoints.save(step, fill())
-            sizes.add((len(list(folder.rglob("*"))), len(json.dumps(checkpoints.state())) // 20))
+            sizes.add((len(list(folder.rglob("*"))), sum(map(len, checkpoints.state().values()))))
     assert len(sizes) == 1
+
+
+def test_without_a_ranking_the_newest_checkpoint_is_the_best(tmp_path):
+    checkpoints = keeper(tmp_path, rules={})
+    for step in (1, 2):
+        checkpoints.save(step, fill())
+    assert best(tmp_path).name == "step_00000002"
+    (tmp_path / "best.json").unlink()
+    assert best(tmp_path).name == "step_00000002"
