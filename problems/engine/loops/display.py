@@ -49,11 +49,12 @@ class Display(Sink):
             self.bar.update(step - self.bar.n)
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-        """Show the metrics of a split; those of training inside the bar, if there is one."""
+        """Show the metrics of a split; those of training in the bar, if there is one. Names with a slash are left out."""
         if split != "train":
             self._print(split, step, epoch, format_metrics(values, self.declarations, self.primary))
             return
-        text = "  ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in numbers_in(values) if k not in TIMES)
+        shown = ((name, value) for name, value in numbers_in(values) if name not in TIMES and "/" not in name)
+        text = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)
         if self.bar is not None:
             self.bar.set_postfix_str(text)
         else:

@@ -58,6 +58,12 @@ class OptimScheduler:
         """True if its step can be skipped on the device, by a flag that nobody has to wait for."""
         return bool(self.optimizer.defaults.get("fused"))
 
+    def learning_rates(self) -> dict[str, float]:
+        """Return the rate of each parameter group: ``lr``, ``lr/1``, ``lr/2``, ..., with ``lr_<name>`` for ``lr``."""
+        name = f"lr_{self.name}" if self.name else "lr"
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        return {f"{name}/{number}" if number else name: rate for number, rate in enumerate(rates)}
+
     def norm(self) -> Tensor:
         """The norm of its gradients."""
         return torch.nn.utils.get_total_norm(self.gradients, self.norm_type)
