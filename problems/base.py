@@ -367,6 +367,9 @@ class Problem(Stored):
                 global_config=global_config,
             )
             setup.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
+            if train["valid_metric"] is None:
+                setup.fit(None, save_model, save_task)
+                return
             valid_dataset = setup.with_features(valid_dataset, first_batches(valid_batch_sampler, eval_batch))
 
             def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:

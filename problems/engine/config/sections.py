@@ -196,7 +196,9 @@ class Train:
     deterministic: bool = setting(False, "use deterministic GPU kernels only; fail if an operation has none")
     sync_batchnorm: bool = setting(False, "compute batch norm over the batches of all processes; GPUs only")
 
-    valid_metric: str = setting("loss", "validation metric that ranks the checkpoints", heading="selection")
+    valid_metric: str | None = setting(
+        "loss", "validation metric that ranks the checkpoints; null: train without validation", heading="selection"
+    )
     valid_higher_better: bool | None = setting(
         None, "true if a higher value of it is better; null: as the task declares, or else lower"
     )
@@ -260,6 +262,10 @@ class Train:
             return ["train: give one of total_steps and epochs, and null for the other"]
         diagnostics = [key for key in DIAGNOSTICS if values[key]]
         errors = [f"train: {' and '.join(diagnostics)} are on: turn on only one"] if len(diagnostics) > 1 else []
+        if values["valid_metric"] is None:
+            needy = {"patience": values["patience"], "best_rules": values["best_rules"]}
+            needy["average"] = values["average"] == "best"
+            errors += [f"train.{key}: needs a validation metric; set train.valid_metric" for key in needy if needy[key]]
         if values["resume_ckpt_dir"] and values["init_ckpt_dir"]:
             errors.append("train: give one of init_ckpt_dir and resume_ckpt_dir")
         if isinstance(values["gradient_norm_type"], str) and values["gradient_norm_type"] != "inf":

@@ -211,6 +211,8 @@ class Setup:
         scheduler, schedule = None, section["scheduler"] or self.build_scheduler
         if config["use_scheduler"] or section["scheduler"]:
             epochs = config["epochs"] or math.ceil(config["total_steps"] / self.windows)
+            if lr_schedules.every(schedule) == lr_schedules.VALIDATION and config["valid_metric"] is None:
+                raise ConfigError(f"build_scheduler: {schedule['name']} needs validations; set train.valid_metric")
             if not is_overridden(self.problem, "build_scheduler"):
                 schedule = lr_schedules.planned(schedule, config["total_steps"], epochs, config["valid_higher_better"])
             scheduler = call(self.problem, "build_scheduler", build_scheduler=schedule, optimizer=optimizer)
@@ -227,8 +229,12 @@ class Setup:
 
     # ---- training ----
 
-    def fit(self, validate: Validate, save_model: Section, save_task: Section) -> None:
-        """Train to the end, from the newest whole checkpoint if there is one; or run the requested diagnostic."""
+    def fit(self, validate: Validate | None, save_model: Section, save_task: Section) -> None:
+        """Train to the end, from the newest whole checkpoint if there is one; or run the requested diagnostic.
+
+        Args:
+            validate: None trains without validation.
+        """
 
         def save(folder: Path) -> None:
             model = {"build_model_all_args": self.model_args, "model": self.model}
@@ -241,7 +247,9 @@ class Setup:
                 write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
 
         diagnostic = diagnostics.requested(self.config)
-        if distributed.on_main(lambda: not store.steps_in(self.train_dir)):
+        if validate is None:
+            log.info("no validation: the last checkpoint counts as the best")
+        elif distributed.on_main(lambda: not store.steps_in(self.train_dir)):
             self._check_validation(validate)
         checkpoint = None if diagnostic else training_state.newest_everywhere(self.train_dir)
         resumed = checkpoint or self._elsewhere(diagnostic)
@@ -330,7 +338,7 @@ class Setup:
         weights.load_weights(folder / "model", self.model)
         task_state.load_task(folder / "task", self.task)
 
-    def _average(self, validate: Validate, save: Callable[[Path], None]) -> None:
+    def _average(self, validate: Validate | None, save: Callable[[Path], None]) -> None:
         """Write the mean of the kept checkpoints. It is validated, as a task may learn something from that."""
         folders = averaging.members(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
         target, names = self.train_dir / averaging.NAME, [folder.name for folder in folders]
@@ -343,7 +351,7 @@ class Setup:
             if paths:
                 module.load_state_dict(averaging.mean_of(paths), strict=False)
         with seeding.isolated():
-            metrics = validate()
+            metrics = validate() if validate else {}
 
         def fill(temporary: Path) -> None:
             save(temporary)

@@ -53,7 +53,7 @@ class TrainLoop(Loop):
         train_dir: the folder of checkpoints and history.
         make_stream: from (epoch, position, make_dataloader) to the batches from there on
             (:func:`dataset.loader.train_stream`).
-        validate: returns the validation metrics.
+        validate: returns the validation metrics; None trains without validation.
         save: writes model and task into a checkpoint's folder.
         device: where batches go.
         callbacks: called after the loop's own hooks.
@@ -66,7 +66,7 @@ class TrainLoop(Loop):
         train: Mapping[str, Any],
         train_dir: Path,
         make_stream: Callable[..., Stream],
-        validate: Callable[[], dict[str, float]],
+        validate: Callable[[], dict[str, float]] | None,
         save: Callable[[Path], None],
         device: torch.device,
         callbacks: Sequence[Callback] = (),
@@ -343,8 +343,7 @@ class TrainLoop(Loop):
             self._log_train()
         planned = progress.is_at(train["save_step"], train["save_per_epochs"]) or self.finished
         due = progress.saved != progress.step and (planned or self.asked_to_stop or self.save_now)
-        is_validation_due = progress.is_at(train["eval_step"], train["valid_per_epochs"]) or self.finished
-        if progress.validated != progress.step and is_validation_due and not self.asked_to_stop:
+        if self._validation_is_due() and not self.asked_to_stop:
             planned |= self._validate() or self.finished
             due |= planned or progress.saved == progress.step
             if progress.ended:
@@ -353,6 +352,12 @@ class TrainLoop(Loop):
             self.save_checkpoint(interim=not planned)
         if self.asked_to_stop:
             raise self.stop.error(f"the training is saved at step {progress.step}; run the same command to continue")
+
+    def _validation_is_due(self) -> bool:
+        progress, train = self.progress, self.train
+        if self.validate is None or progress.validated == progress.step:
+            return False
+        return progress.is_at(train["eval_step"], train["valid_per_epochs"]) or self.finished
 
     def _end_epoch(self) -> None:
         progress = self.progress
@@ -380,7 +385,7 @@ class TrainLoop(Loop):
             return
         values = {"loss": loss}
         for optimizer in self.optimizers:
-            values[f"lr_{optimizer.name}" if optimizer.name else "lr"] = optimizer.optimizer.param_groups[0]["lr"]
+            values |= optimizer.learning_rates()
         values["grad_norm"] = float(self.grad_norm)
         counts = {name: getattr(progress, name) for name in ("nonfinite", "out_of_memory", "errors")}
         values |= {name: count for name, count in counts.items() if count}
@@ -451,6 +456,8 @@ class TrainLoop(Loop):
 
 def best_rules(train: Mapping[str, Any]) -> dict[str, tuple[str, bool, int]]:
     """Return the rules that :class:`Checkpoints` ranks by: the primary metric, then the further rules."""
+    if train["valid_metric"] is None:
+        return {}
     rules = [(train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])]
     rules += [(r["metric"], r["higher_better"], r.get("keep", 1)) for r in train["best_rules"]]
     return {f"{metric} {'max' if higher else 'min'}": (metric, higher, keep) for metric, higher, keep in rules}

@@ -104,7 +104,7 @@ def test_each_parameter_group_logs_its_rate(tmp_path):
     groups = [{"params": [task.model.weight], "lr": 0.1}, {"params": [task.extra], "lr": 0.01}]
     loop_of(tmp_path, task, optimizer=torch.optim.SGD(groups)).fit()
     row = next(row for row in read_history(tmp_path) if row["split"] == "train")
-    assert (row["lr"], row["lr_1"]) == (0.1, 0.01)
+    assert (row["lr"], row["lr/1"]) == (0.1, 0.01)
 
 
 def test_the_first_rate_after_an_extension_is_that_of_the_new_plan(tmp_path):
@@ -112,7 +112,7 @@ def test_the_first_rate_after_an_extension_is_that_of_the_new_plan(tmp_path):
         def build(task):
             optimizer = torch.optim.SGD(task.parameters(), lr=1.0)
             schedule = {"name": "warmup_linear", "conf": {"warmup": 0}, "every": None}
-            return [OptimScheduler(optimizer, build_scheduler(planned(schedule, total, 1), optimizer))]
+            return [OptimScheduler(optimizer, scheduler=build_scheduler(planned(schedule, total, 1), optimizer))]
 
         return build
 
