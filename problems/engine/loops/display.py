@@ -49,7 +49,7 @@ class Display(Sink):
             self.bar.update(step - self.bar.n)
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-        """Show the metrics of a split; those of training in the bar, if there is one. Names with a slash are left out."""
+        """Show the metrics of a split but those with a slash; those of training in the bar, if there is one."""
         if split != "train":
             self._print(split, step, epoch, format_metrics(values, self.declarations, self.primary))
             return

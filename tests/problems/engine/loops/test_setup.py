@@ -133,7 +133,8 @@ def test_wrong_rules_are_told_with_the_rest(tiny, capsys):
 
 def test_a_rule_for_a_metric_that_does_not_exist_is_refused_before_the_first_step(tiny, tmp_path, capsys):
     run(tiny, "--train.best_rules=[{metric: wer, higher_better: false}, {metric: cerr, higher_better: false}]", code=2)
-    assert "train.best_rules[1].metric: validation has no metric 'cerr' (did you mean cer?)" in capsys.readouterr().err
+    error = "train.best_rules[1].metric: validation has no metric 'cerr' (did you mean 'cer'?)"
+    assert error in capsys.readouterr().err
     assert not (tmp_path / "run" / "train" / "metrics.jsonl").exists()
 
 
