@@ -41,13 +41,16 @@ def get(name: str) -> type[Problem]:
     return getattr(import_module(module), attribute)
 
 
-def load(folder: str, problem: type[Problem] | None = None, device: str = "auto") -> Predictor:
+def load(
+    folder: str, problem: type[Problem] | None = None, device: str = "auto", upstream: str | None = None
+) -> Predictor:
     """A trained model, ready for new audio: ``problems.load("result/asr/default").predict("my.wav")``.
 
     Args:
         folder: a checkpoint (``.../train/step_00001000``), or a target or training folder, whose best one is taken.
         problem: the class that trained it, where that is your own.
         device: auto, cpu, cuda, ...
+        upstream: the file or folder of its frozen upstream, if that has moved.
 
     Raises:
         CheckpointError: there is none, it is damaged, or it was saved by a class that is not at hand.
@@ -58,7 +61,7 @@ def load(folder: str, problem: type[Problem] | None = None, device: str = "auto"
     from problems.engine.loops.predictor import Predictor
 
     checkpoint = find(Path(folder))
-    return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device)
+    return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device, upstream)
 
 
 def _class_of(checkpoint: Path) -> type[Problem]:

@@ -122,6 +122,7 @@ class Problem(Stored):
         test_ckpt_dir: str | None = None,
         test_ckpt_steps: list[int] | None = None,
         fresh: bool = False,
+        upstream: str | None = None,
         **section: dict[str, Any] | None,
     ) -> None:
         """Run the stages ``start`` to ``stop``; None is the first that is not done and fresh, and the last.
@@ -148,6 +149,7 @@ class Problem(Stored):
             "test_ckpt_dir": test_ckpt_dir,
             "test_ckpt_steps": test_ckpt_steps,
             "fresh": fresh,
+            "upstream": upstream,
         }
         sections = {name: values for name, values in section.items() if values is not None}
         Pipeline(self, resolve_config(self, [Layer("run()", options | sections)])).run()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.files import read_json, write_json
-from problems.engine.runtime.errors import CheckpointError
+from problems.engine.runtime.errors import CheckpointError, ConfigError
 from problems.engine.runtime.overrides import call
 
 Section = Mapping[str, Any]
@@ -28,13 +28,18 @@ class Stored:
         if save_model.get("extra_conf") is not None:
             write_json(folder / "extra_conf.json", save_model["extra_conf"])
 
-    def load_model(self, model_ckpt_dir: str) -> Any:
-        """The model of a checkpoint, in eval mode."""
-        from problems.engine.checkpoints import arguments, weights
+    def load_model(self, model_ckpt_dir: str, model_overrides: Section | None = None) -> Any:
+        """The model of a checkpoint, in eval mode; ``model_overrides`` replaces saved arguments by name."""
+        from problems.engine.checkpoints import arguments, moved_upstream, weights
 
         folder = Path(model_ckpt_dir)
         self._require_own(folder)
-        model = call(self, "build_model", **arguments.load_arguments(folder, self.load_encoder))
+        model_args = arguments.load_arguments(folder, self.load_encoder) | dict(model_overrides or {})
+        try:
+            model = call(self, "build_model", **model_args)
+        except (ConfigError, OSError) as error:
+            moved_upstream.explain(error, folder, model_args)
+            raise
         weights.load_weights(folder, model)
         return model.eval()
 
@@ -63,9 +68,12 @@ class Stored:
         task_state.load_task(folder, task)
         return task.eval()
 
-    def load_model_and_task(self, ckpts_dir: str, task_overrides: Section | None = None) -> tuple[Any, Any]:
-        """The model and the task of a checkpoint folder."""
-        model = self.load_model(str(Path(ckpts_dir) / "model"))
+    def load_model_and_task(
+        self, ckpts_dir: str, task_overrides: Section | None = None, model_overrides: Section | None = None
+    ) -> tuple[Any, Any]:
+        """The model and the task of a checkpoint folder; overrides replace saved arguments by name."""
+        overrides = {"model_overrides": model_overrides} if model_overrides else {}
+        model = self.load_model(str(Path(ckpts_dir) / "model"), **overrides)
         return model, self.load_task(str(Path(ckpts_dir) / "task"), model, task_overrides)
 
     def _require_own(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import problems
 from problems.asr import ASR
 from problems.engine.checkpoints.weights import WEIGHTS, save_weights
 from problems.engine.cli.main import execute
@@ -113,6 +114,62 @@ def test_a_frozen_upstream_is_referred_to_and_another_is_refused(tiny, tmp_path,
     path.write_text(path.read_text().replace('"seed": 1', '"seed": 2'))  # stands for a download that changed
     with pytest.raises(CheckpointError, match="frozen upstream is not the one"):
         ASR().load_model(str(folder / "model"))
+
+
+FILTERS_OF_A_FILE = UPSTREAM.replace("seed: int = 1", "file: str").replace(
+    "__init__()\n",
+    """__init__()
+        seed = int(open(file).read())
+""",
+)
+
+
+@pytest.fixture
+def moved(tiny, tmp_path, monkeypatch):
+    """The options of a run on an upstream of a user's file, which has moved since; and where it is now."""
+    (tmp_path / "moved_filters.py").write_text(FILTERS_OF_A_FILE)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "seed").write_text("1")
+    upstream = ["--build_upstream.name=moved_filters:Filters", f"--build_upstream.conf.file={tmp_path / 'old/seed'}"]
+    options = [*without_preset(tiny), *upstream]
+    assert execute(ASR(), ["run", *options, "--train.total_steps=4", "--stop=2"]) == 0
+    (tmp_path / "old").rename(tmp_path / "new")
+    return options, tmp_path / "new" / "seed"
+
+
+def test_a_frozen_upstream_that_has_moved_is_pointed_to(moved, tones, tmp_path, capfd):
+    options, path = moved
+    checkpoint = tmp_path / "run" / "train" / "step_00000004"
+    with pytest.raises(CheckpointError, match="not there.*If it has moved.*--upstream PATH"):
+        ASR().load_model(str(checkpoint / "model"))
+    model = problems.load(str(checkpoint), upstream=str(path)).model
+    assert torch.equal(model.upstream.weight, torch.randn(6, 1, 160, generator=torch.Generator().manual_seed(1)))
+    audio = [str(next(tones.glob("test/*.wav")))]
+    capfd.readouterr()
+    assert execute(ASR(), ["predict", f"--ckpt={checkpoint}", *audio]) == 1
+    assert "--upstream PATH" in capfd.readouterr().err
+    assert execute(ASR(), ["predict", f"--ckpt={checkpoint}", f"--upstream={path}", *audio]) == 0
+    assert capfd.readouterr().out.startswith(f"{audio[0]}\t")
+    path.write_text("2")
+    with pytest.raises(CheckpointError, match="frozen upstream is not the one"):
+        problems.load(str(checkpoint), upstream=str(path))
+    with pytest.raises(CheckpointError, match="upstream: there is no file or folder.*nowhere"):
+        problems.load(str(checkpoint), upstream=str(tmp_path / "nowhere"))
+
+
+def test_a_run_goes_on_with_an_upstream_that_has_moved(moved, tmp_path):
+    """It trains on, and tests; and another training's checkpoint is tested by it."""
+    options, path = moved
+    assert execute(ASR(), ["run", *options, "--train.total_steps=8", f"--upstream={path}"]) == 0
+    assert list((tmp_path / "run").glob("evaluate/*/*/result.json"))
+    checkpoint = tmp_path / "run" / "train" / "step_00000004"
+    saved = json.loads((checkpoint.with_name("step_00000008") / "model" / "arguments.json").read_text())
+    assert saved["values"]["build_upstream"]["conf"] == {"file": str(path)}
+    elsewhere = [f"--test_ckpt_dir={checkpoint}", f"--target_dir={tmp_path / 'elsewhere'}", f"--upstream={path}"]
+    assert execute(ASR(), ["run", *without_preset(options), "--start=0", "--stop=0", elsewhere[1]]) == 0
+    assert execute(ASR(), ["run", *options, "--start=3", *elsewhere]) == 0
+    assert list((tmp_path / "elsewhere").glob("evaluate/*/*/result.json"))
 
 
 def test_a_trained_upstream_is_saved(tiny, tmp_path, upstream):

@@ -102,7 +102,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     if expected_digest and digest(frozen) != expected_digest:
         raise CheckpointError(
             f"the frozen upstream is not the one that {folder} was trained on: its weights differ."
-            " Give build_upstream the original weights"
+            " Give the path of the original weights: --upstream PATH, or problems.load(..., upstream=PATH)"
         )
     require_frozen(folder, model)
     model.load_state_dict(saved, strict=False)

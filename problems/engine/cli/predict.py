@@ -21,7 +21,8 @@ def predict(problem: Any, arguments: Arguments) -> int:
     from problems.engine.checkpoints.find import find
     from problems.engine.loops.predictor import Predictor
 
-    predictor = Predictor(find(Path(options["ckpt"])), problem, options.get("device", "auto"))
+    device, upstream = options.get("device", "auto"), options.get("upstream")
+    predictor = Predictor(find(Path(options["ckpt"])), problem, device, upstream)
     code = 0
     for path, prediction in predictor.predict_files(arguments.files):
         if isinstance(prediction, AudioError):

@@ -41,8 +41,8 @@ VERBS = {
     ),
     "predict": Verb(
         "problems.engine.cli.predict:predict",
-        "--ckpt DIR [--device NAME] AUDIO...",
+        "--ckpt DIR [--device NAME] [--upstream PATH] AUDIO...",
         "apply a trained checkpoint to audio files; prints path<TAB>prediction",
-        options=("ckpt", "device"),
+        options=("ckpt", "device", "upstream"),
     ),
 }

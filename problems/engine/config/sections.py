@@ -32,6 +32,7 @@ class Run:
     rank: int = setting(0, "number of this process among them", min=0)
     test_ckpt_dir: str | None = setting(None, "checkpoint folder to test; null: the best checkpoint of this training")
     test_ckpt_steps: list[int] | None = setting(None, "test the checkpoints of these steps, e.g. [1000, 2000]")
+    upstream: str | None = setting(None, "file or folder of a checkpoint's frozen upstream, if that has moved")
     fresh: bool = setting(False, "move an earlier training aside (train.1, ...) and start over")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from dataset.audio import AudioError, read
+from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.numerics import numerics
 
@@ -20,11 +21,16 @@ class Predictor:
         folder: a checkpoint.
         problem: the problem that trained it.
         device: auto, cpu, cuda, ...
+        upstream: the file or folder of its frozen upstream, if that has moved.
+
+    Raises:
+        CheckpointError: the upstream is not the one that the checkpoint was trained on.
     """
 
-    def __init__(self, folder: str | Path, problem: Any, device: str = "auto"):
+    def __init__(self, folder: str | Path, problem: Any, device: str = "auto", upstream: str | None = None):
         self.folder, self.problem, self.device = Path(folder), problem, pick_device(device)
-        self.model, self.task = problem.load_model_and_task(str(self.folder))
+        options = load_options(self.folder, upstream)
+        self.model, self.task = problem.load_model_and_task(str(self.folder), **options)
         self.task.to(self.device).eval()
 
     def predict(self, audio: str | Path | torch.Tensor) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from dataset.files import read_json, write_json
 from dataset.protocols import BatchSampler, IndexableDataset
 from problems.engine.checkpoints import store
+from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.schema import resume_keys
 from problems.engine.loops.display import format_metrics
 from problems.engine.runtime import distributed
@@ -72,7 +73,8 @@ class Evaluate(Stage):
             arguments = self.task_arguments("test", csv)
             wanted = checkpoint, csv if arguments else None
             if loaded != wanted:
-                task = self.problem.load_model_and_task(str(checkpoint), arguments)[1].to(device)
+                options = load_options(checkpoint, self.config["upstream"])
+                task = self.problem.load_model_and_task(str(checkpoint), arguments, **options)[1].to(device)
                 loaded = wanted
             saved_encoder = checkpoint / "task" / "encoder"
             encoder_path = str(saved_encoder) if saved_encoder.exists() else self.folder.encoder_path()

@@ -11,6 +11,7 @@ from typing import Any
 from dataset.files import free_name, write_json
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.averaging import NAME as AVERAGE
+from problems.engine.checkpoints.moved_upstream import redirected
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import StageError
@@ -73,8 +74,11 @@ class Train(Stage):
 
     def model_arguments(self, encoder: Sized) -> dict[str, Any]:
         """The arguments of ``build_model``; only the length of ``encoder`` counts."""
-        sections = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
-        return {**{name: self.config[name] for name in sections}, "model_output_size": len(encoder)}
+        names = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
+        sections = {name: self.config[name] for name in names}
+        if self.config["upstream"] and store.steps_in(self.output_dir):  # then its digest is known
+            sections["build_upstream"] = redirected(sections["build_upstream"], self.config["upstream"])
+        return {**sections, "model_output_size": len(encoder)}
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Train, from the newest checkpoint if there is one."""

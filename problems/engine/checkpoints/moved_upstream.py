@@ -1,0 +1,62 @@
+"""Point a checkpoint to the frozen upstream that it refers to, if that has moved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset.files import read_json
+from problems.engine.checkpoints.arguments import ARGUMENTS
+from problems.engine.runtime.errors import CheckpointError
+
+KEYS = ("checkpoint", "model")
+"""Keys of ``build_upstream.conf`` by which Soundstage's own upstreams take local weights."""
+
+
+def load_options(checkpoint: Path, path: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """The options of ``load_model_and_task`` for a checkpoint whose upstream is at ``path`` now; none if that is None.
+
+    Loading compares the digest of the weights, so that no other upstream is taken for it.
+
+    Raises:
+        CheckpointError: there is nothing at ``path``, or the model was not built from a ``build_upstream`` section.
+    """
+    if path is None:
+        return {}
+    section = read_json(checkpoint / "model" / ARGUMENTS)["values"].get("build_upstream")
+    if section is None:
+        raise CheckpointError(f"{checkpoint} has no build_upstream, so that upstream {path} cannot replace its own")
+    return {"model_overrides": {"build_upstream": redirected(section, path)}}
+
+
+def redirected(build_upstream: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The section with ``path`` in place of the file or folder that it names."""
+    moved = Path(path).expanduser().absolute()
+    if not moved.exists():
+        raise CheckpointError(f"upstream: there is no file or folder {moved}")
+    conf = dict(build_upstream["conf"])
+    missing = missing_paths(build_upstream)
+    key = missing[0] if len(missing) == 1 else next((key for key in KEYS if conf.get(key)), KEYS[0])
+    return {**build_upstream, "conf": conf | {key: str(moved)}}
+
+
+def missing_paths(build_upstream: Mapping[str, Any]) -> list[str]:
+    """The keys of the section's ``conf`` whose values look like paths and do not exist."""
+    texts = {key: value for key, value in build_upstream["conf"].items() if isinstance(value, str)}
+    return [key for key, value in texts.items() if os.sep in value and not Path(value).expanduser().exists()]
+
+
+def explain(error: Exception, folder: Path, model_args: Mapping[str, Any]) -> None:
+    """Say what to do about the error of a model that cannot be built, if the path of its upstream is gone.
+
+    Raises:
+        CheckpointError: it is.
+    """
+    section = model_args.get("build_upstream")
+    if section and missing_paths(section):
+        raise CheckpointError(
+            f"{folder} refers to an upstream that is not there: {error}."
+            " If it has moved, give its path: --upstream PATH, or problems.load(..., upstream=PATH)"
+        ) from error
