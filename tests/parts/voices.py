@@ -27,11 +27,17 @@ class Voices(Corpus):
         spoken = {split: self._split(Path(cache_dir) / "voices" / split, split) for split in PITCHES}
         if self.broken:
             Path(spoken["test"][0]["wav_path"]).write_text("no audio")
-        pairs = {split: _trials(((row,), other) for row, other in itertools.combinations(spoken[split], 2))
-                 for split in ("valid", "test")}  # fmt: skip
-        two = _trials(((*own[:2],), other) for own in _by_speaker(spoken["test"]) for other in spoken["test"]
-                      if other not in own[:2])  # fmt: skip
-        return Splits(train=spoken["train"], valid=pairs["valid"], test={"pairs": pairs["test"], "two": two})
+        valid, pairs = (
+            _trials(((row,), other) for row, other in itertools.combinations(spoken[split], 2))
+            for split in ("valid", "test")
+        )
+        two = _trials(
+            (tuple(rows[:2]), other)
+            for rows in _by_speaker(spoken["test"])
+            for other in spoken["test"]
+            if other not in rows[:2]
+        )
+        return Splits(train=spoken["train"], valid=valid, test={"pairs": pairs, "two": two})
 
     def _split(self, folder: Path, split: str) -> list[Row]:
         folder.mkdir(parents=True, exist_ok=True)

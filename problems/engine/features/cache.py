@@ -39,7 +39,7 @@ SHARED_AT_ONCE = 64  # utterances that processes hand each other from memory in 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be computed, and where it goes.
+    """The utterances to compute, and the place to cache them.
 
     Args:
         decision: where the features are cached.

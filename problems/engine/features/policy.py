@@ -36,7 +36,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Where features are cached.
+    """The decision about the features of one dataset.
 
     Args:
         place: disk, ram or off.

@@ -1,4 +1,4 @@
-"""What all toy corpora promise: their voices, labels and test sets, and the same bytes every time."""
+"""All toy corpora have their own voices, even labels and fixed test sets, and give the same bytes every time."""
 
 from __future__ import annotations
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import multiprocessing
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -22,27 +20,9 @@ from dataset.locks import locked
 from problems.engine.features import shards
 from problems.engine.features.shards import CannotCacheError, Shards
 from tests.conftest import ROOT
+from tests.parts.shards import LIMIT, entries, files, one_shard, same, states_of
 
-LIMIT = 10**9
 FORK = multiprocessing.get_context("fork")  # starts in no time
-
-
-def states_of(key: str, layers: int = 2, frames: int = 5, size: int = 8) -> list[torch.Tensor]:
-    """The states of the entry ``key``, drawn from its name."""
-    generator = torch.Generator().manual_seed(sum(map(ord, key)))
-    return [torch.randn(frames, size, generator=generator).half() for _ in range(layers)]
-
-
-def entries(*keys: str, **shape) -> dict[str, list[torch.Tensor]]:
-    return {key: states_of(key, **shape) for key in keys}
-
-
-def same(a, b) -> bool:
-    return len(a) == len(b) and all(torch.equal(x, y) and x.dtype == y.dtype for x, y in zip(a, b))
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
 
 
 def test_a_written_shard_is_read_by_another_process_and_as_plain_safetensors(tmp_path):
@@ -158,14 +138,14 @@ def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch, number):
     def refuse(handle):
         raise OSError(number, os.strerror(number))
 
-    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
-    kept.write(entries("a"))
+    store = Shards(tmp_path / "f", [0, 1], LIMIT)
+    store.write(entries("a"))
     monkeypatch.setattr(shards.os, "fsync", refuse)
     with pytest.raises(CannotCacheError, match="full" if number != errno.EROFS else "Read-only"):
-        kept.write(entries("b"))
+        store.write(entries("b"))
     monkeypatch.undo()
     assert len(list((tmp_path / "f").iterdir())) == 1
-    assert same(kept.get("a"), states_of("a")) and kept.get("b") is None
+    assert same(store.get("a"), states_of("a")) and store.get("b") is None
 
 
 def test_a_write_that_the_kernel_refuses_halfway_leaves_no_file(tmp_path):
@@ -177,12 +157,12 @@ import torch
 from problems.engine.features.shards import CannotCacheError, Shards
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-kept = Shards(Path(sys.argv[1]), [0], 10**9)
-kept.write({"small": [torch.ones(2, 2)]})
+store = Shards(Path(sys.argv[1]), [0], 10**9)
+store.write({"small": [torch.ones(2, 2)]})
 try:
-    kept.write({"large": [torch.ones(100, 100)]})
+    store.write({"large": [torch.ones(100, 100)]})
 except CannotCacheError as error:
-    print("refused", sorted(p.suffix for p in Path(sys.argv[1]).iterdir()), kept.get("small")[0].sum().item())
+    print("refused", sorted(p.suffix for p in Path(sys.argv[1]).iterdir()), store.get("small")[0].sum().item())
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == ["refused", "['.safetensors']", "4.0"], done.stderr
@@ -198,13 +178,13 @@ from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, {most}))
 from problems.engine.features.shards import CannotCacheError, Shards
 import torch
-kept = Shards(Path(sys.argv[1]), [0, 1], 10**9)
-keys = kept.open(f"k{{n}}" for n in range(60))
+store = Shards(Path(sys.argv[1]), [0, 1], 10**9)
+keys = store.open(f"k{{n}}" for n in range(60))
 try:
-    kept.write({{"more": [torch.ones(2, 8)] * 2}})
+    store.write({{"more": [torch.ones(2, 8)] * 2}})
 except CannotCacheError as error:
     print("refused")
-print(len(keys), len([key for key in keys if kept.get(key) is not None]))
+print(len(keys), len([key for key in keys if store.get(key) is not None]))
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "f"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -217,129 +197,13 @@ print(len(keys), len([key for key in keys if kept.get(key) is not None]))
         assert refused and 10 < int(opened) < 40 and count == 60
 
 
-# ---- the limit ----
-
-
-def one_shard(folder: Path, key: str) -> Path:
-    """Write a shard and close it."""
-    before = set(files(folder))
-    kept = Shards(folder, [0, 1], LIMIT)
-    kept.write(entries(key))
-    kept.close()
-    (path,) = set(files(folder)) - before
-    return path
-
-
-def test_the_least_recently_used_are_evicted_from_every_folder(tmp_path):
-    paths = [one_shard(tmp_path / name, key) for name, key in (("f", "a"), ("g", "b"), ("f", "c"))]
-    for age, path in zip((300, 200, 100), paths):
-        os.utime(path, (time.time() - age,) * 2)
-    size = paths[0].stat().st_size
-    reader = Shards(tmp_path / "f", [0, 1], LIMIT)
-    reader.open(["a"])  # used again, and held
-    kept = Shards(tmp_path / "f", [0, 1], 3 * size)
-    kept.write(entries("d"))
-    assert [path.exists() for path in paths] == [True, False, True]
-    assert same(kept.get("d"), states_of("d"))
-
-
-def test_on_a_full_disk_unused_shards_are_evicted(tmp_path, monkeypatch):
-    paths = [one_shard(tmp_path / "f", key) for key in "ab"]
-    for age, path in zip((200, 100), paths):
-        os.utime(path, (time.time() - age,) * 2)
-    disk = sum(path.stat().st_size for path in paths) + 50
-
-    def usage(path):
-        free = disk - sum(p.stat().st_size for p in tmp_path.glob("*/*"))
-        return shutil._ntuple_diskusage(disk, disk - free, free)
-
-    monkeypatch.setattr(shards.shutil, "disk_usage", usage)
-    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
-    kept.write(entries("c"))
-    assert [path.exists() for path in paths] == [False, True] and same(kept.get("c"), states_of("c"))
-    kept.write(entries("d"))
-    with pytest.raises(CannotCacheError, match="the disk is full"):
-        kept.write(entries("e"))
-    assert kept.get("c") and kept.get("d") and len(list((tmp_path / "f").iterdir())) == 2
-
-
-def test_locks_work_under_the_rules_of_nfs(tmp_path, monkeypatch):
-    plain = fcntl.flock
-
-    def nfs(file, operation):
-        mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
-        if mode == (os.O_RDONLY if operation & fcntl.LOCK_EX else os.O_WRONLY):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        plain(file, operation)
-
-    monkeypatch.setattr(shards.fcntl, "flock", nfs)
-    path = one_shard(tmp_path / "f", "a")
-    kept = Shards(tmp_path / "f", [0, 1], path.stat().st_size + 10)
-    kept.write(entries("b"))
-    assert not path.exists() and same(kept.get("b"), states_of("b"))
-
-
-def test_a_disk_without_locks_is_not_used(tmp_path, monkeypatch):
-    Shards(tmp_path / "f", [0, 1], LIMIT).write(entries("a"))
-
-    def none(file, operation):
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-
-    monkeypatch.setattr(shards.fcntl, "flock", none)
-    monkeypatch.setattr(shards.fcntl, "lockf", none)
-    kept = Shards(tmp_path / "f", [0, 1], LIMIT)
-    assert kept.open(["a"]) == set() and kept.room() >= 0
-    with pytest.raises(CannotCacheError, match="not implemented"):
-        kept.write(entries("b"))
-
-
-def test_a_shard_that_another_process_reads_is_not_evicted(tmp_path):
-    path = one_shard(tmp_path / "f", "a")
-    code = f"""
-import sys
-from pathlib import Path
-from problems.engine.features.shards import Shards
-kept = Shards(Path({str(tmp_path / "f")!r}), [0, 1], 10**9)
-print(kept.open(["a"]), flush=True)
-sys.stdin.read()
-"""
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    try:
-        assert other.stdout.readline() == "{'a'}\n"
-        small = Shards(tmp_path / "g", [0, 1], path.stat().st_size + 10)
-        assert small.room() == 10
-        with pytest.raises(CannotCacheError, match="features.limit_gb"):
-            small.write(entries("b"))
-        assert path.exists() and not files(tmp_path / "g")
-    finally:
-        other.kill()
-        other.wait()
-        other.stdin.close(), other.stdout.close()
-    assert small.room() == path.stat().st_size + 10
-    small.write(entries("b"))  # the holder has ended, by a kill
-    assert not path.exists() and same(small.get("b"), states_of("b"))
-
-
-def test_a_shard_that_is_deleted_while_open_stays_readable(tmp_path):
-    path = one_shard(tmp_path / "f", "a")
-    reader = Shards(tmp_path / "f", [0, 1], LIMIT)
-    reader.open(["a"])
-    path.unlink()
-    assert same(reader.get("a"), states_of("a"))
-
-
-# ---- kills ----
-
-
 def write_forever(folder: Path, name: str, ready) -> None:
     """Write shards without end; a reader knows what each entry holds."""
     torch.set_num_threads(1)
-    kept, number = Shards(folder, [0, 1], LIMIT), 0
+    store, number = Shards(folder, [0, 1], LIMIT), 0
     ready.set()
     while True:
-        kept.write(entries(*(f"{name}-{number}-{i}" for i in range(4)), frames=100, size=64))
+        store.write(entries(*(f"{name}-{number}-{i}" for i in range(4)), frames=100, size=64))
         number += 1
 
 
