@@ -1,4 +1,4 @@
-"""Files known by content: each read once, found again where it was moved, never once it changed."""
+"""Content digests: each file read once, recognised after a move, never after a change."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def reads(monkeypatch):
 def test_it_is_the_digest_of_the_content(tmp_path, reads):
     paths = [tmp_path / "ä b.wav", tmp_path / "c.wav"]
     paths[0].write_bytes(b"x" * 3_000_000), paths[1].write_bytes(b"")
-    found = content_digests([*paths, tmp_path / "missing.wav", paths[0]], tmp_path / "cache")
-    assert found == {str(p): hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in paths}
-    assert content_digests(paths, tmp_path / "cache") == found
+    digests = content_digests([*paths, tmp_path / "missing.wav", paths[0]], tmp_path / "cache")
+    assert digests == {str(p): hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in paths}
+    assert content_digests(paths, tmp_path / "cache") == digests
     assert sorted(reads) == sorted(map(str, paths))  # once each
 
 
@@ -75,9 +75,9 @@ def test_many_at_once(tmp_path):
     paths = [tmp_path / f"{n}.wav" for n in range(30)]
     for path in paths:
         path.write_bytes(path.name.encode())
-    found = []
+    results = []
     threads = [
-        threading.Thread(target=lambda: found.append(content_digests(paths, tmp_path / "cache"))) for _ in range(4)
+        threading.Thread(target=lambda: results.append(content_digests(paths, tmp_path / "cache"))) for _ in range(4)
     ]
     [t.start() for t in threads], [t.join() for t in threads]
-    assert all(f == found[0] and len(f) == 30 for f in found) and len(found) == 4
+    assert all(f == results[0] and len(f) == 30 for f in results) and len(results) == 4

@@ -53,13 +53,13 @@ def take(count, num_workers=0, **options):
     options["settings"] = LoaderSettings(num_workers=num_workers)
     options = {"seed": 1, "batch_sampler": FixedBatchSampler(11, 3, shuffle=True, seed=1), **options}
     stream = train_stream(dataset=Noisy(), collate_fn=list, **options)
-    found = [(place, batch) for place, batch in itertools.islice(stream, count)]
+    batches = [(place, batch) for place, batch in itertools.islice(stream, count)]
     stream.close()
-    return found
+    return batches
 
 
-def flat(found):
-    return [(p.epoch, p.done, [(i["index"], i["drawn"]) for i in batch]) for p, batch in found]
+def flat(batches):
+    return [(p.epoch, p.done, [(i["index"], i["drawn"]) for i in batch]) for p, batch in batches]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -76,11 +76,11 @@ def test_any_number_of_workers_gives_the_same():
 
 
 def test_every_utterance_once_an_epoch_and_another_order_the_next():
-    found = take(8)
-    orders = [[i["index"] for p, b in found if p.epoch == e for i in b] for e in (0, 1)]
+    batches = take(8)
+    orders = [[i["index"] for p, b in batches if p.epoch == e for i in b] for e in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(11))
     assert orders[0] != orders[1]
-    assert [p.last for p, _ in found] == [False, False, False, True] * 2
+    assert [p.last for p, _ in batches] == [False, False, False, True] * 2
 
 
 def test_the_utterances_of_the_first_batches_are_listed_beforehand():
@@ -106,10 +106,10 @@ def test_reading_in_the_main_process_leaves_its_generators_and_threads_alone():
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
     before, threads = (torch.rand(1), np.random.rand(), random.random()), torch.get_num_threads()
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
-    found = take(3, num_workers=0)
+    batches = take(3, num_workers=0)
     assert (torch.rand(1), np.random.rand(), random.random()) == before
     assert torch.get_num_threads() == threads
-    assert {i["threads"] for _, b in found for i in b} == {1}
+    assert {i["threads"] for _, b in batches for i in b} == {1}
 
 
 def test_a_plain_sampler_of_torch_resumes_too():
@@ -202,6 +202,6 @@ def test_an_iterable_dataset_is_refused():
 def test_evaluation_sees_each_utterance_once_in_the_order_asked():
     sampler = BucketBatchSampler(np.linspace(1, 2, 11), batch_size=4)
     batches = epoch_batches(sampler, 0, 0)
-    found = [i["index"] for b in eval_stream(Noisy(), batches, list, LoaderSettings(num_workers=2)) for i in b]
-    assert found == [index for batch in batches for index in batch]
-    assert sorted(found) == list(range(11))
+    indices = [i["index"] for b in eval_stream(Noisy(), batches, list, LoaderSettings(num_workers=2)) for i in b]
+    assert indices == [index for batch in batches for index in batch]
+    assert sorted(indices) == list(range(11))

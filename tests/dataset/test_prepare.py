@@ -22,12 +22,12 @@ def rows(tmp_path):
     """Make rows with audio of the lengths given."""
 
     def make(*seconds: float, name: str = "u") -> list[dict[str, str]]:
-        made = []
+        table = []
         for number, length in enumerate(seconds):
             path = tmp_path / f"{name}{number}.wav"
             soundfile.write(path, np.zeros(round(length * 16000)), 16000)
-            made.append({"id": path.stem, "wav_path": str(path), "transcription": "a"})
-        return made
+            table.append({"id": path.stem, "wav_path": str(path), "transcription": "a"})
+        return table
 
     return make
 

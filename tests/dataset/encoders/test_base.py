@@ -23,6 +23,35 @@ def test_a_saved_encoder_is_json_and_comes_back_equal(name, texts, tmp_path):
     assert build_encoder(name, texts[1:]) != encoder
 
 
+@pytest.mark.parametrize(
+    ("record", "text", "number"),
+    [
+        ({"name": "character", "case": "lower", "symbols": ["<blank>", "<unk>", "a", "b"]}, "Ba", [3, 2]),
+        ({"name": "word", "case": "keep", "symbols": ["<blank>", "<unk>", "a"]}, "a b", [2, 1]),
+        ({"name": "category", "labels": ["down", "up"], "counts": [2, 1]}, "up", 1),
+        ({"name": "tags", "labels": ["dog", "rain"], "counts": [1, 3]}, "rain", [0, 1]),
+        (
+            {
+                "name": "categories",
+                "slots": [
+                    {"slot": "action", "labels": ["off", "on"], "counts": [1, 1]},
+                    {"slot": "object", "labels": ["light"], "counts": [2]},
+                ],
+            },
+            "on ; light",
+            [1, 0],
+        ),
+    ],
+)
+def test_encoders_of_earlier_checkpoints_load_and_are_saved_the_same(tmp_path, record, text, number):
+    record["version"] = 1
+    (tmp_path / "encoder.json").write_text(json.dumps(record))
+    encoder = load_encoder(tmp_path)
+    assert encoder.encode(text) == number
+    encoder.save(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "encoder.json").read_text()) == record
+
+
 def test_a_folder_without_an_encoder_and_one_of_another_class_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="encoder.json is missing"):
         load_encoder(tmp_path)
