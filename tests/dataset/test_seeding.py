@@ -41,6 +41,18 @@ def test_a_state_survives_a_file_that_is_read_without_pickle(tmp_path):
     assert draw() == expected
 
 
+def test_the_state_of_a_gpu_in_use_is_kept_too(monkeypatch):
+    states = [torch.tensor([1, 2], dtype=torch.uint8)]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: states[-1])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", states.append)
+    state = seeding.get_state()
+    states.append(torch.tensor([3, 4], dtype=torch.uint8))
+    seeding.set_state(state)
+    assert states[-1].tolist() == [1, 2]
+
+
 def test_a_block_leaves_the_generators_as_they_were_even_if_it_raises():
     seeding.seed_all(0)
     expected = draw()

@@ -38,6 +38,14 @@ def test_a_list_that_is_not_of_labels_is_refused(texts, message):
         CategoryEncoder.build(texts)
 
 
+def test_an_error_lists_ten_labels_and_counts_the_others():
+    labels = [f"l{number:02}" for number in range(12)]
+    with pytest.raises(EncoderError, match=r"labels are l00, .*, l09, \.\.\. \(12 labels\)$"):
+        CategoryEncoder(labels).encode("x")
+    with pytest.raises(EncoderError, match=r"labels are l00, .*, l09$"):
+        CategoryEncoder(labels[:10]).encode("x")
+
+
 def test_balanced_weights_give_every_label_the_same_part():
     encoder = CategoryEncoder.build(["a"] * 6 + ["b"] * 2)
     assert encoder.balanced_weights() == {"a": 8 / 12, "b": 8 / 4}

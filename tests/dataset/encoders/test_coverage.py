@@ -25,6 +25,12 @@ def test_unknown_symbols_are_logged_with_their_number_and_the_first_utterance(ca
     assert "'ö' (2 utterances, first u1)" in caplog.text and "'!' (1 utterance, first u2)" in caplog.text
 
 
+def test_the_five_most_frequent_unknown_symbols_are_listed(caplog):
+    with caplog.at_level(logging.WARNING):
+        warn_of_unknown(build_encoder("character", ["go"]), table(text=["abcde", "abcdef"]), "text", "test.csv")
+    assert "6 symbols" in caplog.text and "'e' (2 utt" in caplog.text and "'f'" not in caplog.text
+
+
 def test_known_symbols_are_not_mentioned(caplog):
     with caplog.at_level(logging.WARNING):
         warn_of_unknown(build_encoder("character", ["go"]), table(text=["og"]), "text", "test.csv")

@@ -24,6 +24,9 @@ def test_slots_are_numbered_each_for_itself():
 def test_labels_of_another_number_of_slots_are_refused():
     with pytest.raises(EncoderError, match="2 parts.*expected 3: slot1, slot2, slot3"):
         SlotEncoder.build([*SLOTTED, "on ; light"])
+    with pytest.raises(EncoderError, match="2 parts.*expected 3") as caught:
+        SlotEncoder.build(["on ; light ; none", "on ; light"])
+    assert caught.value.place == 1
     with pytest.raises(EncoderError, match="3 parts.*expected 2: what, where"):
         SlotEncoder.build(SLOTTED, slots=["what", "where"])
     with pytest.raises(EncoderError, match="1 parts"):
