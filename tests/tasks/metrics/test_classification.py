@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from tasks.metrics.classification import (
     calibration_error,
@@ -44,3 +45,16 @@ def test_average_precision_skips_labels_that_are_never_true():
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
     assert mean_average_precision(truth, scores) == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert math.isnan(mean_average_precision(truth[:, 1:], scores[:, 1:]))
+
+
+def test_macro_f1_and_unweighted_recall_are_those_of_scikit_learn_to_the_last_bit():
+    draw = np.random.default_rng(0)
+    for _ in range(50):
+        labels, count = draw.integers(1, 30), draw.integers(1, 200)
+        references = [f"label {n}" for n in draw.integers(0, labels, count)]
+        hypotheses = [r if draw.random() < 0.6 else f"label {draw.integers(0, labels)}" for r in references]
+        options = {"average": "macro", "zero_division": 0}
+        f1 = sklearn.metrics.f1_score(references, hypotheses, **options)
+        recall = sklearn.metrics.recall_score(references, hypotheses, labels=sorted(set(references)), **options)
+        assert macro_f1(references, hypotheses) == f1
+        assert unweighted_average_recall(references, hypotheses) == recall
