@@ -1,4 +1,4 @@
-"""The mean of the weights of several checkpoints, as a checkpoint of its own: ``train/average``.
+"""The mean of several checkpoints' weights, as a checkpoint of its own: ``train/average``.
 
 Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from dataset.files import read_json
 from problems.engine.checkpoints import store
+from problems.engine.runtime.errors import CheckpointError
 
 NAME = "average"
 NEWEST = "newest"
@@ -21,28 +23,33 @@ def members(train_dir: Path, of: str, newest: int | None = None) -> list[Path]:
     """The checkpoints to average.
 
     Args:
-        of: ``best``: those of the primary rule, the best first; ``newest``: the ``newest`` last ones, the last first.
-        newest: None takes all that are there.
+        of: ``best``: those of the primary rule, the best first; ``newest``: the last ones, the last first.
+        newest: how many of the last ones; None takes all.
 
     Raises:
-        CheckpointError: one of them is damaged.
+        CheckpointError: there is none, or one of them is damaged.
     """
     if of == NEWEST:
         planned = [folder for folder in store.steps_in(train_dir) if not store.is_interim(folder)]
         folders = planned[::-1][:newest]
     else:
-        ranked: dict[str, list[str]] = read_json(Path(train_dir) / "best.json")
-        folders = [Path(train_dir) / name for name in next(iter(ranked.values()))]
+        ranked: dict[str, list[str]] = read_json(Path(train_dir) / store.BEST)
+        folders = [Path(train_dir) / name for name in next(iter(ranked.values()), [])]
+    if not folders:
+        raise CheckpointError(
+            f"train.average {of}: there is no such checkpoint in {train_dir}"
+            + ("" if of == NEWEST else ", since no validation gave a finite valid_metric; use newest, or null")
+        )
     return [store.require(folder) for folder in folders]
 
 
 def is_of(folder: Path, names: Sequence[str]) -> bool:
-    """Whether ``folder`` is there whole and holds the average of the checkpoints with these names."""
+    """Return True if ``folder`` is a whole checkpoint with the average of the checkpoints of these names."""
     return store.damage(folder) is None and read_json(Path(folder) / MEMBERS)["of"] == list(names)
 
 
-def mean_of(paths: Sequence[Path]) -> dict[str, Any]:
-    """The mean of equally named tensors of several files; what is not floating-point comes from the first."""
+def mean_of(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of equally named tensors of several files; tensors that are not floating-point are the first file's."""
     from safetensors.torch import load_file
 
     first = load_file(paths[0])

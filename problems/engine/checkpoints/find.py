@@ -9,7 +9,7 @@ from problems.engine.runtime.errors import CheckpointError
 
 
 def find(folder: Path) -> Path:
-    """The checkpoint that ``folder`` is, or the best one of the training or target folder that it is.
+    """The checkpoint ``folder``, or the best one of a training or target folder.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
@@ -20,4 +20,6 @@ def find(folder: Path) -> Path:
     for train_dir in (folder, folder / "train"):
         if store.steps_in(train_dir):
             return store.best(train_dir)
-    raise CheckpointError(f"{folder} is no checkpoint, and holds none: expected a folder like .../train/step_00001000")
+    raise CheckpointError(
+        f"{folder} is not a checkpoint and contains none: expected a folder like .../train/step_00001000"
+    )

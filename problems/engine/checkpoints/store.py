@@ -1,7 +1,7 @@
-"""Checkpoints: folders that are whole or not there, verified by content, chosen and pruned.
+"""Checkpoint folders: written whole or not at all, verified by content, ranked and pruned.
 
-``train/step_00001000/`` is filled under another name, made durable and renamed; its ``manifest.json`` has the size and
-the SHA-256 of each file. Only then does ``best.json`` change, and only then are older ones removed.
+``train/step_00001000/`` is filled under another name, made durable and renamed. Its ``manifest.json`` has the size and
+the SHA-256 of each file. Only then is ``best.json`` replaced, and only then are older checkpoints removed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from dataset.files import (
     free_name,
@@ -30,10 +30,11 @@ from problems.engine.runtime.errors import CheckpointError
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+BEST = "best.json"
 
 
 def name_of(step: int) -> str:
-    """The folder of the checkpoint after ``step`` optimizer steps."""
+    """The folder name of the checkpoint after ``step`` optimizer steps."""
     return f"step_{step:08d}"
 
 
@@ -56,32 +57,32 @@ def write(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> 
         interim: mark it as :func:`is_interim`.
 
     Raises:
-        CheckpointError: the disk is full or refuses; the older checkpoints are untouched.
+        CheckpointError: the disk is full or refuses; earlier checkpoints are untouched.
     """
 
     def fill_and_list(temporary: Path) -> None:
         try:
             fill(temporary)
         except RuntimeError as error:
-            # torch and safetensors report a full disk as errors of their own, without an errno
+            # torch and safetensors report a full disk as an error without an errno
             if shutil.disk_usage(temporary).free < 1 << 17:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
-        sizes = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-        write_json(temporary / MANIFEST, {"files": sizes} | ({"interim": True} if interim else {}))
+        digests = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
+        write_json(temporary / MANIFEST, {"files": digests} | ({"interim": True} if interim else {}))
 
     try:
         write_folder(folder, fill_and_list)
     except OSError as error:
         raise CheckpointError(
-            f"could not write the checkpoint {folder}: {error.strerror or error}; what was written before is whole:"
-            " make room, or see to the folder, and run the same command again"
+            f"cannot write checkpoint {folder}: {error.strerror or error}. Earlier checkpoints are intact."
+            " Free disk space or fix the folder's permissions, then run the same command again"
         ) from error
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, in words; None when every file is there with its size and content."""
+    """Describe what is wrong with a checkpoint; None if every file has the size and content that were written."""
     try:
         files = read_json(Path(folder) / MANIFEST)["files"]
     except FileNotFoundError:
@@ -112,40 +113,40 @@ def is_interim(folder: Path) -> bool:
 
 
 def require(folder: Path) -> Path:
-    """``folder`` when it is a whole checkpoint.
+    """Return ``folder`` if it is a whole checkpoint.
 
     Raises:
         CheckpointError: it is missing or damaged.
     """
     if not Path(folder).is_dir():
         raise CheckpointError(f"there is no checkpoint {folder}")
-    wrong = damage(folder)
-    if wrong:
-        raise CheckpointError(f"the checkpoint {folder} is damaged: {wrong}")
+    problem = damage(folder)
+    if problem:
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {problem}; use another one")
     return Path(folder)
 
 
 def newest(train_dir: Path) -> Path | None:
-    """The newest checkpoint that verifies; falling back past a damaged one is said loudly.
+    """The newest checkpoint that verifies, or None if there is none. A warning names each damaged one passed over.
 
     Raises:
-        CheckpointError: there are checkpoints and none verifies; starting from nothing would lose them silently.
+        CheckpointError: there are checkpoints, but none verifies; to start over would lose them silently.
     """
     folders = steps_in(train_dir)
     for folder in reversed(folders):
-        wrong = damage(folder)
-        if wrong is None:
+        problem = damage(folder)
+        if problem is None:
             return folder
-        log.warning("THE CHECKPOINT %s IS DAMAGED: %s; falling back to the one before", folder, wrong)
+        log.warning("THE CHECKPOINT %s IS DAMAGED: %s; falling back to the one before", folder, problem)
     if folders:
         raise CheckpointError(
-            f"none of the {len(folders)} checkpoints in {train_dir} is whole; --fresh moves them aside and starts anew"
+            f"all {len(folders)} checkpoints in {train_dir} are damaged; --fresh moves them aside and starts over"
         )
     return None
 
 
 def tidy(train_dir: Path) -> None:
-    """Finish what a kill cut, and set damaged checkpoints aside (``step_X.damaged``) where a whole one is left.
+    """Finish what a kill interrupted, and set damaged checkpoints aside (``step_X.damaged.1``) if a whole one is left.
 
     Only for the process that holds the folder's lock.
     """
@@ -153,14 +154,22 @@ def tidy(train_dir: Path) -> None:
         return
     restore_replaced(Path(train_dir))
     sweep(Path(train_dir))
-    wrong = {folder: damage(folder) for folder in steps_in(train_dir)}
-    if all(wrong.values()):
-        return  # for newest() to refuse
-    for folder, what in wrong.items():
-        if what:
+    problems = {folder: damage(folder) for folder in steps_in(train_dir)}
+    if all(problems.values()):
+        return  # newest() refuses them
+    for folder, problem in problems.items():
+        if problem:
             aside = free_name(folder.with_name(f"{folder.name}.damaged"))
-            log.warning("THE CHECKPOINT %s IS DAMAGED: %s; it is now %s", folder, what, aside.name)
+            log.warning("THE CHECKPOINT %s IS DAMAGED: %s; it is now %s", folder, problem, aside.name)
             os.rename(folder, aside)
+
+
+class Rule(NamedTuple):
+    """A best-model rule: rank checkpoints by a metric and keep the best."""
+
+    metric: str
+    higher_better: bool
+    keep: int
 
 
 class Checkpoints:
@@ -168,13 +177,13 @@ class Checkpoints:
 
     Args:
         train_dir: the folder of the training.
-        rules: the best-model rules, ``{"wer min": ("wer", False, 1)}``: metric, whether higher is better, how many.
+        rules: by name; the first is the primary rule.
         keep_newest: how many of the newest to keep; None keeps all.
     """
 
-    def __init__(self, train_dir: Path, rules: dict[str, tuple[str, bool, int]], keep_newest: int | None):
+    def __init__(self, train_dir: Path, rules: Mapping[str, Rule], keep_newest: int | None):
         self.train_dir = Path(train_dir)
-        self.rules = rules
+        self.rules = {name: Rule(*rule) for name, rule in rules.items()}
         self.keep_newest = keep_newest
         self.ranking: dict[str, list[tuple[float, float, int]]] = {rule: [] for rule in rules}
         """By rule, the best first: value, validation loss (inf without one), step."""
@@ -183,11 +192,16 @@ class Checkpoints:
         """The ranking, to be saved in each checkpoint."""
         return {rule: [list(entry) for entry in ranked] for rule, ranked in self.ranking.items()}
 
-    def restore(self, state: dict[str, list[list[float]]], writes: bool = True) -> None:
-        """Take the ranking from a checkpoint, of those that are here; where it ``writes``, finish what a kill cut."""
-        here = {step_of(folder) for folder in steps_in(self.train_dir)}
+    def restore(self, state: Mapping[str, list[list[float]]], *, writes: bool = True) -> None:
+        """Restore the ranking, dropping checkpoints that no longer exist.
+
+        Args:
+            state: from :meth:`state`; a checkpoint holds it.
+            writes: also publish best.json again, which a kill may have prevented.
+        """
+        steps = {step_of(folder) for folder in steps_in(self.train_dir)}
         for rule in self.rules:
-            self.ranking[rule] = [(value, loss, step) for value, loss, step in state.get(rule, []) if step in here]
+            self.ranking[rule] = [(value, loss, step) for value, loss, step in state.get(rule, []) if step in steps]
         if writes:
             self._publish()
 
@@ -201,15 +215,16 @@ class Checkpoints:
         """
         placed, loss = False, metrics.get("loss")
         loss = math.inf if loss is None or math.isnan(loss) else loss
-        for rule, (metric, higher, count) in self.rules.items():
-            if metric not in metrics:
-                raise CheckpointError(f"validation has no metric {metric!r}, which the rule {rule!r} ranks by")
-            value = metrics[metric]
+        for name, rule in self.rules.items():
+            if rule.metric not in metrics:
+                raise CheckpointError(f"validation has no metric {rule.metric!r}, which the rule {name!r} ranks by")
+            value = metrics[rule.metric]
             if value is None or math.isnan(value):
                 continue
-            entry, sign = (value, loss, step), -1 if higher else 1
-            self.ranking[rule] = sorted([*self.ranking[rule], entry], key=lambda e: (sign * e[0], *e[1:]))[:count]
-            placed |= entry in self.ranking[rule]
+            entry, sign = (value, loss, step), -1 if rule.higher_better else 1
+            ranked = sorted([*self.ranking[name], entry], key=lambda e: (sign * e[0], *e[1:]))
+            self.ranking[name] = ranked[: rule.keep]
+            placed |= entry in self.ranking[name]
         return placed
 
     def save(self, step: int, fill: Callable[[Path], None], interim: bool = False) -> Path:
@@ -222,7 +237,7 @@ class Checkpoints:
 
     def _publish(self) -> None:
         best = {rule: [name_of(step) for *_, step in ranked] for rule, ranked in self.ranking.items()}
-        write_json(self.train_dir / "best.json", best)
+        write_json(self.train_dir / BEST, best)
 
     def prune(self) -> None:
         """Remove the checkpoints that no rule keeps; interim ones are kept until a planned one follows."""
@@ -240,15 +255,19 @@ class Checkpoints:
 
 
 def best(train_dir: Path) -> Path:
-    """The best checkpoint by the primary rule; the newest where validation has not ranked any yet."""
+    """The best checkpoint by the first rule that has ranked any, or the newest if no validation has.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged.
+    """
     try:
-        ranked: dict[str, Any] = read_json(Path(train_dir) / "best.json")
-        names = next((names for names in ranked.values() if names), None)
+        ranked: dict[str, list[str]] = read_json(Path(train_dir) / BEST)
     except (FileNotFoundError, ValueError):
-        names = None
-    if names:
-        return require(Path(train_dir) / names[0])
-    found = newest(train_dir)
-    if found is None:
-        raise CheckpointError(f"there is no checkpoint in {train_dir}: run stage 2 first")
-    return found
+        ranked = {}
+    for names in ranked.values():
+        if names:
+            return require(Path(train_dir) / names[0])
+    folder = newest(train_dir)
+    if folder is None:
+        raise CheckpointError(f"there is no checkpoint in {train_dir}; run stage 2 first (--start 2)")
+    return folder

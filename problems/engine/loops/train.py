@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dataset import seeding
 from dataset.loader import Place, Unreadable
-from problems.engine.checkpoints.store import Checkpoints
+from problems.engine.checkpoints.store import Checkpoints, Rule
 from problems.engine.loops import training_state
 from problems.engine.loops.base import Batch, Callback, Loop
 from problems.engine.loops.display import Display
@@ -454,10 +454,10 @@ class TrainLoop(Loop):
         training_state.restore(self, state)
 
 
-def best_rules(train: Mapping[str, Any]) -> dict[str, tuple[str, bool, int]]:
+def best_rules(train: Mapping[str, Any]) -> dict[str, Rule]:
     """Return the rules that :class:`Checkpoints` ranks by: the primary metric, then the further rules."""
     if train["valid_metric"] is None:
         return {}
-    rules = [(train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])]
-    rules += [(r["metric"], r["higher_better"], r.get("keep", 1)) for r in train["best_rules"]]
-    return {f"{metric} {'max' if higher else 'min'}": (metric, higher, keep) for metric, higher, keep in rules}
+    rules = [Rule(train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])]
+    rules += [Rule(r["metric"], r["higher_better"], r.get("keep", 1)) for r in train["best_rules"]]
+    return {f"{rule.metric} {'max' if rule.higher_better else 'min'}": rule for rule in rules}

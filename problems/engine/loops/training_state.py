@@ -84,7 +84,7 @@ def restore(loop: TrainLoop, state: Mapping[str, Any]) -> None:
     before, now = state["total_steps"], loop.train["total_steps"]
     if before != now and any(optimizer.scheduler for optimizer in loop.optimizers):
         log.info("the schedule is planned again from here: over %d steps in all, not %d", now, before)
-    loop.checkpoints.restore(state["ranking"], loop.world.writes)
+    loop.checkpoints.restore(state["ranking"], writes=loop.world.writes)
     for optimizer, saved in zip(loop.optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     if loop.scaler:

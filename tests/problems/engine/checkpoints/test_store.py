@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from problems.engine.checkpoints import averaging, store
+from problems.engine.checkpoints import store
 from problems.engine.checkpoints.store import Checkpoints, best, damage, newest, steps_in, write
 from problems.engine.runtime.errors import CheckpointError
 
@@ -52,7 +52,7 @@ def test_a_full_disk_says_so_and_leaves_the_older_one_whole(tmp_path):
     def full(folder):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(CheckpointError, match="No space left on device.*before is whole.*run the same"):
+    with pytest.raises(CheckpointError, match="No space left on device.*Earlier checkpoints are intact.*run the same"):
         write(tmp_path / "step_00000020", full)
     assert names(tmp_path) == ["step_00000010"] and damage(tmp_path / "step_00000010") is None
 
@@ -140,7 +140,6 @@ def test_an_interim_checkpoint_gives_way_to_the_next_planned_one(tmp_path):
     for step, interim in ((10, False), (13, True), (20, False), (21, True), (22, True), (23, True)):
         checkpoints.save(step, fill(), interim=interim)
     assert [store.step_of(p) for p in steps_in(tmp_path)] == [10, 20, 22, 23]
-    assert [store.step_of(p) for p in averaging.members(tmp_path, "newest", 2)] == [20, 10]
     checkpoints.save(23, fill())  # its validation turned out to be among the best
     checkpoints.save(30, fill(), interim=True)
     assert [store.step_of(p) for p in steps_in(tmp_path)] == [20, 23, 30]
@@ -183,6 +182,40 @@ def test_of_equals_the_one_with_the_lower_loss_is_the_best(tmp_path):
 def test_a_metric_that_validation_does_not_give_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="no metric 'wer', which the rule 'wer min' ranks by"):
         keeper(tmp_path).rank(1, {"accuracy": 1.0, "loss": 0.1})
+
+
+def test_the_best_of_a_run_without_a_ranking_is_the_newest_that_is_whole(tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint in .*run stage 2 first"):
+        best(tmp_path)
+    checkpoints = Checkpoints(tmp_path, {}, None)
+    for step in (10, 20, 30):
+        checkpoints.save(step, fill())
+    assert best(tmp_path).name == "step_00000030"
+    (tmp_path / "step_00000030" / "training.pt").unlink()
+    assert best(tmp_path).name == "step_00000020"
+    (tmp_path / "best.json").unlink()
+    assert best(tmp_path).name == "step_00000020"
+
+
+def test_the_best_is_that_of_the_first_rule_that_ranked_any(tmp_path):
+    checkpoints = keeper(tmp_path, rules={"wer min": ("wer", False, 1), "acc max": ("acc", True, 1)})
+    for step, acc in ((10, 0.9), (20, 0.5)):
+        checkpoints.rank(step, {"wer": math.nan, "acc": acc})
+        checkpoints.save(step, fill())
+    assert best(tmp_path).name == "step_00000010"
+
+
+def test_a_restored_ranking_drops_checkpoints_that_are_gone(tmp_path):
+    first = keeper(tmp_path, newest=None, rules={"wer min": ("wer", False, 2)})
+    for step in (10, 20):
+        first.rank(step, {"wer": 1 / step})
+        first.save(step, fill())
+    store.remove_folder(tmp_path / "step_00000020")
+    second = keeper(tmp_path, newest=None, rules={"wer min": ("wer", False, 2)})
+    second.restore(first.state(), writes=False)
+    assert "step_00000020" in (tmp_path / "best.json").read_text()  # only the process that writes publishes it
+    second.restore(first.state())
+    assert best(tmp_path).name == "step_00000010"
 
 
 def test_a_restored_ranking_goes_on(tmp_path):

@@ -7,11 +7,12 @@ import json
 import pytest
 import torch
 
-from problems.engine.checkpoints.store import steps_in
+from problems.engine.checkpoints.store import Rule, steps_in
 from problems.engine.loops.history import read_history
+from problems.engine.loops.train import best_rules
 from problems.engine.optim.lr_schedules import NewBob, build_scheduler, planned
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
-from tests.parts.least_squares import Fit, Points, loop_of, resumed
+from tests.parts.least_squares import DEFAULTS, Fit, Points, loop_of, resumed
 
 
 def best(folder):
@@ -40,6 +41,11 @@ def test_each_rule_keeps_its_own_and_the_first_is_the_primary(tmp_path):
         "score max": ["step_00000004", "step_00000002"],
     }
     assert steps(tmp_path) == ["2", "4", "5"]
+
+
+def test_a_rule_without_keep_keeps_one():
+    train = DEFAULTS | {"best_rules": [{"metric": "score", "higher_better": True}]}
+    assert best_rules(train)["score max"] == Rule("score", higher_better=True, keep=1)
 
 
 def test_validation_by_epochs(tmp_path):
