@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def to_device(value: Any, device: torch.device) -> Any:
-    """A batch with every tensor in it on ``device``; from pinned memory without waiting."""
+    """Return a batch with every tensor on ``device``; copies from pinned memory do not wait."""
     if isinstance(value, torch.Tensor):
         return value.to(device, non_blocking=True)
     if isinstance(value, Mapping):
@@ -22,14 +22,14 @@ def to_device(value: Any, device: torch.device) -> Any:
 
 
 def prefetch(stream: Iterator[tuple[T, Any]], device: torch.device) -> Iterator[tuple[T, Any]]:
-    """The (place, batch) pairs of ``stream``, each batch on its way to a GPU one turn before it is asked for."""
+    """Yield the (place, batch) pairs of ``stream``, each batch copied to a GPU one turn before it is needed."""
     if device.type != "cuda":
         yield from stream
         return
-    side, waiting = torch.cuda.Stream(device), None
+    copies, waiting = torch.cuda.Stream(device), None
     for place, batch in stream:
-        with torch.cuda.stream(side):
-            moved = place, to_device(batch, device), side.record_event()
+        with torch.cuda.stream(copies):
+            moved = place, to_device(batch, device), copies.record_event()
         if waiting is not None:
             yield _arrived(*waiting, device)
         waiting = moved
@@ -38,7 +38,7 @@ def prefetch(stream: Iterator[tuple[T, Any]], device: torch.device) -> Iterator[
 
 
 def _arrived(place: T, batch: Any, copied: torch.cuda.Event, device: torch.device) -> tuple[T, Any]:
-    """Let the work that is asked for from now on wait for the copy, and the memory for that work."""
+    """Make later work on the current stream wait for the copy, and keep the memory until that work is done."""
     current = torch.cuda.current_stream(device)
     current.wait_event(copied)
     for tensor in _tensors(batch):

@@ -1,16 +1,19 @@
-"""Where a training's time goes, batch by batch: a trace of torch's profiler."""
+"""Profile some training batches with torch's profiler."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from problems.engine.loops.base import Batch, Callback
-from tasks.base import Mode
+from tasks.base import Mode, StepOutput
+
+if TYPE_CHECKING:
+    from problems.engine.loops.train import TrainLoop
 
 log = logging.getLogger(__name__)
 
@@ -18,36 +21,37 @@ WARMUP = 10
 
 
 class Profiler(Callback):
-    """Leaves ``rank0.json``, a trace for chrome://tracing or Perfetto, and a table ``rank0.txt``, for each process.
+    """Writes ``rank0.json``, a trace for chrome://tracing or Perfetto, and a table ``rank0.txt``, for each process.
 
     Args:
-        folder: where they go.
-        batches: how many to profile, after ten of warm-up.
+        folder: where the files are written.
+        batches: how many batches to profile, after ten of warm-up.
     """
 
     def __init__(self, folder: Path, batches: int):
-        self.folder, self.batches = Path(folder), batches
+        self.folder, self.batches, self.rank = Path(folder), batches, 0
+        self.profile: torch.profiler.profile | None = None
 
-    def on_fit_start(self, loop: Any) -> None:
-        """Begin to count batches."""
+    def on_fit_start(self, loop: TrainLoop) -> None:
+        """Start the profiler."""
         self.rank = loop.world.rank
         schedule = torch.profiler.schedule(wait=0, warmup=WARMUP, active=self.batches, repeat=1)
-        self.profile: Any = torch.profiler.profile(schedule=schedule, on_trace_ready=self.leave, record_shapes=True)
+        self.profile = torch.profiler.profile(schedule=schedule, on_trace_ready=self.write, record_shapes=True)
         self.profile.start()
 
-    def on_fit_batch_end(self, loop: Any, batch: Batch, output: Any) -> None:
-        """A batch more."""
+    def on_fit_batch_end(self, loop: TrainLoop, batch: Batch, output: StepOutput) -> None:
+        """Count a batch."""
         if self.profile:
             self.profile.step()
 
-    def on_stage_end(self, loop: Any, mode: Mode, metrics: Mapping[str, float]) -> None:
-        """End with the training, however few batches it had."""
+    def on_stage_end(self, loop: TrainLoop, mode: Mode, metrics: Mapping[str, float]) -> None:
+        """Stop at the end of a training that had fewer batches."""
         if self.profile and loop.finished:
             self.profile.stop()
             self.profile = None
 
-    def leave(self, profile: Any) -> None:
-        """Write what was found."""
+    def write(self, profile: torch.profiler.profile) -> None:
+        """Write the trace and the table."""
         self.folder.mkdir(parents=True, exist_ok=True)
         trace = self.folder / f"rank{self.rank}.json"
         profile.export_chrome_trace(str(trace))
