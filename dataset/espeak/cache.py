@@ -26,7 +26,7 @@ MISSING = (
 SUMS = "sha256sums.json"
 
 # the child has the import path of this process, whatever the working directory is
-_BOOTSTRAP = (
+BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from dataset.espeak.generate import main; sys.exit(main(*sys.argv[2:]))"
 )
@@ -117,7 +117,7 @@ def _run(request: dict, target: Path) -> None:
     request_file = target / "request.json"
     request_file.write_text(json.dumps(request), encoding="utf-8")
     paths = json.dumps([os.path.abspath(entry) for entry in sys.path])
-    command = [sys.executable, "-c", _BOOTSTRAP, paths, str(request_file), str(target)]
+    command = [sys.executable, "-c", BOOTSTRAP, paths, str(request_file), str(target)]
     # a Ctrl-C or any other exception here kills the child and waits for it
     process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     request_file.unlink()

@@ -59,7 +59,7 @@ def test_an_unknown_voice_is_named_and_leaves_nothing(tmp_path, voice):
 
 def test_a_crash_of_the_library_is_an_error_with_its_last_lines(tmp_path, monkeypatch):
     crash = "import os, sys; print('espeak: bad data', file=sys.stderr, flush=True); os.kill(os.getpid(), 11)"
-    monkeypatch.setattr(cache, "_BOOTSTRAP", crash)
+    monkeypatch.setattr(cache, "BOOTSTRAP", crash)
     with pytest.raises(CorpusError, match="signal 11(.|\n)*espeak: bad data"):
         synthesise(SENTENCES, tmp_path)
 

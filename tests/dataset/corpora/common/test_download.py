@@ -74,11 +74,16 @@ def test_one_of_two_threads_downloads_and_the_other_waits(tmp_path):
 
 
 def test_a_corpus_is_downloaded_on_request_only(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(SpeechCommands, "_download", lambda self, scratch: asked.append(scratch) or unpack(scratch))
+    downloads = []
+
+    def download(folder: Path, url: str, download: bool) -> None:
+        downloads.append(url)
+        (folder / "SpeechCommands" / url / "bed").mkdir(parents=True)
+
+    monkeypatch.setattr("torchaudio.datasets.SPEECHCOMMANDS", download)
     with pytest.raises(CorpusError, match="no folder"):
         SpeechCommands(dataset_root=str(tmp_path / "gsc")).load(tmp_path)
-    assert not asked
+    assert not downloads
     with pytest.raises(CorpusError, match="no folder for yes"):
-        SpeechCommands(dataset_root=str(tmp_path / "gsc"), download=True).load(tmp_path)
-    assert len(asked) == 1 and (tmp_path / "gsc" / "a.wav").is_file()
+        SpeechCommands(dataset_root=str(tmp_path / "gsc"), download=True, version="v0.02").load(tmp_path)
+    assert downloads == ["speech_commands_v0.02"] and (tmp_path / "gsc" / "bed").is_dir()

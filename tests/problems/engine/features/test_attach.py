@@ -36,6 +36,13 @@ def test_cached_states_are_those_of_the_utterance_alone(data, root, mode, dtype)
     assert bool(list(root.glob("*/*.safetensors"))) == (mode == "disk")
 
 
+def test_the_model_is_left_as_it_was(data, root):
+    task = task_of(FrameLinear(6, 3))
+    before = {id(part): set(vars(part)) for part in task.modules()}
+    attach_features(task, data, settings(root), ALL)
+    assert {id(part): set(vars(part)) for part in task.modules()} == before
+
+
 def test_an_utterance_without_a_frame_has_none(data, root):
     dataset = attach_features(task_of(MeanPoolLinear(6, 3)), data, settings(root), ALL)
     assert [tuple(s.shape) for s in dataset[0]["hidden_states"]] == [(0, 6)] * 3
