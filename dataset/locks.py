@@ -18,23 +18,23 @@ _threads: defaultdict[tuple[int, str], threading.Lock] = defaultdict(threading.L
 
 
 class LockedError(Exception):
-    """The lock is held by somebody else, whom the message names."""
+    """The lock is held; the message names the holder."""
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
     """Hold a lock on the file ``path``, which is created if needed, for the length of a ``with`` block.
 
-    It is a POSIX record lock: shared over NFS, released when the process dies, not inherited by a loader's workers. It
-    belongs to the process, so threads are kept apart by a lock of their own, and nothing else in the process may open
-    ``path``: closing it would release the lock.
+    This is a POSIX record lock: it works over NFS, is released when the process dies, and no worker of a loader
+    inherits it. It belongs to the process. Exclusive holders in several threads therefore take turns by a lock between
+    threads, and nothing else in the process may open ``path``, because closing it would release the lock.
 
     Args:
         shared: let other shared holders in, and keep exclusive ones out.
         wait: wait until the lock is free; otherwise raise.
 
     Raises:
-        LockedError: it is held, and ``wait`` is false.
+        LockedError: the lock is held, and ``wait`` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     among_threads = contextlib.nullcontext() if shared else _thread_lock(path, wait)
