@@ -73,9 +73,9 @@ def test_a_fine_tuning_schedule_with_layer_decay_resumes_exactly(folder, tiny, t
     weights = load_file(whole / "model" / "weights.safetensors")
     assert all(torch.equal(weights[k], v) for k, v in load_file(cut / "model" / "weights.safetensors").items())
     early = load_file(whole.with_name("step_00000004") / "model" / "weights.safetensors")
-    own = ASR().load_model(str(whole / "model")).upstream
+    upstream = ASR().load_model(str(whole / "model")).upstream
     moved = {
-        own.layer_of(k.removeprefix("upstream."))
+        upstream.layer_of(k.removeprefix("upstream."))
         for k in weights
         if not torch.equal(weights[k], early[k]) and k.startswith("upstream.")
     }

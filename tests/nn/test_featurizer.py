@@ -86,12 +86,12 @@ def test_impossible_selections_are_refused(upstream, selection, words):
         Featurizer(upstream, selection)
 
 
-def test_weights_are_told_by_layer():
+def test_weights_are_listed_by_layer():
     featurizer = Featurizer(sizes([6] * 4), [3, 1])
     featurizer.weights.data = torch.tensor([0.0, 1.0])
-    told = featurizer.weight_by_layer()
-    assert list(told) == [3, 1] and sum(told.values()) == pytest.approx(1.0)
-    assert told[1] / told[3] == pytest.approx(2.718281828, rel=1e-5)
+    weights = featurizer.weight_by_layer()
+    assert list(weights) == [3, 1] and sum(weights.values()) == pytest.approx(1.0)
+    assert weights[1] / weights[3] == pytest.approx(2.718281828, rel=1e-5)
     assert Featurizer(sizes([6] * 4), "last").weight_by_layer() == {3: 1.0}
 
 

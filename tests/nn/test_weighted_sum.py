@@ -15,11 +15,11 @@ def test_value_and_gradient_are_those_of_autograd(dtype):
     states = [torch.randn(3, 7, 5).to(dtype) for _ in range(4)]
     weights, gradient = torch.randn(4, requires_grad=True), torch.randn(3, 7, 5)
     plain = sum(w * s.float() for w, s in zip(weights, states))
-    found = weighted_sum(weights, states)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, plain, rtol=1e-5, atol=1e-6)
+    total = weighted_sum(weights, states)
+    assert total.dtype == torch.float32
+    torch.testing.assert_close(total, plain, rtol=1e-5, atol=1e-6)
     (expected,) = torch.autograd.grad(plain, weights, gradient)
-    torch.testing.assert_close(torch.autograd.grad(found, weights, gradient)[0], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.autograd.grad(total, weights, gradient)[0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_featurizer_sums_half_precision_as_it_sums_single():
@@ -30,9 +30,9 @@ def test_a_featurizer_sums_half_precision_as_it_sums_single():
 
     featurizer, lengths = Featurizer(Sizes, [3, 1]), torch.tensor([7, 4, 1])
     torch.nn.init.normal_(featurizer.weights)
-    kept = [torch.randn(3, 7, 5).half() for _ in range(4)]
+    cached = [torch.randn(3, 7, 5).half() for _ in range(4)]
     results = []
-    for states in (kept, [s.float() for s in kept], [kept[3], kept[1]], torch.stack(kept)):
+    for states in (cached, [s.float() for s in cached], [cached[3], cached[1]], torch.stack(cached)):
         x, lens = featurizer(states, lengths)
         x.square().sum().backward()
         results.append((x.detach(), featurizer.weights.grad.clone()))

@@ -1,4 +1,4 @@
-"""Models of transformers with random weights in a folder, and the states that transformers gives for one utterance."""
+"""Models of transformers with random weights in a folder, and the states of one utterance by transformers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def saved(folder, kind: str, conf: dict, normalise: bool | None = None):
 
 
 def library_states(model, folder):
-    """What transformers gives for one utterance by the model's own preprocessing and forward pass."""
+    """The states of one utterance by the model's own preprocessing and forward pass."""
     if model.config.model_type == "wav2vec2-bert":
         extractor = transformers.SeamlessM4TFeatureExtractor()
         model.adapter = model.intermediate_ffn = None
@@ -47,7 +47,7 @@ def library_states(model, folder):
 
 
 def whisper_states(model):
-    """What transformers' Whisper encoder gives for one utterance, cut to the frames that it counts."""
+    """The states of one utterance by transformers' Whisper encoder, cut to the frames that it counts."""
     extractor = transformers.WhisperFeatureExtractor()
 
     def states(wav):

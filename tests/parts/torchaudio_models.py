@@ -1,4 +1,4 @@
-"""torchaudio's encoders with random weights, and the states that torchaudio gives for one utterance."""
+"""torchaudio's encoders with random weights, and the states of one utterance by torchaudio."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def small_model(**changes) -> torch.nn.Module:
 
 
 def torchaudio_states(model: torch.nn.Module, normalise: bool):
-    """What torchaudio gives for one utterance: the transformer's input, each layer, and the model's own output."""
+    """The states of one utterance by torchaudio: the transformer's input, each layer, and the model's own output."""
 
     def states(wav):
         if normalise:

@@ -18,17 +18,17 @@ def copied(encoder: RNNEncoder, kind: str) -> list[nn.Module]:
     """torch's own bidirectional layers with the encoder's weights."""
     layers = []
     for layer in encoder.layers:
-        own = getattr(nn, kind)(
+        reference_layer = getattr(nn, kind)(
             layer.forward_rnn.input_size,
             layer.forward_rnn.hidden_size,
             batch_first=True,
             bidirectional=layer.backward_rnn is not None,
         )
         for name, value in layer.forward_rnn.named_parameters():
-            getattr(own, name).data.copy_(value)
+            getattr(reference_layer, name).data.copy_(value)
             if layer.backward_rnn is not None:
-                getattr(own, name + "_reverse").data.copy_(getattr(layer.backward_rnn, name))
-        layers.append(own)
+                getattr(reference_layer, name + "_reverse").data.copy_(getattr(layer.backward_rnn, name))
+        layers.append(reference_layer)
     return layers
 
 
@@ -54,12 +54,12 @@ def test_equal_to_packed_sequences_with_gradients(kind, bidirectional):
     (y * probe).sum().backward()
     (z * probe).sum().backward()
     torch.testing.assert_close(x.grad, reference.grad, atol=1e-5, rtol=1e-5)
-    for mine, own in zip(encoder.layers, layers):
-        for name, value in mine.forward_rnn.named_parameters():
-            torch.testing.assert_close(value.grad, getattr(own, name).grad, atol=1e-5, rtol=1e-5)
+    for layer, reference in zip(encoder.layers, layers):
+        for name, value in layer.forward_rnn.named_parameters():
+            torch.testing.assert_close(value.grad, getattr(reference, name).grad, atol=1e-5, rtol=1e-5)
         if bidirectional:
-            for name, value in mine.backward_rnn.named_parameters():
-                torch.testing.assert_close(value.grad, getattr(own, name + "_reverse").grad, atol=1e-5, rtol=1e-5)
+            for name, value in layer.backward_rnn.named_parameters():
+                torch.testing.assert_close(value.grad, getattr(reference, name + "_reverse").grad, atol=1e-5, rtol=1e-5)
 
 
 CONFS = [
@@ -72,7 +72,7 @@ CONFS = [
 
 
 @pytest.mark.parametrize("conf", CONFS)
-def test_an_item_comes_out_of_a_padded_batch_as_alone(conf):
+def test_an_item_is_the_same_in_a_padded_batch_as_alone(conf):
     torch.manual_seed(1)
     encoder = RNNEncoder(6, 5, **{"hidden_size": [8, 7], **conf}).eval()
     lengths = torch.tensor([13, 5, 0, 1, 12])

@@ -13,9 +13,9 @@ LENGTHS = torch.tensor([60, 41, 13, 2, 0])
 @pytest.fixture
 def head():
     torch.manual_seed(0)
-    made = TDNN(8, 5, channels=[16, 12], stack=2)
-    made(torch.randn(4, 60, 8), torch.full((4,), 60))  # so that the norms have statistics of their own
-    return made.eval()
+    head = TDNN(8, 5, channels=[16, 12], stack=2)
+    head(torch.randn(4, 60, 8), torch.full((4,), 60))  # so that the norms have statistics of their own
+    return head.eval()
 
 
 def test_an_utterance_gives_the_same_in_a_padded_batch_as_alone(head):

@@ -17,7 +17,7 @@ from tests.parts.torchaudio_models import small_model
 
 @pytest.mark.parametrize("make", UPSTREAMS)
 @pytest.mark.parametrize("trainable", [True, [3], [-1, 1], [0], ["model.encoder.*layer_norm.weight", 2]])
-def test_only_what_was_chosen_changes(make, trainable):
+def test_only_the_selected_parameters_change(make, trainable):
     model = build(trainable, make()).train()
     before = copy.deepcopy(dict(model.upstream.named_parameters()))
     step(model)
@@ -29,13 +29,13 @@ def test_only_what_was_chosen_changes(make, trainable):
         assert depths == {entry % 4 for entry in trainable}
 
 
-def test_the_feature_encoder_trains_where_it_is_asked_for():
+def test_the_feature_encoder_trains_if_it_is_not_frozen():
     model = build(True, freeze_feature_encoder=False).train()
     step(model)
     assert trained(model) == {n for n, _ in model.upstream.named_parameters()}
 
 
-def test_what_is_frozen_stays_in_evaluation_mode():
+def test_frozen_modules_stay_in_evaluation_mode():
     model = build([3], Wav2Vec2(small_model())).train()
     layers = model.upstream.layers
     assert layers[2].training and layers[2].attention.training
@@ -135,8 +135,8 @@ def test_a_copy_of_the_model_is_a_model_of_its_own():
     assert not trained(model) and trained(twin)
     model.eval()
     torch.manual_seed(0)
-    one, two = twin.upstream(WAV, WAV_LEN)[0], twin.upstream(WAV, WAV_LEN)[0]
-    assert not torch.equal(one[3], two[3])
+    first, second = twin.upstream(WAV, WAV_LEN)[0], twin.upstream(WAV, WAV_LEN)[0]
+    assert not torch.equal(first[3], second[3])
     assert torch.equal(model.upstream(WAV, WAV_LEN)[0][3], model.upstream(WAV, WAV_LEN)[0][3])
 
 

@@ -9,7 +9,7 @@ from nn.finetune.schedule import FineTuning
 from nn.finetune.span_mask import SpanMask, spans
 
 
-def test_spans_are_as_many_as_asked_distinct_and_inside():
+def test_spans_cover_the_share_distinct_and_inside():
     torch.manual_seed(0)
     sizes = torch.tensor([200, 57, 10, 9, 0])
     total = torch.zeros(5)

@@ -13,15 +13,15 @@ from tests.parts.embeddings import LABEL, X, cosine
 
 
 def by_loop(loss: AMSoftmax, x: torch.Tensor, label: torch.Tensor, turned) -> list[float]:
-    found = []
-    for vector, own in zip(x, label.tolist()):
+    losses = []
+    for vector, speaker_of_vector in zip(x, label.tolist()):
         scores = []
         for speaker in range(len(loss.weight) // loss.subcentres):
             centres = loss.weight[speaker * loss.subcentres : (speaker + 1) * loss.subcentres]
             best = max(cosine(vector, centre) for centre in centres)
-            scores.append(loss.scale * (turned(best) if speaker == own else best))
-        found.append(math.log(sum(map(math.exp, scores))) - scores[own])
-    return found
+            scores.append(loss.scale * (turned(best) if speaker == speaker_of_vector else best))
+        losses.append(math.log(sum(map(math.exp, scores))) - scores[speaker_of_vector])
+    return losses
 
 
 @pytest.mark.parametrize("subcentres", [1, 3])

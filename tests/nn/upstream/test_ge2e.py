@@ -81,7 +81,7 @@ def test_embeddings_are_the_package_s_alone_and_in_a_batch(package):
         np.testing.assert_allclose(alone[0, : len(parts)].detach(), parts, atol=1e-5)
 
 
-def test_speakers_of_real_speech_are_told_apart():
+def test_speakers_of_real_speech_are_separated():
     folder = data_folder() / "librispeech_small"
     files = sorted(folder.rglob("*.flac"))
     if not files or find_spec("resemblyzer") is None:
@@ -126,7 +126,7 @@ def test_silence_and_nothing_are_finite():
         ({"checkpoint": "/none.pt"}, "there is no file"),
     ],
 )
-def test_mistakes_are_said_in_words(conf, words):
+def test_wrong_settings_are_refused(conf, words):
     with pytest.raises(ValueError, match=words):
         GE2E(**conf)
 

@@ -81,9 +81,9 @@ def test_masks_and_layer_drop_of_the_checkpoint_are_left_to_fine_tuning(tmp_path
     saved(tmp_path, "Wav2Vec2", SHAPE | CONVOLUTIONS | still | {"layerdrop": 0.9, "mask_time_prob": 0.9}, True)
     upstream = hugging_face(str(tmp_path)).train()
     wav, wav_len = torch.randn(2, 4000), torch.tensor([4000, 3000])
-    one, two = upstream(wav, wav_len)[0], upstream(wav, wav_len)[0]
-    assert all(torch.equal(a, b) for a, b in zip(one, two)) and not torch.equal(one[1], one[2])
-    sum(s.sum() for s in one).backward()
+    first, second = upstream(wav, wav_len)[0], upstream(wav, wav_len)[0]
+    assert all(torch.equal(a, b) for a, b in zip(first, second)) and not torch.equal(first[1], first[2])
+    sum(s.sum() for s in first).backward()
     unused = {n for n, p in upstream.named_parameters() if p.grad is None}
     assert unused == {"model.masked_spec_embed"}
 

@@ -18,9 +18,9 @@ PIPELINES = [
 
 def test_every_pipeline_of_torchaudio_has_a_name():
     module = importlib.import_module("nn.upstream.pretrained.torchaudio_bundles")
-    made = {getattr(module, UPSTREAMS[name].split(":")[1]).name for name in PIPELINES}
-    there = {n for n in dir(torchaudio.pipelines) if hasattr(getattr(torchaudio.pipelines, n), "_normalize_waveform")}
-    assert made == there and len(PIPELINES) == len(there) == 30
+    named = {getattr(module, UPSTREAMS[name].split(":")[1]).name for name in PIPELINES}
+    bundles = {n for n in dir(torchaudio.pipelines) if hasattr(getattr(torchaudio.pipelines, n), "_normalize_waveform")}
+    assert named == bundles and len(PIPELINES) == len(bundles) == 30
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def narrow(monkeypatch, tmp_path):
 
 def test_random_weights_follow_from_the_seed_and_take_no_random_numbers(narrow):
     torch.manual_seed(5)
-    one, drawn = narrow("random").state_dict(), torch.rand(1)
+    first, drawn = narrow("random").state_dict(), torch.rand(1)
     torch.manual_seed(5)
     assert torch.equal(torch.rand(1), drawn)
     two, other = narrow("random").state_dict(), narrow("random", seed=1).state_dict()
-    assert all(torch.equal(one[k], two[k]) for k in one) and not all(torch.equal(one[k], other[k]) for k in one)
+    assert all(torch.equal(first[k], two[k]) for k in first) and not all(torch.equal(first[k], other[k]) for k in first)
 
 
 def test_weights_come_from_a_local_file_the_recognisers_head_left_aside(narrow, tmp_path):
@@ -69,7 +69,7 @@ def test_weights_come_from_a_local_file_the_recognisers_head_left_aside(narrow, 
         assert all(torch.equal(loaded[k], v) for k, v in source.items())
 
 
-def test_wrong_files_are_said_in_words(narrow, tmp_path):
+def test_wrong_files_are_refused(narrow, tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         narrow(str(tmp_path / "none.pth"))
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")

@@ -24,7 +24,7 @@ def test_states_are_torchaudio_s_alone_and_in_a_batch(name):
     check_states(upstream, reference)
 
 
-def test_torchaudio_itself_lets_neighbours_in_which_is_why_the_way_is_ours():
+def test_torchaudio_itself_lets_neighbours_in_so_the_forward_pass_is_ours():
     model = small_model().eval()
     wav, wav_len = padded([3000, 1000])
     wav = wav.nan_to_num()
@@ -60,6 +60,6 @@ def test_layers_are_numbered_as_the_states_are():
     wav, wav_len = torch.randn(1, 2000), torch.tensor([2000])
     for number in range(4):  # state i depends on nothing deeper than i, and on layer i
         state = upstream(wav, wav_len)[0][number]
-        found = torch.autograd.grad(state.square().sum(), list(upstream.parameters()), allow_unused=True)
-        assert max(upstream.layer_of(n) for n, g in zip(names, found) if g is not None) == number
+        gradients = torch.autograd.grad(state.square().sum(), list(upstream.parameters()), allow_unused=True)
+        assert max(upstream.layer_of(n) for n, g in zip(names, gradients) if g is not None) == number
     assert Wav2Vec2(small_model()).layer_of("model.encoder.transformer.layer_norm.weight") == 0  # before the layers

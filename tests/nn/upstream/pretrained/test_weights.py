@@ -72,7 +72,7 @@ def test_a_file_is_downloaded_once_and_its_digest_kept(server):
     assert {p.name for p in server.path.parent.iterdir()} <= {"w.pth", "w.pth.sha256", "w.pth.lock"}
 
 
-def test_a_transfer_that_breaks_off_is_taken_up_where_it_ended(server):
+def test_an_interrupted_download_resumes_where_it_ended(server):
     server.cut = 300_000
     weights.fetch(server.url, "w.pth")
     assert server.path.read_bytes() == BODY
@@ -139,14 +139,14 @@ def test_a_file_that_torch_hub_downloaded_before_is_used(server):
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_server_without_it_is_said_with_what_to_do(server, status):
+def test_a_server_without_the_file_gives_an_error_with_the_remedy(server, status):
     server.status = status
     with pytest.raises(ValueError, match=f"cannot be downloaded.*{status}.*copy them to .*w.pth.*or to random"):
         weights.fetch(server.url, "w.pth")
     assert not server.path.exists()
 
 
-def test_a_full_disk_is_said_before_anything_is_written(server, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_written(server, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ValueError, match="need 1,024,000 bytes, 1,000 are free"):
