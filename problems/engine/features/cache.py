@@ -176,7 +176,8 @@ class FeatureCache:
             available["ram"] / 1e9,
         )
         portions = size / PORTION_BYTES + work / PORTION_SECONDS
-        decision = decide(self.settings.mode, size, duration, available)
+        # a cache that was begun is finished, however fast: an interruption must not change the features of a training
+        decision = decide(self.settings.mode, size, math.inf if self.on_all_disks else duration, available)
         return Plan(decision, indices, groups, portion_factor=max(1.0, portions / MAX_SHARDS))
 
     def _size_of(self, indices: np.ndarray) -> float:

@@ -13,7 +13,7 @@ import torch
 
 from dataset.audio import AudioError
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
-from problems.engine.features import shards
+from problems.engine.features import cache, shards
 from problems.engine.features.attach import CachedFeatures, attach_features
 from tests.parts.features import Convolution, Utterances, assert_close, settings, states_alone, stored_keys, task_of
 
@@ -43,6 +43,19 @@ def test_only_missing_utterances_are_computed(data, root, caplog):
     keys = stored_keys(root)
     assert len(first) == 4 and set(first) < set(keys) and len(set(keys)) == len(keys) == 11
     assert_close(dataset[9]["hidden_states"], states_alone(task_of(FrameLinear(6, 3)), data, 9))
+
+
+def test_auto_finishes_a_cache_that_was_begun_however_fast_the_rest_is(data, root, monkeypatch):
+    """Else a run that was interrupted while it filled the cache could train on other features than one that was not."""
+
+    def attached(root, batches):
+        return attach_features(task_of(FrameLinear(6, 3)), data, settings(root, "auto"), batches)
+
+    monkeypatch.setattr(cache, "measure_speed", lambda *args: 1.0)
+    assert isinstance(attached(root, [range(4)]), CachedFeatures)
+    monkeypatch.setattr(cache, "measure_speed", lambda *args: 0.0)
+    assert isinstance(attached(root, ALL), CachedFeatures)
+    assert attached(root / "other", ALL) is data
 
 
 @pytest.mark.parametrize("change", ["weights", "settings", "class", "dtype", "head"])
