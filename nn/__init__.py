@@ -1,1 +1,1 @@
-"""Modules: tensors in, tensors out. Nothing here knows a problem; no file is read but the weights of upstreams."""
+"""Modules: tensors in, tensors out. They know no problem, and read no file but the weights of upstreams."""

@@ -1,4 +1,4 @@
-"""A small utterance classifier with time-delay layers, for upstreams without learnt features such as filter banks."""
+"""A small utterance classifier with time-delay layers, for upstreams such as filter banks."""
 
 from __future__ import annotations
 

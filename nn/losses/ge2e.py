@@ -1,4 +1,7 @@
-"""The generalised end-to-end loss: utterances of a batch against its speakers. B: batch, D: embedding size."""
+"""The generalised end-to-end loss: utterances of a batch against its speakers.
+
+Notation: B: batch, D: embedding size.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cross-entropy over the training speakers, with or without a margin. B: batch, D: embedding size."""
+"""Cross-entropy over the training speakers, with or without a margin.
+
+Notation: B: batch, D: embedding size.
+"""
 
 from __future__ import annotations
 

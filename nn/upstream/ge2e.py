@@ -1,4 +1,4 @@
-"""The GE2E speaker encoder of the PyPI package ``resemblyzer`` (Wan et al. 2018): an LSTM with published weights.
+"""The GE2E speaker encoder of the PyPI package ``resemblyzer`` (Wan et al. 2018), with its published weights.
 
 Only the file with the weights is read from that package. The package is located without being imported, because
 importing it needs webrtcvad and librosa (install it by ``pip install --no-deps resemblyzer``). The network, the mel

@@ -1,4 +1,4 @@
-"""The GE2E encoder against its source package, whose functions run without the dependencies that they do not need."""
+"""The GE2E encoder against its source package, which is loaded without its dependencies."""
 
 from __future__ import annotations
 
