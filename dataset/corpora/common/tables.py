@@ -13,7 +13,7 @@ from dataset.wording import nearest
 def require_table(file: Path) -> Path:
     """Return ``file``, or raise a CorpusError if it does not exist."""
     if not file.is_file():
-        raise CorpusError(f"there is no CSV file {file}")
+        raise CorpusError(f"there is no CSV file {file}; check the paths in prepare_data")
     return file
 
 

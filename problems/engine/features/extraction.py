@@ -31,7 +31,7 @@ PORTION_SECONDS = 60.0  # of work in one portion
 GROUP_SECONDS = {"cpu": 24.0, "cuda": 240.0}  # of audio computed at once, with its padding
 MEASURED_SECONDS = 4.0  # of audio, to measure the speed
 
-Source = tuple[str, "float | None", "float | None"]  # file, start and end in seconds
+Source = tuple[str, float | None, float | None]  # file, start and end in seconds
 
 
 @dataclasses.dataclass

@@ -55,10 +55,10 @@ def _class(value: Any) -> str:
 
 
 def _settings(part: torch.nn.Module) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in sorted(vars(part).items()) if name not in _BASE}
+    return {name: _as_json(value) for name, value in sorted(vars(part).items()) if name not in _BASE}
 
 
-def _plain(value: Any, depth: int = 6) -> Any:
+def _as_json(value: Any, depth: int = 6) -> Any:
     """A value as JSON: equal for equal settings in every process. ``depth`` bounds values that contain themselves."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -66,7 +66,7 @@ def _plain(value: Any, depth: int = 6) -> Any:
         return digest({"": value})
     if depth == 0 or isinstance(value, (type, torch.dtype, torch.device)):
         return getattr(value, "__qualname__", str(value) if depth else _class(value))
-    inner = functools.partial(_plain, depth=depth - 1)
+    inner = functools.partial(_as_json, depth=depth - 1)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
@@ -96,7 +96,7 @@ def _plain(value: Any, depth: int = 6) -> Any:
 
 def _function(function: Any, depth: int = 6) -> list[Any]:
     """A function's code, defaults, enclosed values and, of a bound method, its object."""
-    inner = functools.partial(_plain, depth=depth - 1)
+    inner = functools.partial(_as_json, depth=depth - 1)
     enclosed = [_cell(cell, inner) for cell in function.__closure__ or ()]
     owner = getattr(function, "__self__", None)
     if isinstance(owner, torch.nn.Module):  # its settings are in the digest already
@@ -117,7 +117,7 @@ def _cell(cell: CellType, inner: Callable[[Any], Any]) -> Any:
 
 def _code(code: CodeType) -> list[Any]:
     """Bytecode, names and constants. A set among the constants is sorted: its order differs between processes."""
-    constants = [_code(c) if isinstance(c, CodeType) else _plain(c) for c in code.co_consts]
+    constants = [_code(c) if isinstance(c, CodeType) else _as_json(c) for c in code.co_consts]
     return [code.co_code.hex(), list(code.co_names), constants]
 
 

@@ -1,17 +1,11 @@
-"""Some sentences and their recordings, synthesised once."""
+"""Recordings for the tests of the synthesiser, made once."""
 
 from __future__ import annotations
 
 import pytest
 
-from dataset.espeak import ToySentence, synthesise
-
-SENTENCES = [
-    ToySentence("a", "put the cup on the table, please"),
-    ToySentence("b", "to be or not to be, that is the question", "en-us+f3", rate=140, pitch=60),
-    ToySentence("c", "I'm at the café number 22", "en-us+m3", gain_db=-6, noise_db=-50),
-    ToySentence("d", "guten morgen liebe leute", "de+f2"),
-]
+from dataset.espeak import synthesise
+from tests.parts.sentences import SENTENCES
 
 
 @pytest.fixture(scope="session")

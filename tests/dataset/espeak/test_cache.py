@@ -16,7 +16,7 @@ import pytest
 from dataset.corpora import CorpusError
 from dataset.espeak import ToySentence, cache, synthesise
 from tests.conftest import ROOT
-from tests.dataset.espeak.conftest import SENTENCES
+from tests.parts.sentences import SENTENCES
 
 pytest.importorskip("espeakng_loader", reason="espeakng-loader (extra [toy]) is not installed")
 
