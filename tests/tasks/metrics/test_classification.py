@@ -38,6 +38,7 @@ def test_calibration_error_equals_its_definition():
             expected += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
     assert calibration_error(confidence.tolist(), correct.tolist(), 10) == pytest.approx(expected)
     assert calibration_error([1.0, 0.5, 0.5], [True, True, False]) == 0
+    assert calibration_error([0.05, 0.15], [True, False], 10) == pytest.approx((0.95 + 0.15) / 2), "the first two bins"
 
 
 def test_average_precision_skips_labels_that_are_never_true():
