@@ -47,6 +47,13 @@ def test_the_best_threshold_treats_equal_scores_alike():
     assert 0.1 < threshold < 0.5 and micro_f1(truth, scores > threshold) == pytest.approx(0.8)
 
 
+def test_hidden_states_reach_the_model():
+    task, data = MultiLabelTask(Echo(3), Labels(["a", "b", "c"])).eval(), batch([[1, 0, 1], [0, 0, 0]], 3)
+    expected = task("valid", **data).records
+    states = {"hidden_states": data.pop("wav"), "hidden_lens": data.pop("wav_len")}
+    assert task.takes_features and task("valid", **states, **data).records == expected
+
+
 def test_scores_that_are_not_finite_are_named():
     task = MultiLabelTask(Echo(3), Labels(["a", "b", "c"])).eval()
     data = batch([[1, 0, 1], [0, 0, 0], [0, 1, 1]], 3)

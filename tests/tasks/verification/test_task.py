@@ -196,6 +196,12 @@ def test_the_margin_grows_over_training_batches_and_goes_on_from_a_checkpoint():
     assert make(margin_schedule=[3, 3]).margin_share == 0
 
 
+def test_hidden_states_reach_the_model():
+    task, lengths = make(), torch.full((len(VALID[0]),), DIMS)
+    output = task("valid", id=VALID[0], hidden_states=VALID[1], hidden_lens=lengths)
+    assert task.takes_features and output.records == records(task, "valid", VALID)
+
+
 def test_training_reaches_model_and_loss_and_keeps_no_embeddings():
     task = make().train()
     out = task("train", id=["a"], label=torch.tensor([1]), wav=torch.randn(1, DIMS), wav_len=torch.tensor([DIMS]))

@@ -78,5 +78,6 @@ def test_the_axis_of_a_rate_ends_at_100_percent_unless_the_rate_exceeds_it(tmp_p
     plots.draw(*curves(run))
     (figure,) = drawn
     assert isinstance(figure, Figure)
+    assert figure.axes[0].yaxis.get_major_formatter()(0.5) in ("50%", "50.0%", "50.00%")
     bottom, limit = figure.axes[0].get_ylim()
     assert bottom >= 0 and (limit == top if top else max(values) < limit != 1.0)
