@@ -1,4 +1,4 @@
-"""Staged speech problems by name, each imported only when it is asked for."""
+"""Problems by name, and ``load`` for a trained checkpoint; a problem is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 try:
     shadowing.check()
 except ImportError as _error:
-    if sys.argv[:1] != ["-m"]:  # what Python has there while it looks for the module of ``python -m problems.asr``
+    if sys.argv[:1] != ["-m"]:  # its value while Python looks for the module of ``python -m problems.asr``
         raise
     print(f"error: {_error}", file=sys.stderr)
     sys.exit(2)
@@ -34,26 +34,42 @@ NAMES = {
 
 
 def get(name: str) -> type[Problem]:
-    """The class of the built-in problem called ``name``."""
+    """The built-in problem called ``name``."""
     if name not in NAMES:
         raise KeyError(f"no problem is called {name!r}; there are {', '.join(NAMES)}")
     module, _, attribute = NAMES[name].partition(":")
     return getattr(import_module(module), attribute)
 
 
+def find_class(name: str) -> type[Problem]:
+    """The problem class called ``name``: a built-in one, or one whose module is imported.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    from problems.base import Problem
+    from problems.engine.runtime.errors import CheckpointError
+
+    if name not in Problem._store and name.lower() in NAMES:
+        get(name.lower())
+    if name not in Problem._store:
+        raise CheckpointError(f"no problem class is called {name!r}: import the module that defines it")
+    return Problem._store[name]
+
+
 def load(
     folder: str, problem: type[Problem] | None = None, device: str = "auto", upstream: str | None = None
 ) -> Predictor:
-    """A trained model, ready for new audio: ``problems.load("result/asr/default").predict("my.wav")``.
+    """Load a trained model for new audio: ``problems.load("result/asr/default").predict("my.wav")``.
 
     Args:
-        folder: a checkpoint (``.../train/step_00001000``), or a target or training folder, whose best one is taken.
-        problem: the class that trained it, where that is your own.
+        folder: a checkpoint (``.../train/step_00001000``), or a target or training folder, whose best one is loaded.
+        problem: the class that trained it, if it is your own.
         device: auto, cpu, cuda, ...
         upstream: the file or folder of its frozen upstream, if that has moved.
 
     Raises:
-        CheckpointError: there is none, it is damaged, or it was saved by a class that is not at hand.
+        CheckpointError: there is no checkpoint, it is damaged, or the class that saved it is not imported.
     """
     from pathlib import Path
 
@@ -65,19 +81,18 @@ def load(
 
 
 def _class_of(checkpoint: Path) -> type[Problem]:
-    """The class that saved a checkpoint, found by the name recorded there; code is never imported from a path."""
+    """The class that saved a checkpoint, by its recorded name; code is never imported from a recorded path."""
     from dataset.files import read_json
-    from problems.base import Problem
     from problems.engine.runtime.errors import CheckpointError
 
     saved = read_json(checkpoint / "model" / "problem.json")
     try:
-        return Problem.get_class_from_name(saved["problem"])
+        return find_class(saved["problem"])
     except CheckpointError:
         raise CheckpointError(
             f"{checkpoint} was trained by your own class {saved['problem']}, from {saved['file']}:"
-            f" run that file, or give problems.load(..., problem={saved['problem']})"
+            f" run that file, or call problems.load(..., problem={saved['problem']})"
         ) from None
 
 
-__all__ = ["NAMES", "get", "load"]
+__all__ = ["NAMES", "find_class", "get", "load"]

@@ -1,4 +1,4 @@
-"""``python -m problems``: the problems, one line each."""
+"""``python -m problems``: list the problems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import problems
 
 def main() -> None:
     """Print every problem with its command."""
-    print("Problems; each is run by its own command, and explains itself with --help:\n")
+    print("Problems, each with its command; add --help for its settings:\n")
     for name in problems.NAMES:
         print(f"  python -m problems.{name:5} {problems.get(name).summary}")
 

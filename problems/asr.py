@@ -21,14 +21,14 @@ class BuildTask:
 
 
 class ASR(Problem):
-    """From speech to text: characters, words, phones or word pieces by CTC; word and character error rates."""
+    """Transcribes speech to characters, words, phones or word pieces by CTC; measures WER and CER."""
 
     summary = "speech recognition: audio to text, by CTC"
     sections: dict[str, type] = Problem.sections | {"build_task": BuildTask}
     columns = ("transcription",)
 
     def default_config(self) -> dict[str, Any]:
-        """The defaults of every problem, with validation by word error rate."""
+        """The defaults of every problem, validated by WER."""
         config = super().default_config()
         config["train"] |= {"valid_metric": "wer"}
         return config
@@ -43,7 +43,7 @@ class ASR(Problem):
         test_csvs: list[str],
         get_path_only: bool = False,
     ) -> str:
-        """A tokenizer of the training transcripts; says which symbols of the other sets it does not know."""
+        """Learn a tokenizer from the training transcripts, and warn of symbols that only other sets have."""
         from dataset.encoders import build_encoder as built
         from dataset.encoders.coverage import warn_of_unknown
         from dataset.metadata import read_csv
@@ -83,7 +83,7 @@ class ASR(Problem):
         return CTCTask(model, encoder, **build_task)
 
     def predict_wav(self, task: Any, wav: Any, device: str) -> str:
-        """The text of one waveform, its words apart by one space; a long one is cut at its quietest places."""
+        """The text of one waveform, words separated by one space. Long audio is cut at its quietest places."""
         from dataset.chunking import at_pauses
 
         texts = (super(ASR, self).predict_wav(task, piece, device) for piece in at_pauses(wav))
@@ -91,7 +91,7 @@ class ASR(Problem):
 
 
 class _Transcripts:
-    """From a row of metadata to what a batch of CTC needs. A class, so that workers of any kind can be given it."""
+    """Reads tokens and text of a row of metadata. A class, because the loader's workers must be able to pickle it."""
 
     def __init__(self, encoder: Any):
         self.encoder = encoder

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class BuildDataset(classification.BuildDataset):
-    """What happens to the audio of the training set, and what of it is there in validation."""
+    """Augmentation of the training audio, and the cohort of the validation."""
 
     cohort_per_speaker: int = setting(
-        0, "training utterances of each speaker that validation embeds too, for build_task.scoring to learn from", min=0
+        0, "training utterances per speaker that validation embeds, for build_task.scoring to learn from", min=0
     )
 
 
 @dataclass
 class TrainBatches(classification.TrainBatches):
-    """How training utterances are grouped into batches."""
+    """Batches of training utterances."""
 
     per_speaker: int | None = setting(
-        None, "utterances of each speaker in a batch, which ge2e needs; null: as they come", min=2
+        None, "utterances of each speaker in a batch (required by ge2e); null: any", min=2
     )
 
 
@@ -48,43 +48,43 @@ class BuildBatchSampler(classification.BuildBatchSampler):
 class BuildModel(sections.BuildModel):
     """Upstream, featurizer and head together."""
 
-    embedding_size: int = setting(512, "size of an utterance's embedding, which the head gives", min=1)
+    embedding_size: int = setting(512, "size of the embeddings", min=1)
 
 
 @dataclass
 class Scoring:
-    """From embeddings to scores."""
+    """Scores of trials from embeddings."""
 
     centre: bool = setting(False, "subtract the mean embedding of training speakers")
-    lda: int | None = setting(None, "dimensions that linear discriminant analysis keeps; null: none", min=1)
-    backend: str = setting("cosine", "what compares two embeddings", choices=("cosine", "plda"))
+    lda: int | None = setting(None, "dimensions after linear discriminant analysis; null: off", min=1)
+    backend: str = setting("cosine", "how two embeddings are compared", choices=("cosine", "plda"))
     as_norm: int | None = setting(None, "AS-norm: number of cohort speakers per side; null: off", min=2)
     enrolment: str = setting(
-        "embedding", "what is averaged over the utterances of an enrolment", choices=("embedding", "score")
+        "embedding", "average the embeddings or the scores of an enrolment's utterances", choices=("embedding", "score")
     )
 
 
 @dataclass
 class BuildTask:
-    """The loss over the training speakers, and how trials are scored."""
+    """The loss over the training speakers, and the scoring of trials."""
 
     loss: str = setting("amsoftmax", "the loss", registry="nn.losses:LOSSES")
     conf: dict = setting({}, "its settings")
     margin_schedule: list[int] = setting(
         [0, 0], "[start, end] in batches: the margin grows from 0 to full between them"
     )
-    scoring: Scoring = setting(Scoring(), "from embeddings to scores")
+    scoring: Scoring = setting(Scoring(), "scores of trials from embeddings")
 
 
 class ASV(classification.Classification):
-    """Whether two utterances are of one speaker: embeddings learnt from some speakers, trials of others.
+    """Decides if two utterances are of one speaker. Embeddings are trained on some speakers and tested on others.
 
-    The training set has the column ``spk``; the other sets are lists of trials, ``id1, id2, wav_path1, wav_path2,
-    label``, of speakers that training never hears. Best checkpoint, threshold, calibration and normalisation come from
-    the validation trials; the test trials choose nothing.
+    The training set has the column ``spk``. The other sets are lists of trials, ``id1, id2, wav_path1, wav_path2,
+    label``, of unseen speakers. The best checkpoint, the threshold, the calibration and the normalisation come from the
+    validation trials; nothing is chosen on test trials.
     """
 
-    summary = "speaker verification: whether two utterances are of one speaker"
+    summary = "speaker verification: decide if two utterances are of one speaker"
     sections: dict[str, Any] = classification.Classification.sections | {
         "build_dataset": BuildDataset,
         "build_batch_sampler": BuildBatchSampler,
@@ -96,7 +96,7 @@ class ASV(classification.Classification):
     usual_corpus = "toy_trials"
 
     def default_config(self) -> dict[str, Any]:
-        """The defaults of every problem, with an x-vector and validation by equal error rate."""
+        """The defaults of every problem, with an x-vector, validated by EER."""
         config = super().default_config()
         config["build_downstream"] = {"name": "xvector", "conf": {}}
         config["train"] |= {"valid_metric": "eer"}
@@ -114,7 +114,7 @@ class ASV(classification.Classification):
         test_csvs: list[str],
         get_path_only: bool = False,
     ) -> str:
-        """Numbers the training speakers; the speakers of trials are others, and have no number."""
+        """Number the training speakers. The speakers of trials are others and have no number."""
         return super().build_encoder(build_encoder, target_dir, cache_dir, train_csv, train_csv, [], get_path_only)
 
     def build_dataset(
@@ -127,11 +127,14 @@ class ASV(classification.Classification):
         encoder_path: str,
         frame_shift: int | None,
     ) -> Any:
-        """In training, utterances with ``label``; else each utterance of the trials once, whole, and in validation the
-        cohort's."""
+        """In training, utterances with ``label``; otherwise each utterance of the trials once, uncropped.
+
+        The validation set has the utterances of the cohort too.
+        """
         if mode == "train":
-            given = target_dir, cache_dir, mode, data_csv, encoder_path, frame_shift
-            return super().build_dataset(build_dataset, *given)
+            return super().build_dataset(
+                build_dataset, target_dir, cache_dir, mode, data_csv, encoder_path, frame_shift
+            )
         from dataset import trial_tables
         from dataset.utterances import Utterances
 
@@ -152,14 +155,14 @@ class ASV(classification.Classification):
         data_csv: str,
         dataset: Any,
     ) -> Any:
-        """Batches of utterances of similar length, or of ``per_speaker`` utterances of each of several speakers."""
+        """Batches of utterances of similar length, or of ``per_speaker`` utterances of each speaker."""
         from dataset.metadata import read_csv
 
         settings = dict(build_batch_sampler[mode])
         per_speaker = settings.pop("per_speaker", None)
         if per_speaker is None:
-            given = {**build_batch_sampler, mode: settings}
-            return super().build_batch_sampler(given, target_dir, cache_dir, mode, data_csv, dataset)
+            section = {**build_batch_sampler, mode: settings}
+            return super().build_batch_sampler(section, target_dir, cache_dir, mode, data_csv, dataset)
         from dataset.samplers.speakers import SpeakerBatchSampler
 
         if settings["batch_size"] is None or settings["max_seconds"] is not None or settings.get("balance"):
@@ -181,23 +184,23 @@ class ASV(classification.Classification):
         build_featurizer: Section,
         build_downstream: Section,
     ) -> Any:
-        """A model whose output is an embedding; ``model_output_size``, the number of speakers, is the loss's concern.
+        """A model that gives embeddings. ``model_output_size``, the number of speakers, matters to the loss only.
 
-        One of your own has the attribute ``embedding_size`` too.
+        A model of your own must have the attribute ``embedding_size``.
         """
         size = build_model["embedding_size"]
         model = super().build_model(build_model, size, build_upstream, build_featurizer, build_downstream)
-        model.embedding_size = size  # what build_task makes the loss for
+        model.embedding_size = size  # build_task builds the loss for it
         return model
 
     def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
-        """The trials of ``data_csv``; for validation the cohort too."""
+        """The trials of ``data_csv``, and the cohort of the validation."""
         from dataset import trial_tables
 
-        found: dict[str, Any] = {f"{mode}_trials": trial_tables.read_trials(data_csv)[0]}
+        tables: dict[str, Any] = {f"{mode}_trials": trial_tables.read_trials(data_csv)[0]}
         if mode == "valid" and build_dataset["cohort_per_speaker"]:
-            found["cohort"] = trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"])[["id", "spk"]]
-        return found
+            tables["cohort"] = trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"])[["id", "spk"]]
+        return tables
 
     def build_task(
         self,
@@ -208,7 +211,7 @@ class ASV(classification.Classification):
         test_trials: Any = None,
         cohort: Any = None,
     ) -> Any:
-        """A loss over the speakers of ``encoder``, and scores of trials.
+        """A loss over the speakers of ``encoder``, and the scoring of trials.
 
         Args:
             valid_trials, test_trials: tables with the columns ``id1, id2, label``, or s3prl's lists of tuples (label,
@@ -228,10 +231,10 @@ class ASV(classification.Classification):
         except ValueError as error:
             raise ConfigError(f"build_task: {error}") from error
 
-    # ---- what is left of a test, and new audio ----
+    # ---- outputs and new audio ----
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
-        """Write ``predictions.csv`` (a row a trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""
+        """Write ``predictions.csv`` (one row per trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""
         from problems.asv_outputs import save
 
         save(task, mode, records, Path(dump_dir))
@@ -243,8 +246,10 @@ class ASV(classification.Classification):
         return json.dumps(self._embedding(task, wav, device))
 
     def predict_files(self, task: Any, paths: Sequence[str], device: str) -> Iterator[tuple[str, str | AudioError]]:
-        """Each file but the first with its score against the first, the enrolment, and whether that is from the
-        threshold on that gives equal errors on the validation trials; one file alone with its embedding."""
+        """Score every file against the first (the enrolment) and decide at the validation EER threshold.
+
+        A single file yields its embedding.
+        """
         from dataset.audio import AudioError, read
 
         if len(paths) == 1:
@@ -254,7 +259,7 @@ class ASV(classification.Classification):
         for path in paths[1:]:
             try:
                 score = task.compare([enrolled], self._embedding(task, read(path), device))
-            except AudioError as error:  # the other files go on
+            except AudioError as error:  # continue with the other files
                 yield path, error
                 continue
             verdict = {True: "\tsame", False: "\tdifferent", None: ""}[task.decide(score)]

@@ -1,4 +1,4 @@
-"""The files that a test by trials leaves."""
+"""The files of a verification test: predictions.csv, scores.txt, embeddings.npz, det.json."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dataset.files import replacing, write_json
 from tasks.metrics.verification import TrialScores
 from tasks.verification.task import from_text
 
-BLOCK = 65536  # trials at a time, so that millions of them are never text all at once
+BLOCK = 65536  # trials at a time, so that millions of them are never in memory as text at once
 
 
 def save(task: Any, mode: str, records: Mapping[str, list[Any]], folder: Path) -> None:
-    """Score the trials of ``records`` and leave what is known of them.
+    """Score the trials of ``records`` and write:
 
-    - ``predictions.csv``: ``id1, id2, label, score``, and ``llr``, the natural log likelihood ratio, where the
+    - ``predictions.csv``: ``id1, id2, label, score``, and ``llr``, the natural log likelihood ratio, if the
       checkpoint was validated;
-    - ``scores.txt``: ``enrolment test score`` a line, by spaces, or by tabs where a name has white space;
+    - ``scores.txt``: ``enrolment test score`` per line, separated by spaces, or by tabs if a name has white space;
     - ``embeddings.npz``: ``ids`` and ``embeddings``, float32 (utterances, D), each utterance once;
-    - ``det.json``: the points of the DET curve, where both kinds of trial are there.
+    - ``det.json``: the points of the DET curve, if there are trials of both kinds.
     """
     trials, scores = task.scored(mode, records)
     ratios = task.likelihood_ratios(scores)

@@ -1,7 +1,7 @@
-"""Problem: what every problem is made of. Each ``build_*`` method takes the config section of its name first.
+"""Problem: the ``build_*`` methods of every problem, and the entry points of the five stages.
 
-Subclass it, override what differs, and run it with the same verbs: ``MyASR().main()``. Nothing heavy is imported before
-a method needs it.
+Each ``build_*`` method takes the config section of its name first. Subclass Problem or a problem, override what differs
+and run it with the same verbs: ``MyASR().main()``. Importing a problem loads neither torch nor numpy.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from problems.checkpointing import Stored
+from problems.checkpointing import Checkpointing
 from problems.engine.config import sections
 from problems.engine.config.layers import Layer
 from problems.engine.config.merge import resolve as resolve_config
 from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.config.schema import fields_of, section_defaults
-from problems.engine.runtime.errors import CheckpointError, ConfigError
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 Section = Mapping[str, Any]
 
 
-class Problem(Stored):
-    """A speech problem in five stages. Built-in ones live in a module of their name."""
+class Problem(Checkpointing):
+    """A speech problem in five stages. A built-in one is in the module of its name."""
 
     summary = "a problem of your own"
     run_section = sections.Run
@@ -58,11 +58,11 @@ class Problem(Stored):
     model_attributes: tuple[str, ...] = ()
     """Attributes that ``build_task`` reads from the model."""
     columns: tuple[str, ...] = ()
-    """Columns of the metadata CSVs that this problem needs beside ``id, wav_path, seconds``."""
+    """Columns that the metadata CSVs need beside ``id, wav_path, seconds``."""
     train_loop: type | str = "problems.engine.loops.train:TrainLoop"
-    """The loop of stage 2; a subclass of it may take its place."""
+    """The loop of stage 2, or a subclass of it."""
     eval_loop: type | str = "problems.engine.loops.evaluate:EvalLoop"
-    """The loop of validations and of stage 3; a subclass of it may take its place."""
+    """The loop of validation and of stage 3, or a subclass of it."""
     callbacks: Sequence[Any] = ()
     """:class:`problems.engine.loops.base.Callback` objects, called by both loops."""
 
@@ -73,31 +73,27 @@ class Problem(Stored):
         taken = Problem._store.get(cls.__name__)
         if taken is not None and taken.__module__.startswith("problems.") and taken.__module__ != cls.__module__:
             raise TypeError(
-                f"{cls.__name__} is the name of {taken.__module__}.{cls.__name__}: call your class something else,"
-                " since checkpoints know their problem by its name"
+                f"{cls.__name__} is the name of {taken.__module__}.{cls.__name__}: give your class another name,"
+                " because checkpoints record their problem by its name"
             )
         Problem._store[cls.__name__] = cls
 
     @staticmethod
     def get_class_from_name(name: str) -> type[Problem]:
-        """The problem class called ``name`` among those imported and those built in."""
-        import problems
+        """The problem class called ``name``: a built-in one, or one whose module is imported."""
+        from problems import find_class
 
-        if name not in Problem._store and name.lower() in problems.NAMES:
-            problems.get(name.lower())
-        if name not in Problem._store:
-            raise CheckpointError(f"no problem class is called {name!r}; import the module that defines it")
-        return Problem._store[name]
+        return find_class(name)
 
     @classmethod
     def families(cls) -> list[str]:
-        """The folders of presets that this problem has, its own first, then those it inherits."""
+        """The folders of this problem's presets: its own first, then inherited ones."""
         return [c.__name__.lower() for c in cls.__mro__ if issubclass(c, Problem) and c is not Problem]
 
     # ---- config and running ----
 
     def default_config(self) -> dict[str, Any]:
-        """Every key with its default. A subclass adds its own here; they are then known on the command line."""
+        """Every key with its default. Keys that a subclass adds are known on the command line."""
         found = section_defaults(self.run_section)
         return found | {name: section_defaults(s) for name, s in self.sections.items()}
 
@@ -125,10 +121,10 @@ class Problem(Stored):
         upstream: str | None = None,
         **section: dict[str, Any] | None,
     ) -> None:
-        """Run the stages ``start`` to ``stop``; None is the first that is not done and fresh, and the last.
+        """Run the stages ``start`` to ``stop``; None stands for the first that is not done and fresh, and for the last.
 
         Args:
-            section: one dict a section, merged onto its default; None means its default.
+            section: one dict per section, merged onto its default; None means its default.
 
         Raises:
             ConfigError: a key or a value is wrong. StageError: an earlier stage is missing or stale.
@@ -209,7 +205,7 @@ class Problem(Stored):
         encoder_path: str,
         frame_shift: int | None,
     ) -> IndexableDataset:
-        """The dataset of one CSV. ``frame_shift``: samples per frame of the model's output, where it is known."""
+        """The dataset of one CSV. ``frame_shift``, the samples per output frame, is always None so far."""
         raise NotImplementedError(f"{type(self).__name__} must define build_dataset")
 
     def build_batch_sampler(
@@ -230,7 +226,7 @@ class Problem(Stored):
             raise ConfigError(f"build_batch_sampler.{mode}: {error}") from error
 
     def build_collate_fn(self, build_collate_fn: Section, mode: str) -> CollateFn:
-        """What makes a batch of items."""
+        """The function that makes a batch of items."""
         from dataset.collate import collate
 
         return collate
@@ -297,7 +293,7 @@ class Problem(Stored):
         raise NotImplementedError(f"{type(self).__name__} must define build_task")
 
     def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
-        """What ``build_task`` is given beside its section, model and encoder.
+        """The arguments of ``build_task`` beside its section, model and encoder.
 
         Args:
             mode: valid for a training, whose checkpoints keep what is returned (JSON, encoders, DataFrames); test for
@@ -307,7 +303,7 @@ class Problem(Stored):
         return {}
 
     def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
-        """The optimizer over ``parameters``: those that train, of the modules that it is to move."""
+        """The optimizer of ``parameters``: those that are trained, of the modules that it updates."""
         from problems.engine.optim.optimizers import build_optimizer as made
 
         return made(build_optimizer, parameters)
@@ -405,7 +401,7 @@ class Problem(Stored):
         device: str,
         num_workers: int,
     ) -> dict[str, float]:
-        """The metrics over a dataset; predictions and result in ``dump_dir`` where one is given."""
+        """The metrics over a dataset; predictions and result are written to ``dump_dir`` unless it is None."""
         import torch
 
         loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
@@ -414,7 +410,7 @@ class Problem(Stored):
         return loop.evaluate(mode, dataset, batch_sampler, collate_fn, eval_batch, folder, num_workers, save)
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
-        """Write ``predictions.csv`` in ``dump_dir``: here the records of all utterances, a row each."""
+        """Write ``predictions.csv`` in ``dump_dir``: the records, one row per utterance."""
         from problems.engine.loops.evaluate import write_predictions
 
         write_predictions(records, dump_dir)
@@ -429,11 +425,11 @@ class Problem(Stored):
             return str(task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0])
 
     def predict_files(self, task: Any, paths: Sequence[str], device: str) -> Iterator[tuple[str, str | AudioError]]:
-        """Each file with the line that is said of it, or with why it cannot be read."""
+        """Each file with its prediction, or with the error if it cannot be read."""
         from dataset.audio import AudioError, read
 
         for path in paths:
             try:
                 yield path, self.predict_wav(task, read(path), device)
-            except AudioError as error:  # the other files go on
+            except AudioError as error:  # continue with the other files
                 yield path, error

@@ -1,8 +1,8 @@
-"""The part of a problem that writes and reads checkpoints: model and task, each in a folder that suffices."""
+"""Save and load a problem's model and task; each folder is self-contained."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,15 @@ from problems.engine.runtime.overrides import call
 Section = Mapping[str, Any]
 
 
-class Stored:
-    """Saves and loads what ``build_model`` and ``build_task`` build; all of it may be overridden."""
+class Checkpointing:
+    """Saves and loads what ``build_model`` and ``build_task`` build. Every method may be overridden."""
+
+    build_model: Callable[..., Any]
+    build_task: Callable[..., Any]
+    load_encoder: Callable[[str], Any]
 
     def save_model(self, save_model: Section, model_ckpt_dir: str, build_model_all_args: Section, model: Any) -> None:
-        """Write a model so that :meth:`load_model` finds all it needs."""
+        """Write a model and its arguments for :meth:`load_model`."""
         from problems.engine.checkpoints import arguments, weights
 
         folder = Path(model_ckpt_dir)
@@ -46,7 +50,7 @@ class Stored:
     def save_task(
         self, save_task: Section, task_ckpt_dir: str, build_task_all_args_except_model: Section, task: Any
     ) -> None:
-        """Write a task: its arguments (JSON, encoders, DataFrames), its state and its own weights."""
+        """Write a task's arguments (JSON, encoders, DataFrames), its state and its own weights."""
         from problems.engine.checkpoints import arguments, task_state
 
         folder = Path(task_ckpt_dir)
@@ -58,7 +62,7 @@ class Stored:
             write_json(folder / "extra_conf.json", save_task["extra_conf"])
 
     def load_task(self, task_ckpt_dir: str, model: Any, task_overrides: Section | None = None) -> Any:
-        """The task of a checkpoint around ``model``; ``task_overrides`` replaces saved arguments by name."""
+        """The task of a checkpoint, with ``model``. ``task_overrides`` replaces saved arguments by name."""
         from problems.engine.checkpoints import arguments, task_state
 
         folder = Path(task_ckpt_dir)

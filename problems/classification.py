@@ -1,4 +1,4 @@
-"""What the problems with a label an utterance share: who, what word, what intent, what mood, what language."""
+"""Utterance classification (speaker, keyword, intent, emotion, language), for subclasses."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from problems.engine.runtime.errors import ConfigError
 
 @dataclass
 class BuildDataset(sections.BuildDataset):
-    """What happens to the audio of the training set."""
+    """Augmentation of the training audio."""
 
     max_seconds: float | None = setting(
-        None, "train on a piece of this length of longer utterances, another piece each epoch; null: whole", min=0.1
+        None, "crop longer training utterances to this length, at another place each epoch; null: off", min=0.1
     )
 
 
 @dataclass
 class TrainBatches(sections.Batches):
-    """How training utterances are grouped into batches."""
+    """Batches of training utterances."""
 
-    balance: bool = setting(False, "every label equally often in an epoch, however often the data have it")
+    balance: bool = setting(False, "sample every label equally often in an epoch")
 
 
 @dataclass
@@ -39,20 +39,19 @@ class BuildBatchSampler(sections.BuildBatchSampler):
 
 @dataclass
 class BuildTask:
-    """The loss, and what is measured."""
+    """The loss and further metrics."""
 
     class_weights: str | dict | list | None = setting(
         None, "class weights of the loss: balanced, {label: weight}, or a list of these per slot; null: all 1"
     )
-    label_smoothing: float = setting(0.0, "part of the target that is spread over all labels", min=0, max=0.99)
-    top_k: list[int] = setting([], "also measure how often the label is among the k likeliest, as [5]; not for slots")
+    label_smoothing: float = setting(0.0, "share of the target that is spread over all labels", min=0, max=0.99)
+    top_k: list[int] = setting([], "also measure top-k accuracy, e.g. [5]; not for slots")
 
 
 class Classification(Problem):
-    """From an utterance to its label.
+    """Maps an utterance to its label.
 
-    A problem of your own of this kind needs a corpus with the column ``label``, and nothing else:
-    ``class Moods(Classification): pass``.
+    A problem of your own needs only a corpus with the column ``label``: ``class Moods(Classification): pass``.
     """
 
     summary = "a label for each utterance"
@@ -68,7 +67,7 @@ class Classification(Problem):
     """The label encoder, a key of ``dataset.encoders.LABEL_ENCODERS``; it reads the first of ``columns``."""
 
     def default_config(self) -> dict[str, Any]:
-        """The defaults of every problem, with ``usual_corpus``, SUPERB's linear head, and validation by accuracy."""
+        """The defaults of every problem, with ``usual_corpus`` and SUPERB's linear head, validated by accuracy."""
         parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": "mean_pool_linear"}}
         config = follow_choices(self, super().default_config(), parts)
         config["train"] |= {"valid_metric": "accuracy"}
@@ -84,7 +83,7 @@ class Classification(Problem):
         test_csvs: list[str],
         get_path_only: bool = False,
     ) -> str:
-        """Numbers the labels of the training set. A label that only other sets have is an error that names it."""
+        """Number the labels of the training set; raise an error that names a label which only other sets have."""
         from dataset.encoders import EncoderError
         from dataset.encoders import build_encoder as built
         from dataset.encoders.coverage import require_known
@@ -114,7 +113,7 @@ class Classification(Problem):
         encoder_path: str,
         frame_shift: int | None,
     ) -> Any:
-        """Utterances with ``label``: a number, or K numbers."""
+        """Utterances with ``label``: a number, or K numbers for slots."""
         import numpy as np
 
         from dataset.augment import Chain, RandomCrop, SpeedPerturb
@@ -140,58 +139,32 @@ class Classification(Problem):
         data_csv: str,
         dataset: Any,
     ) -> Any:
-        """Batches of utterances of similar length; with ``balance``, every label equally often."""
+        """Batches of utterances of similar length; with ``balance``, each label equally often."""
         from dataset.metadata import read_csv
 
         settings = dict(build_batch_sampler[mode])
         if settings.pop("balance", False):
             column = self.columns[0]
             settings["balance"] = read_csv(data_csv, ("id", column))[column].tolist()
-        given = {**build_batch_sampler, mode: settings}
-        return super().build_batch_sampler(given, target_dir, cache_dir, mode, data_csv, dataset)
+        section = {**build_batch_sampler, mode: settings}
+        return super().build_batch_sampler(section, target_dir, cache_dir, mode, data_csv, dataset)
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
-        """Cross-entropy, accuracy and what else there is to know of a classifier."""
+        """Cross-entropy, accuracy and further metrics."""
         from tasks.classification import ClassificationTask
 
-        given = build_task["class_weights"]
-        if isinstance(given, str) and given != "balanced":
-            raise ConfigError(f"build_task.class_weights: expected balanced, or {{label: weight}}, got {given!r}")
-        weights = encoder.balanced_weights() if given == "balanced" else given
+        weights = build_task["class_weights"]
+        if isinstance(weights, str) and weights != "balanced":
+            raise ConfigError(f"build_task.class_weights: expected balanced, or {{label: weight}}, got {weights!r}")
+        weights = encoder.balanced_weights() if weights == "balanced" else weights
         try:
             return ClassificationTask(model, encoder, **{**build_task, "class_weights": weights})
         except ValueError as error:
             raise ConfigError(f"build_task: {error}") from error
 
 
-class MultiLabel(Classification):
-    """From an utterance to any number of labels, none included: ``labels`` are ``siren ; rain``, or an empty cell.
-
-    Subclass it in a file of your own, as :class:`Classification`. The probability above which a label is said to be
-    there is learnt on the validation set.
-    """
-
-    summary = "any number of labels for each utterance"
-    sections = Classification.sections | {"build_task": sections.Empty}
-    columns = ("labels",)
-    usual_corpus = "csv"
-    encoder = "tags"
-
-    def default_config(self) -> dict[str, Any]:
-        """The defaults of :class:`Classification`, with validation by mean average precision."""
-        config = super().default_config()
-        config["train"] |= {"valid_metric": "map"}
-        return config
-
-    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
-        """Binary cross-entropy of each label, and a threshold."""
-        from tasks.multilabel import MultiLabelTask
-
-        return MultiLabelTask(model, encoder)
-
-
 class _Labels:
-    """From a row of metadata to its label. A class, so that workers of any kind can be given it."""
+    """Reads the label of a row of metadata. A class, because the loader's workers must be able to pickle it."""
 
     def __init__(self, encoder: Any, column: str):
         self.encoder, self.column = encoder, column

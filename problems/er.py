@@ -6,9 +6,9 @@ from problems.classification import Classification
 
 
 class ER(Classification):
-    """The mood in which an utterance was spoken."""
+    """Recognises the emotion of an utterance."""
 
-    summary = "emotion recognition: the mood of an utterance"
+    summary = "emotion recognition: the emotion of an utterance"
     usual_corpus = "toy_moods"
 
 

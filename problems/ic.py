@@ -17,12 +17,12 @@ class BuildEncoder:
 
 
 class IC(Classification):
-    """What a speaker wants: the value of each slot (an action, an object, a place), written ``a ; b ; c``.
+    """Recognises the value of each slot of an intent (an action, an object, a place), written ``a ; b ; c``.
 
-    An utterance is right where all its slots are.
+    An utterance is correct if all its slots are.
     """
 
-    summary = "intent classification: what a speaker wants, in one or more slots"
+    summary = "intent classification: one or more slots per utterance"
     usual_corpus = "toy_commands"
     sections: dict[str, Any] = Classification.sections | {"build_encoder": BuildEncoder}
     columns = ("labels",)

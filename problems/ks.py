@@ -6,9 +6,9 @@ from problems.classification import Classification
 
 
 class KS(Classification):
-    """Which of a few words was said; others are ``_unknown_``, noise is ``_silence_``."""
+    """Spots a few keywords; other words are ``_unknown_``, noise is ``_silence_``."""
 
-    summary = "keyword spotting: which of a few words was said"
+    summary = "keyword spotting: one of a few words"
     usual_corpus = "toy_keywords"
 
 

@@ -6,7 +6,7 @@ from problems.classification import Classification
 
 
 class LID(Classification):
-    """The language in which an utterance was spoken."""
+    """Identifies the language of an utterance."""
 
     summary = "language identification: the language of an utterance"
     usual_corpus = "toy_languages"

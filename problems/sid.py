@@ -6,9 +6,9 @@ from problems.classification import Classification
 
 
 class SID(Classification):
-    """Which of the speakers of the training set an utterance is from."""
+    """Identifies the speaker of an utterance among those of the training set."""
 
-    summary = "speaker identification: which of the known speakers an utterance is from"
+    summary = "speaker identification: the speaker of an utterance, among those of the training set"
     usual_corpus = "toy_speakers"
 
 

@@ -11,9 +11,10 @@ import pytest
 
 import problems
 from problems.base import Problem
-from problems.classification import Classification, MultiLabel
+from problems.classification import Classification
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
+from problems.multilabel import MultiLabel
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "configs").glob("*/*.yaml"))

@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import problems
 from dataset.corpora import get_corpus
-from problems.classification import Classification, MultiLabel
+from dataset.encoders import build_encoder
+from problems.classification import Classification
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
+from problems.engine.runtime.errors import ConfigError
+from problems.multilabel import MultiLabel
 from tests.conftest import write_table
 
 PITCHES = {"low": 400, "mid 中": 800, "null": 1600}
@@ -258,3 +262,10 @@ def test_another_fold_makes_the_data_stale_and_refuses_to_go_on_with_the_old_tra
         for text in (first, (target / "data/test.csv").read_text())
     ]
     assert len(ids[0]) == len(ids[1]) == 12 and not ids[0] & ids[1]
+
+
+def test_a_value_that_the_task_refuses_is_a_config_error():
+    settings = {"class_weights": {"nobody": 2.0}, "label_smoothing": 0.0, "top_k": []}
+    encoder = build_encoder("category", ["a", "b", "a"])
+    with pytest.raises(ConfigError, match="^build_task: .*nobody"):
+        Classification().build_task(settings, torch.nn.Linear(2, 2), encoder)

@@ -1,0 +1,35 @@
+"""Any number of labels per utterance, for subclasses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from problems.base import Section
+from problems.classification import Classification
+from problems.engine.config import sections
+
+
+class MultiLabel(Classification):
+    """Maps an utterance to any number of labels, or none: the column ``labels`` holds ``siren ; rain``, or is empty.
+
+    Subclass it in a file of your own, as :class:`Classification`. The probability above which a label counts as present
+    is learnt on the validation set.
+    """
+
+    summary = "any number of labels for each utterance"
+    sections = Classification.sections | {"build_task": sections.Empty}
+    columns = ("labels",)
+    usual_corpus = "csv"
+    encoder = "tags"
+
+    def default_config(self) -> dict[str, Any]:
+        """The defaults of :class:`Classification`, validated by mean average precision."""
+        config = super().default_config()
+        config["train"] |= {"valid_metric": "map"}
+        return config
+
+    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+        """Binary cross-entropy per label, and one threshold."""
+        from tasks.multilabel import MultiLabelTask
+
+        return MultiLabelTask(model, encoder)
