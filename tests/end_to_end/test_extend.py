@@ -276,3 +276,29 @@ def test_what_is_to_be_kept_beside_model_and_task_is_in_each_checkpoint(tiny, tm
     folder = tmp_path / "run" / "train" / "step_00000008"
     assert read_json(folder / "model" / "extra_conf.json") == {"a": 1}
     assert read_json(folder / "task" / "extra_conf.json") == {"b": 2}
+
+
+ENCODER = """
+from dataset.encoders import TextEncoder
+
+class Vowels(TextEncoder):
+    name = "vowels"
+
+    @classmethod
+    def build(cls, texts, extra=""):
+        return cls(["<blank>", "<unk>", *sorted(set("aeiou") | set(extra))])
+
+    def encode(self, text):
+        return [self.symbols.index(letter) for letter in text if letter in self.symbols]
+
+    def decode(self, ids):
+        return "".join(self.symbols[i] for i in ids if i)
+"""
+
+
+def test_a_label_encoder_as_the_docs_describe_it(tiny, tmp_path, module):
+    module(ENCODER)
+    named = ["--build_encoder.name=users_parts:Vowels", "--build_encoder.conf.extra=y"]
+    assert execute(ASR(), ["run", *tiny, *named, "--stop=3"]) == 0
+    task = problems.load(str(tmp_path / "run")).task
+    assert type(task.encoder).__name__ == "Vowels" and task.encoder.symbols[2:] == tuple("aeiouy")
