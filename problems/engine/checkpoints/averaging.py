@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dataset.files import read_json
 from problems.engine.checkpoints import store
 from problems.engine.runtime.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NAME = "average"
 NEWEST = "newest"
