@@ -25,6 +25,7 @@ from dataset.files import (
     write_folder,
     write_json,
 )
+from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -269,5 +270,5 @@ def best(train_dir: Path) -> Path:
             return require(Path(train_dir) / names[0])
     folder = newest(train_dir)
     if folder is None:
-        raise CheckpointError(f"there is no checkpoint in {train_dir}; run stage 2 first (--start 2)")
+        raise CheckpointError(f"there is no checkpoint in {train_dir}; run stage 2 first ({as_typed('start', 2)})")
     return folder

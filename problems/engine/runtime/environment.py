@@ -56,6 +56,11 @@ def describe(device: str) -> dict[str, Any]:
     return environment | versions()
 
 
+def as_typed(key: str, value: object) -> str:
+    """An option as it works when typed: ``--start 2`` or, under torchrun, which takes that as its own, ``start=2``."""
+    return f"{key}={value}" if "TORCHELASTIC_RUN_ID" in os.environ else f"--{key} {value}"
+
+
 def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

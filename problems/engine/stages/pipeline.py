@@ -16,7 +16,7 @@ from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
 from problems.engine.config.sections import DIAGNOSTICS
 from problems.engine.runtime import distributed
-from problems.engine.runtime.environment import describe, versions
+from problems.engine.runtime.environment import as_typed, describe, versions
 from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
 from problems.engine.runtime.folder_lock import folder_lock
 from problems.engine.runtime.overrides import check_signatures, is_overridden
@@ -104,7 +104,7 @@ class Pipeline:
     def _chosen_stages(self) -> Iterator[Stage]:
         first = self._first()
         if first is None:
-            log.info("every stage is done and fresh in %s; --start N runs stage N again", self.root)
+            log.info("every stage is done and fresh in %s; %s runs stage N again", self.root, as_typed("start", "N"))
             return
         chosen = [s for s in self.stages if first <= s.number <= self.stop and self._is_needed(s)]
         trains = self.train_stage in chosen
@@ -153,7 +153,7 @@ class Pipeline:
                 raise StageError(
                     f"stage {self.start} needs stage {stage.number} ({stage.name}), which is missing or stale:\n"
                     f"  {_listed(reasons, 8)}\n"
-                    f"run it first: --start {stage.number} --stop {self.stop}, or leave out --start"
+                    f"run it first: {as_typed('start', stage.number)} {as_typed('stop', self.stop)}, or leave out start"
                 )
         return self.start
 

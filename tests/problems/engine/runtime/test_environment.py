@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from problems.engine.runtime.environment import cores, describe, reading_workers
+from problems.engine.runtime.environment import as_typed, cores, describe, reading_workers
 
 
 def test_what_a_result_depends_on_is_recorded(monkeypatch):
@@ -17,3 +17,10 @@ def test_what_a_result_depends_on_is_recorded(monkeypatch):
 def test_no_more_workers_than_cores():
     assert reading_workers({"num_workers": 0}) == 0
     assert reading_workers({"num_workers": 10**6}) == cores()
+
+
+def test_an_option_is_written_as_it_works_when_typed(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert as_typed("start", 2) == "--start 2"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert as_typed("start", 2) == "start=2"
