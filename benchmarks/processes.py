@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from problems.engine.loops.history import read_history
+from problems.engine.report.history import read_history
 from problems.engine.runtime.environment import cores
 
 

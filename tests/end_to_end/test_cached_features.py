@@ -10,7 +10,7 @@ import time
 import pytest
 
 from problems.engine.cli.main import execute
-from problems.engine.loops.history import read_history
+from problems.engine.report.history import read_history
 from tests.parts.features import stored_keys
 from tests.parts.frozen_asr import FrozenASR
 from tests.parts.processes import PLAIN, finish, launch

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops.history import read_history
+from problems.engine.report.history import read_history
 from tests.conftest import ROOT
 from tests.parts.processes import finish, launch, options_of, result, rows
 

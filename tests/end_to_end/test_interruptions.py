@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from problems.engine.loops.history import TIMES
+from problems.engine.report.history import TIMES
 from tests.end_to_end.test_resume import equal
 from tests.parts.fork_server import ForkServer
 

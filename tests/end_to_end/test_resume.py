@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops.history import TIMES, read_history
+from problems.engine.report.history import TIMES, read_history
 from tests.conftest import tiny_options
 
 SLOWED = '''

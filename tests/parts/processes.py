@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from problems.engine.loops.history import TIMES, read_history
+from problems.engine.report.history import TIMES, read_history
 from tests.conftest import ROOT
 
 PLAIN = [  # nothing random, so that a process more changes nothing but the order of sums

@@ -9,7 +9,7 @@ from dataset.files import read_json
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.loops.display import format_metrics
-from problems.engine.loops.history import DECLARATIONS, TIMES, read_history
+from problems.engine.report.history import DECLARATIONS, TIMES, read_history
 from problems.engine.runtime.formatting import duration
 from problems.engine.stages.pipeline import Pipeline
 from tasks.metrics.kinds import from_json

@@ -15,23 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset.files import finite, write_json, write_text
+from problems.engine.report.history import DECLARATIONS, HISTORY, read_history
 from tasks.metrics.kinds import Metric, to_json
-
-HISTORY = "metrics.jsonl"
-DECLARATIONS = "declarations.json"
-TIMES = ("seconds", "steps_per_second")  # what differs between two equal runs
-
-
-def read_history(train_dir: Path) -> list[dict[str, Any]]:
-    """Return the rows of the metric history, without a last line that a kill cut."""
-    path = Path(train_dir) / HISTORY
-    rows = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 def numbers_in(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -25,13 +25,12 @@ from problems.engine.loops.diagnostics import Diagnostic
 from problems.engine.loops.display import format_metrics
 from problems.engine.loops.profiler import Profiler
 from problems.engine.loops.train import Stream, TrainLoop
-from problems.engine.optim import lr_schedules, optimizers
-from problems.engine.optim.named_parameters import NamedParameters
+from problems.engine.optim.build import BuildsOptimizers, build_optimizers
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import CheckpointError, ConfigError
-from problems.engine.runtime.overrides import call, is_overridden
+from problems.engine.runtime.overrides import call
 from tasks.base import Task
 from tasks.metrics.kinds import UNDECLARED
 
@@ -42,7 +41,7 @@ Validate = Callable[..., dict[str, float]]
 """Returns the validation metrics; ``batches`` and ``workers`` limit it for a quick look."""
 
 
-class TrainableProblem(Protocol):
+class TrainableProblem(BuildsOptimizers, Protocol):
     """The methods and attributes of a problem that training needs."""
 
     train_loop: type | str
@@ -51,10 +50,6 @@ class TrainableProblem(Protocol):
     def build_model(self, **sections: Any) -> torch.nn.Module: ...
 
     def build_task(self, build_task: Section, model: torch.nn.Module, encoder: Any) -> Task: ...
-
-    def build_optimizer(self, build_optimizer: Section, parameters: Any) -> torch.optim.Optimizer: ...
-
-    def build_scheduler(self, build_scheduler: Section, optimizer: torch.optim.Optimizer) -> Any: ...
 
     def save_model(
         self, save_model: Section, model_ckpt_dir: str, build_model_all_args: Section, model: torch.nn.Module
@@ -183,48 +178,15 @@ class Setup:
 
         self.make_stream = make_stream
 
-    # ---- optimizers ----
-
     def make_optimizers(self, task: Task) -> list[OptimScheduler]:
-        """Build the optimizers that the config names, each with its schedule.
-
-        Raises:
-            ConfigError: two would move the same parameter.
-        """
-        parameters, owners, schedulers = NamedParameters.of_task(task), {}, []
-        for name, section in optimizers.single(self.build_optimizer):
-            key = f"build_optimizer.optimizers.{name}" if name else "build_optimizer"
-            modules = section["updated_modules"]
-            chosen = parameters if modules is None else parameters.of(modules, f"{key}.updated_modules")
-            for parameter, p in zip(chosen.names, chosen):
-                if owners.setdefault(p, name) != name:
-                    raise ConfigError(f"{key}: {parameter} is moved by {owners[p]!r} already; give updated_modules")
-            schedulers.append(self._make_optimizer(name, section, chosen))
-        unmoved = sum(p.numel() for p in parameters if p not in owners)
-        if unmoved:
-            log.warning("no optimizer moves %s of the parameters that could be trained", f"{unmoved:,}")
-        return schedulers
-
-    def _make_optimizer(self, name: str, section: Section, parameters: NamedParameters) -> OptimScheduler:
-        config = self.config
-        optimizer = call(self.problem, "build_optimizer", build_optimizer=section, parameters=parameters)
-        scheduler, schedule = None, section["scheduler"] or self.build_scheduler
-        if config["use_scheduler"] or section["scheduler"]:
-            epochs = config["epochs"] or math.ceil(config["total_steps"] / self.windows)
-            if lr_schedules.every(schedule) == lr_schedules.VALIDATION and config["valid_metric"] is None:
-                raise ConfigError(f"build_scheduler: {schedule['name']} needs validations; set train.valid_metric")
-            if not is_overridden(self.problem, "build_scheduler"):
-                schedule = lr_schedules.planned(schedule, config["total_steps"], epochs, config["valid_higher_better"])
-            scheduler = call(self.problem, "build_scheduler", build_scheduler=schedule, optimizer=optimizer)
-        return OptimScheduler(
-            optimizer,
-            scheduler=scheduler,
-            every=lr_schedules.every(schedule),
-            name=name,
-            loss=section["optim_loss"] or optimizers.MAIN,
-            step_per_update=section["step_per_update"],
-            max_norm=section.get("gradient_clipping", config["gradient_clipping"]),
-            norm_type=float(section.get("gradient_norm_type", config["gradient_norm_type"])),
+        """Build the optimizers that the config names, each with its schedule."""
+        return build_optimizers(
+            self.problem,
+            task,
+            build_optimizer=self.build_optimizer,
+            build_scheduler=self.build_scheduler,
+            train=self.config,
+            epochs=self.config["epochs"] or math.ceil(self.config["total_steps"] / self.windows),
         )
 
     # ---- training ----

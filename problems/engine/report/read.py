@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from problems.engine.report.history import HISTORY, parse_history
 from tasks.metrics.kinds import Metric, from_json
 
 Number = int | float
@@ -155,29 +156,17 @@ def _read_json(run: Run, target_dir: Path, name: str, optional: bool = False) ->
 
 
 def _read_history(run: Run, target_dir: Path) -> None:
-    path = target_dir / "train" / "metrics.jsonl"
-    if not path.is_file():
-        run.notes.append("No training history (train/metrics.jsonl): no curves.")
+    train_dir = target_dir / "train"
+    if not (train_dir / HISTORY).is_file():
+        run.notes.append(f"No training history (train/{HISTORY}): no curves.")
         return
-    rows: dict[tuple[str, Number], dict[str, Any]] = {}
-    damaged = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            rows[str(row["split"]), _step(row)] = row  # a step logged again after a resume counts once
-        except (ValueError, TypeError, KeyError):
-            damaged += [number] if line.strip() else []
+    rows, damaged = parse_history(train_dir)
     if damaged:
         numbers = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
-        run.notes.append(f"train/metrics.jsonl: {len(damaged)} damaged line(s) left out (line {numbers}).")
-    for (split, _), row in sorted(rows.items()):
+        run.notes.append(f"train/{HISTORY}: {len(damaged)} damaged line(s) left out (line {numbers}).")
+    by_step = {(str(row["split"]), row["step"]): row for row in rows}  # a step logged again after a resume counts once
+    for (split, _), row in sorted(by_step.items()):
         run.history.setdefault(split, []).append(row)
-
-
-def _step(row: dict[str, Any]) -> Number:
-    if not is_number(row["step"]):
-        raise ValueError("a step is a number")
-    return row["step"]
 
 
 def _read_rules(run: Run, target_dir: Path) -> None:

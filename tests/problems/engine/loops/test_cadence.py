@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from problems.engine.checkpoints.store import Rule, steps_in
-from problems.engine.loops.history import read_history
 from problems.engine.loops.train import best_rules
 from problems.engine.optim.lr_schedules import NewBob, build_scheduler, planned
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
+from problems.engine.report.history import read_history
 from tests.parts.least_squares import DEFAULTS, Fit, Points, loop_of, resumed
 
 

@@ -10,8 +10,8 @@ import torch
 from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.loops.base import Callback
-from problems.engine.loops.history import read_history
 from problems.engine.loops.train import TrainLoop
+from problems.engine.report.history import read_history
 
 
 def state(folder, step=8):

@@ -12,8 +12,8 @@ from dataset.loader import epoch_batches
 from dataset.samplers.buckets import BucketBatchSampler
 from problems.engine.checkpoints import averaging
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops.history import read_history
 from problems.engine.loops.progress import Progress
+from problems.engine.report.history import read_history
 from problems.engine.runtime.errors import Interrupted, TrainingError
 from problems.engine.runtime.memory import is_out_of_memory
 from tasks.base import StepOutput
