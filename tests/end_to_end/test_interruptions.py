@@ -55,6 +55,7 @@ class Runs:
         """The content of each file that a run leaves, without paths and times."""
         root = self.folder / name / "run"
         files = [p for part in ("data", "encoder", "train", "evaluate") for p in (root / part).rglob("*")]
+        files += root.glob(".*.tmp")
         ignored = ("manifest.json", "config.yaml", "fingerprint.json")
         names = {p.relative_to(root).as_posix(): p for p in files if p.is_file() and p.name not in ignored}
         return {name: content(path) for name, path in names.items() if not name.startswith("train/tb/")}
@@ -124,6 +125,17 @@ def test_interrupted_anywhere(runs):
 @pytest.mark.parametrize("average", ["best", "newest"])
 def test_interrupted_anywhere_many_times(runs, average):
     interrupted_runs(runs(f"--train.average={average}"), trials=30, seed=1)
+
+
+def test_temporary_files_of_killed_writers_are_removed(runs):
+    done = runs("--train.average=best")
+    root = done.folder / "whole" / "run"
+    (result,) = root.glob("evaluate/*/*")
+    leftovers = [root / ".stages.json.1.tmp", result / ".result.json.1.tmp", root / "train" / ".step_00000007.1.tmp"]
+    for path in leftovers:
+        path.write_text("half")
+    done.finish("whole")
+    assert [path for path in leftovers if path.exists()] == []
 
 
 def test_training_that_is_done_leaves_the_same_when_it_is_run_again(runs):

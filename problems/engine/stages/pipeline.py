@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset.files import free_name, read_json, write_json, write_text
+from dataset.files import free_name, read_json, sweep, write_json, write_text
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
 from problems.engine.config.sections import DIAGNOSTICS
@@ -74,6 +74,8 @@ class Pipeline:
             if world.writes:
                 self._lock(locks)
                 store.tidy(self.folder.train_dir)
+                for folder in (self.root, *self.folder.evaluate_dir.glob("*/*")):
+                    sweep(folder)
             for stage in self._scheduled() if world.main else self._announced(world):
                 with self._recorded(stage) as fingerprint:
                     stage.run(self.device, fingerprint)
