@@ -12,6 +12,7 @@ import pytest
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.engine.stages import fingerprint
 from tests.conftest import tiny_options, write_table
 
 STAGES = {0: "prepare data", 1: "build encoder", 2: "train", 3: "evaluate checkpoints", 4: "report"}
@@ -278,3 +279,15 @@ def test_what_stage_0_fetched_itself_does_not_make_it_stale(empty, tones, tmp_pa
     assert empty.ran("--stop=1") == []
     (tmp_path / "fetched" / "valid.csv").write_text("id,wav_path,transcription\n")
     assert "valid.csv changed" in empty("--start=1", "--stop=1", code=2)
+
+
+@pytest.mark.parametrize("state", ["empty", "run"])
+def test_a_source_is_hashed_once_a_run(state, request, monkeypatch):
+    target = request.getfixturevalue(state)
+    hashed = []
+    digest = fingerprint.sha256
+    monkeypatch.setattr(fingerprint, "sha256", lambda path: hashed.append(Path(path).name) or digest(path))
+    target("--stop=1")
+    sources = [path for path in hashed if path == "train.csv"]
+    # the source, and the CSV in data/ as an output of stage 0 and an input of stage 1
+    assert len(sources) == (1 + 2 if state == "empty" else 1 + 1)
