@@ -94,8 +94,8 @@ class Problem(Checkpointing):
 
     def default_config(self) -> dict[str, Any]:
         """Every key with its default. Keys that a subclass adds are known on the command line."""
-        found = section_defaults(self.run_section)
-        return found | {name: section_defaults(s) for name, s in self.sections.items()}
+        options = section_defaults(self.run_section)
+        return options | {name: section_defaults(s) for name, s in self.sections.items()}
 
     def main(self, args: list[str] | None = None) -> None:
         """The command line of this problem: run, status, config, predict. Ends the process with its exit code."""

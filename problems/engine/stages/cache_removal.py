@@ -24,9 +24,9 @@ def remove_cache(problem: Any, config: Mapping[str, Any], folder: TargetFolder) 
     from problems.engine.features.removal import remove_shards, shards_of
 
     corpus, features = problem.corpus(dict(config["prepare_data"])), folder.cache / "features"
-    made = [path for path in (corpus.made_audio(folder.cache) if corpus else []) if path.is_dir()]
-    folders = [*made, *(path for name in problem.families() if (path := folder.cache / name).is_dir())]
-    sources = _sources(folder, corpus, made)
+    audio_folders = [path for path in (corpus.made_audio(folder.cache) if corpus else []) if path.is_dir()]
+    folders = [*audio_folders, *(path for name in problem.families() if (path := folder.cache / name).is_dir())]
+    sources = _sources(folder, corpus, audio_folders)
     paths = sorted({path for path, *_ in sources})
     inside = [path for path in paths if _is_in(path, [folder.cache]) and not _is_in(path, folders)]
     shards = shards_of(sources, features)
@@ -46,7 +46,9 @@ def _is_in(path: str, folders: Iterable[Path]) -> bool:
     return any(path.startswith(os.path.join(folder, "")) for folder in folders)
 
 
-def _sources(folder: TargetFolder, corpus: Any, made: list[Path]) -> list[tuple[str, float | None, float | None]]:
+def _sources(
+    folder: TargetFolder, corpus: Any, audio_folders: list[Path]
+) -> list[tuple[str, float | None, float | None]]:
     """File, start and end of the audio of a run."""
     from dataset.metadata import read_csv
 
@@ -54,8 +56,8 @@ def _sources(folder: TargetFolder, corpus: Any, made: list[Path]) -> list[tuple[
     csvs = [csv for csv in (train, valid, *tests) if os.path.isfile(csv)]
     if csvs:
         return [source for csv in csvs for source in _audio_of(read_csv(csv, ()).to_dict("records"), Path(csv).parent)]
-    if made:
-        return [(str(path), None, None) for parent in made for path in parent.rglob("*.wav")]
+    if audio_folders:
+        return [(str(path), None, None) for parent in audio_folders for path in parent.rglob("*.wav")]
     if corpus is None or corpus.made_audio(folder.cache):  # nothing is known, or nothing is made yet
         return []
     splits = corpus.load(folder.cache)

@@ -28,7 +28,7 @@ MISSING = "missing"
 def fingerprint(
     problem: Any, code: Iterable[str], settings: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> Fingerprint:
-    """What decides the outcome of a stage.
+    """Everything that decides the outcome of a stage.
 
     Args:
         code: the attributes of the problem whose source counts if a user wrote it.
@@ -42,7 +42,7 @@ def fingerprint(
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """``{path: sha256}``, relative to ``root`` if the file is inside it; :data:`MISSING` if there is no such file.
+    """``{path: sha256}``, relative to ``root`` if the file is inside it; :data:`MISSING` if it does not exist.
 
     Of a folder, the names of the files in it and below count, not their content.
     """
@@ -93,13 +93,13 @@ def _source(code: Any) -> str:
         return ""
     try:
         return inspect.getsource(code)
-    except (OSError, TypeError):  # typed into an interpreter: there is no file to read
+    except (OSError, TypeError):  # typed into an interpreter: it has no file
         functions = [code] if hasattr(code, "__code__") else [f for f in vars(code).values() if hasattr(f, "__code__")]
         return "\n".join([code.__qualname__, *(_compiled(function.__code__) for function in functions)])
 
 
 def _compiled(code: CodeType) -> str:
-    """What a function does, without the addresses that its text has."""
+    """The operations, names and constants of a function, without memory addresses."""
     constants = (_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
     return " ".join([code.co_code.hex(), *code.co_names, *constants])
 

@@ -58,7 +58,7 @@ class Pipeline:
         self.start, self.stop = config["start"], self.stages[-1].number if config["stop"] is None else config["stop"]
         self.diagnostics = [key for key in DIAGNOSTICS if config["train"].get(key)]
         if self.start is not None and self.start > self.stop:
-            raise ConfigError(f"start {self.start} is after stop {self.stop}: there is no stage between them")
+            raise ConfigError(f"start {self.start} is after stop {self.stop}: expected start <= stop")
 
     def run(self) -> None:
         """Run the stages that are asked for, or all from the first that is not done and fresh.
@@ -116,8 +116,14 @@ class Pipeline:
             self._refuse_other_training(first)
         self._write_config()
         has_data, has_encoder = (not self.freshness.reasons(s) for s in self.stages[: self.train_stage.number])
-        known = {"has_data": has_data, "has_encoder": has_data and has_encoder}
-        for line in summary(self.train_stage, chosen, **known, device=self.device):
+        lines = summary(
+            self.train_stage,
+            chosen,
+            has_data=has_data,
+            has_encoder=has_data and has_encoder,
+            device=self.device,
+        )
+        for line in lines:
             log.info("%s", line)
         if fresh:
             self._move_aside(chosen)

@@ -63,7 +63,7 @@ class Stage:
         return {name: self.config[name] for name in self.sections if name in self.config}
 
     def fingerprint(self) -> Fingerprint:
-        """What decides the outcome of the stage, as things stand."""
+        """Everything that decides the outcome of the stage, as things stand."""
         inputs = hash_files(self.inputs(), self.folder.root)
         return fingerprint(self.problem, (*self.sections, *self.parts), self.settings(), inputs)
 

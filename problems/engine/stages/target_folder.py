@@ -78,7 +78,7 @@ class TargetFolder:
         if not folder.is_dir():
             steps = ", ".join(str(store.step_of(p)) for p in store.steps_in(self.train_dir)) or "none"
             raise store.CheckpointError(
-                f"test_ckpt_steps: there is no checkpoint {folder}; the steps with one are: {steps}"
+                f"test_ckpt_steps: {folder} does not exist; the steps with a checkpoint are: {steps}"
             )
         return store.require(folder)
 
@@ -86,7 +86,7 @@ class TargetFolder:
         folder = self.train_dir / AVERAGE
         if not folder.is_dir():
             raise store.CheckpointError(
-                f"test_ckpt_dir: there is no {folder}; add --train.average best (or newest): stage 2 then writes it"
+                f"test_ckpt_dir: {folder} does not exist; add --train.average best (or newest): stage 2 then writes it"
                 " without training any further"
             )
         return store.require(folder)
