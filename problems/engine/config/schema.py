@@ -16,7 +16,7 @@ Tree = dict[str, Any]
 
 
 class Configurable(Protocol):
-    """What the config reads of a problem."""
+    """A problem, as far as its config is concerned."""
 
     summary: str
     run_section: type

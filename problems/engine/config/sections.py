@@ -64,7 +64,7 @@ class BuildEncoder:
 
 @dataclass
 class Batches:
-    """How utterances are grouped into batches."""
+    """Batches of one mode."""
 
     batch_size: int | None = setting(16, "utterances per batch; null: as many as fit in max_seconds", min=1)
     max_seconds: float | None = setting(None, "longest batch in seconds, padding included; null: no limit", min=0)
@@ -306,14 +306,14 @@ class Features:
 
 @dataclass
 class SaveModel:
-    """What a checkpoint saves beside the model."""
+    """Files saved beside the model."""
 
     extra_conf: dict | None = setting(None, "anything to save as extra_conf.json in each checkpoint")
 
 
 @dataclass
 class SaveTask:
-    """What a checkpoint saves beside the task."""
+    """Files saved beside the task."""
 
     extra_conf: dict | None = setting(None, "anything to save as extra_conf.json in each checkpoint")
 

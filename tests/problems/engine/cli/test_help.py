@@ -62,8 +62,8 @@ def test_the_settings_of_every_part_can_be_seen(capsys, key, registry):
         tree = defaults(ASR())
         tree[section][key.partition(".")[2]] = name
         expected = {k for k in schema(ASR(), tree) if k.startswith(f"{section}.") and not k.endswith(".conf")}
-        there = {k for k in lines if k.startswith(f"{section}.") and not k.endswith(".conf")}
-        assert there == expected and all(len(lines[k].split(maxsplit=1)) == 2 for k in there)
+        listed = {k for k in lines if k.startswith(f"{section}.") and not k.endswith(".conf")}
+        assert listed == expected and all(len(lines[k].split(maxsplit=1)) == 2 for k in listed)
 
 
 def test_help_shows_the_values_of_a_preset(capsys):

@@ -16,7 +16,7 @@ from tests.parts.commands import command
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["rnu"], "unknown verb 'rnu' (did you mean 'run'?)"),
         (["run", "stray"], "'stray' is not understood"),
@@ -29,10 +29,10 @@ from tests.parts.commands import command
         (["config", "--config", "nope"], "unknown preset 'nope'"),
     ],
 )
-def test_wrong_usage_is_2_with_one_message(capsys, words, said):
+def test_wrong_usage_is_2_with_one_message(capsys, words, message):
     assert execute(ASR(), words) == 2
     out, err = capsys.readouterr()
-    assert said in err and err.count("error:") == 1 and "Traceback" not in err and not out
+    assert message in err and err.count("error:") == 1 and "Traceback" not in err and not out
 
 
 def test_traceback_on_request(capsys):
@@ -101,8 +101,8 @@ def test_a_users_mistake_is_one_message_and_its_traceback_is_in_the_log(capsys, 
         monkeypatch.setattr(Buggy, "error", error)
         assert execute(Buggy(), ["run", *tiny]) == code
         err = capsys.readouterr().err
-        said = str(error) if isinstance(error, Interrupted) else f"error: {error}"
-        assert f"\n{said}\n" in err and "Traceback" not in err
+        message = str(error) if isinstance(error, Interrupted) else f"error: {error}"
+        assert f"\n{message}\n" in err and "Traceback" not in err
         log = (tmp_path / "run/run.log").read_text()
         assert f"ERROR problems.engine.cli.main: {error}" in log and "raise self.error" in log
 

@@ -16,7 +16,7 @@ def test_an_unknown_preset_names_those_there_are():
 
 
 @pytest.mark.parametrize(
-    "content, said",
+    "content, message",
     [
         ("train: {total_steps: [1", "not valid YAML"),
         ("- a\n- b", "keys and values, got list"),
@@ -26,10 +26,10 @@ def test_an_unknown_preset_names_those_there_are():
         ("a: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )
-def test_a_file_that_is_no_config_is_named(tmp_path, content, said):
+def test_a_file_that_is_no_config_is_named(tmp_path, content, message):
     with pytest.raises(ConfigError) as caught:
         file(tmp_path, content)
-    assert said in str(caught.value) and str(tmp_path / "mine.yaml") in str(caught.value)
+    assert message in str(caught.value) and str(tmp_path / "mine.yaml") in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path):

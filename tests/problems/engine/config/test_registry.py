@@ -1,4 +1,4 @@
-"""What parts take is read from their source, without importing them."""
+"""The settings of parts are read from their source, without importing them."""
 
 from __future__ import annotations
 

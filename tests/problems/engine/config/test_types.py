@@ -63,7 +63,7 @@ def test_paths_and_tuples_from_code():
 
 
 @pytest.mark.parametrize(
-    "word, said",
+    "word, message",
     [
         ("train.total_steps=many", "expected a whole number or null, got 'many'"),
         ("train.total_steps=-5", "at least 1, got -5"),
@@ -85,5 +85,5 @@ def test_paths_and_tuples_from_code():
         ("start=5", "at most 4"),
     ],
 )
-def test_wrong_values(word, said):
-    assert said in refused(word)
+def test_wrong_values(word, message):
+    assert message in refused(word)
