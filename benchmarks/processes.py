@@ -23,7 +23,7 @@ from problems.engine.runtime.environment import cores
 
 
 def steps_per_second(folder: Path, root: str, steps: int, processes: int, joined: int, threads: int) -> float:
-    """The median over the lines of a training's history, the first left out."""
+    """Return the median over the rows of a training's history but the first."""
     every = max(1, steps // 8)
     command = [
         sys.executable, "-m", "problems.asr", "run", "--config", "fsdd", "--prepare_data.dataset_root", root,
@@ -50,8 +50,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         one = steps_per_second(Path(temporary), root, steps, 1, count, cores())
         many = steps_per_second(Path(temporary), root, steps, count, 1, threads)
-    found = {"one": one, "one_threads": cores(), "processes": count, "many": many, "many_threads_each": threads}
-    print(json.dumps(found | {"ratio": round(many / one, 3)}))
+    figures = {"one": one, "one_threads": cores(), "processes": count, "many": many, "many_threads_each": threads}
+    print(json.dumps(figures | {"ratio": round(many / one, 3)}))
 
 
 if __name__ == "__main__":

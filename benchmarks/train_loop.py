@@ -78,7 +78,7 @@ def make(name: str, root: str, folder: Path) -> tuple[Task, object, object]:
 
 
 def bare(task: Task, dataset: object, sampler: object, workers: int, blocks: int, steps: int):
-    """A loop as one writes it by hand: one epoch after another, clipping, a loss looked at now and then."""
+    """A loop as one writes it by hand: epoch after epoch, with clipping, and a loss read every 50 steps."""
     optimizer = torch.optim.Adam(task.parameters(), lr=1e-3)
     loader = DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0
@@ -108,10 +108,10 @@ def bare(task: Task, dataset: object, sampler: object, workers: int, blocks: int
 
 
 class Timed(TrainLoop):
-    """The train loop as it is, handing over after each block of steps."""
+    """The train loop, timed by blocks of steps."""
 
     def blocks(self, blocks: int, steps: int):
-        """Steps a second of each block; the loop's own order of things: window, step, log."""
+        """Yield the steps per second of each block, with the loop's own order: window, step, log."""
         self.sinks = self.open_sinks()
         self.task.train()
         stream = self.open_stream()
@@ -158,9 +158,9 @@ def main() -> None:
             for name, run in runs.items():
                 speeds[name].append(next(run))
         ratios = [t / b for t, b in zip(speeds["toolkit"][1:], speeds["bare"][1:])]
-        found = {name: round(statistics.median(values[1:]), 2) for name, values in speeds.items()}
+        medians = {name: round(statistics.median(values[1:]), 2) for name, values in speeds.items()}
         threads = {"threads": torch.get_num_threads(), "workers": options.workers}
-        print(json.dumps({"work": options.work, **found, "ratio": round(statistics.median(ratios), 3), **threads}))
+        print(json.dumps({"work": options.work, **medians, "ratio": round(statistics.median(ratios), 3), **threads}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a training beside the weights: all that the next step depends on."""
+"""The state of a training in a checkpoint: all that the next step depends on beside the weights."""
 
 from __future__ import annotations
 
