@@ -50,6 +50,9 @@ def test_a_long_list_of_unknown_labels_is_cut():
         require_known(build_encoder("category", ["up", "down"]), table(label=labels), "label", "valid.csv")
     message = str(caught.value)
     assert "12 labels" in message and "'l09' (row 11, u9), ... and 2 more" in message and "l10" not in message
+    with pytest.raises(CorpusError) as caught:
+        require_known(build_encoder("category", ["up", "down"]), table(label=labels[:10]), "label", "valid.csv")
+    assert "'l09'" in str(caught.value) and "more;" not in str(caught.value)
 
 
 def test_a_label_that_cannot_be_read_is_named_with_its_row():

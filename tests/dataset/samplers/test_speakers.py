@@ -45,3 +45,7 @@ def test_few_groups_are_left_over_where_one_speaker_has_most():
 def test_sizes_that_do_not_fit_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
         SpeakerBatchSampler(SPEAKERS, *sizes)
+
+
+def test_the_smallest_batch_is_of_two_speakers_and_needs_no_more():
+    assert sorted(map(sorted, SpeakerBatchSampler(["a", "b", "a", "b"], 4, 2))) == [[0, 1, 2, 3]]
