@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from problems.engine.report.history import TIMES
-from tests.end_to_end.test_resume import equal
+from tests.parts.equality import equal
 from tests.parts.fork_server import ForkServer
 
 SIGNALS = [signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGKILL]

@@ -17,6 +17,7 @@ import torch
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.report.history import TIMES, read_history
 from tests.conftest import tiny_options
+from tests.parts.equality import equal
 
 SLOWED = '''
 import os, pathlib, time
@@ -91,17 +92,6 @@ def kill_when(process, condition) -> bool:
         return False
     assert code == -signal.SIGKILL
     return True
-
-
-def equal(a, b) -> bool:
-    """Whether two nested structures are the same, tensors bit for bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
 
 
 def assert_same_training(one: Path, other: Path) -> None:
