@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 import problems
@@ -74,6 +75,13 @@ def test_nothing_in_a_checkpoint_is_pickled_but_the_training_state_which_loads_w
     assert state["progress"]["step"] == 4
     arguments = json.loads((folder / "model" / "arguments.json").read_text())
     assert arguments["values"]["build_upstream"]["conf"]["num_mel_bins"] == 20
+
+
+def test_a_checkpoint_holds_the_whole_config(run):
+    folder = run()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["train"]["total_steps"] == 4
+    assert config == yaml.safe_load((folder.parents[1] / "config.yaml").read_text())
 
 
 def test_a_checkpoint_gives_the_same_numbers_as_the_model_that_was_trained(run):
