@@ -6,8 +6,9 @@ training therefore sees the same waveforms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import torch
 
@@ -72,3 +73,13 @@ class SpeedPerturb:
             return wav
         ratio = Fraction(speed).limit_denominator(100)  # a small fraction keeps the filter small
         return resample(wav, ratio.numerator, ratio.denominator)
+
+
+def build_augmentation(settings: Mapping[str, Any]) -> Chain | None:
+    """Build the augmentation of a training set from the section ``build_dataset``; None if every step is off."""
+    steps: list[Callable[[torch.Tensor], torch.Tensor]] = []
+    if settings["speeds"] != [1.0]:
+        steps.append(SpeedPerturb(settings["speeds"]))
+    if settings.get("max_seconds") is not None:
+        steps.append(RandomCrop(settings["max_seconds"]))
+    return Chain(steps) if steps else None

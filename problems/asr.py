@@ -68,12 +68,10 @@ class ASR(Problem):
         frame_shift: int | None,
     ) -> Any:
         """Utterances with ``tokens`` int64 (S,) and ``text``."""
-        from dataset.augment import SpeedPerturb
+        from dataset.augment import build_augmentation
         from dataset.utterances import Utterances
 
-        augment = (
-            SpeedPerturb(build_dataset["speeds"]) if mode == "train" and build_dataset["speeds"] != [1.0] else None
-        )
+        augment = build_augmentation(build_dataset) if mode == "train" else None
         return Utterances(data_csv, _Transcripts(self.load_encoder(encoder_path)), augment)
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:

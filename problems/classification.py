@@ -116,18 +116,15 @@ class Classification(Problem):
         """Utterances with ``label``: a number, or K numbers for slots."""
         import numpy as np
 
-        from dataset.augment import Chain, RandomCrop, SpeedPerturb
+        from dataset.augment import build_augmentation
         from dataset.utterances import Utterances
 
         labels = _Labels(self.load_encoder(encoder_path), self.columns[0])
         if mode != "train":
             return Utterances(data_csv, labels)
-        speeds, longest = build_dataset["speeds"], build_dataset["max_seconds"]
-        steps = [] if speeds == [1.0] else [SpeedPerturb(speeds)]
-        steps += [] if longest is None else [RandomCrop(longest)]
-        dataset = Utterances(data_csv, labels, Chain(steps) if steps else None)
-        if longest is not None:
-            dataset.seconds = np.minimum(dataset.seconds, longest)
+        dataset = Utterances(data_csv, labels, build_augmentation(build_dataset))
+        if build_dataset["max_seconds"] is not None:
+            dataset.seconds = np.minimum(dataset.seconds, build_dataset["max_seconds"])
         return dataset
 
     def build_batch_sampler(

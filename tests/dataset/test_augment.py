@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dataset.augment import Chain, RandomCrop, SpeedPerturb
+from dataset.augment import Chain, RandomCrop, SpeedPerturb, build_augmentation
 
 
 def tone(hertz, seconds=1.0):
@@ -66,3 +66,12 @@ def test_changes_follow_one_another():
     wav = tone(500)
     assert len(Chain([SpeedPerturb([0.5]), RandomCrop(1.5)])(wav)) == 24000
     assert Chain([])(wav) is wav
+
+
+def test_the_settings_of_a_data_set_decide_which_steps_there_are_and_in_which_order():
+    assert build_augmentation({"speeds": [1.0]}) is None
+    assert build_augmentation({"speeds": [1.0], "max_seconds": None}) is None
+    assert len(build_augmentation({"speeds": [0.5]})(tone(500))) == 2 * len(tone(500))
+    chain = build_augmentation({"speeds": [0.5], "max_seconds": 1.5})
+    assert [type(step) for step in chain.steps] == [SpeedPerturb, RandomCrop]
+    assert len(chain(tone(500))) == 24000
