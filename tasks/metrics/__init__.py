@@ -1,0 +1,1 @@
+"""Metrics over all utterances of a data set, and their declarations."""

@@ -1,0 +1,1 @@
+"""The config: every key, presets and overrides merged and checked; no torch."""

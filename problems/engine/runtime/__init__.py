@@ -1,0 +1,1 @@
+"""What every process needs: errors, ranks, locks, signals, numerics."""

@@ -1,0 +1,1 @@
+"""The five stages: one a file; which of them run, and why."""
