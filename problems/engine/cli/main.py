@@ -10,7 +10,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from dataset.wording import nearest
@@ -43,7 +44,8 @@ def execute(problem: Any, args: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
         with raise_on_signals():
-            code = _dispatch(problem, list(args))
+            run = _verb(problem, list(args))
+            code = run()
             sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -64,10 +66,10 @@ def execute(problem: Any, args: Sequence[str]) -> int:
         console.stop_logging()
 
 
-def _dispatch(problem: Any, args: list[str]) -> int:
+def _verb(problem: Any, args: list[str]) -> Callable[[], int]:
+    """The verb that the words name, with its arguments; it returns the exit code."""
     if not args or set(HELP) & set(args):
-        print(help_text(problem, [word for word in args if word not in (*HELP, *VERBS)]))
-        return 0 if args else 2
+        return partial(_show_help, problem, args)
     name, *words = args
     if name not in VERBS:
         raise ConfigError(
@@ -75,4 +77,9 @@ def _dispatch(problem: Any, args: list[str]) -> int:
         )
     verb = VERBS[name]
     flags = flags_of(problem) if verb.options is None else ()
-    return load_class(verb.target)(problem, parse(words, flags=flags, options=verb.options))
+    return partial(load_class(verb.target), problem, parse(words, flags=flags, options=verb.options))
+
+
+def _show_help(problem: Any, args: list[str]) -> int:
+    print(help_text(problem, [word for word in args if word not in (*HELP, *VERBS)]))
+    return 0 if args else 2
