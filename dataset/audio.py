@@ -99,7 +99,7 @@ def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         with open(path, "rb") as raw:
             source = _checked_riff(path, raw)
     except FileNotFoundError:
-        raise AudioError(f"{path}: no such file; check wav_path and the corpus's folder") from None
+        raise AudioError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from error
     try:
@@ -112,7 +112,7 @@ def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         ) from error
     with file:
         if file.frames == 0:
-            raise AudioError(f"{path}: holds no samples; remove it from the data, or copy it again")
+            raise AudioError(f"{path}: holds no samples; copy it again, or leave it out")
         if file.frames >= 2**62:  # libsndfile's "unknown"; it cannot read such a file reliably
             raise AudioError(
                 f"{path}: its header does not say how long it is (was it written to a pipe?); "
@@ -129,7 +129,7 @@ def _checked_riff(path: str | os.PathLike[str], raw: BinaryIO) -> str | io.Bytes
     """
     total = os.fstat(raw.fileno()).st_size
     if total == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes); remove it from the data, or copy it again")
+        raise AudioError(f"{path}: the file is empty (0 bytes); copy it again, or leave it out")
     head = raw.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return os.fspath(path)

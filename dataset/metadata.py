@@ -125,14 +125,14 @@ def _cells(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
 
 def _check_ids(path: str | os.PathLike[str], ids: list[str]) -> None:
     if "" in ids:
-        raise MetadataError(f"{path}, row {ids.index('') + 2}: the id is empty; give every row an id of its own")
+        raise MetadataError(f"{path}, row {ids.index('') + 2}: the id is empty; give every row a unique id")
     if len(set(ids)) == len(ids):
         return
     first: dict[str, int] = {}
     for number, name in enumerate(ids, start=2):
         if name in first:
             raise MetadataError(
-                f"{path}: the id {name!r} is in rows {first[name]} and {number}; give every row an id of its own"
+                f"{path}: the id {name!r} is in rows {first[name]} and {number}; give every row a unique id"
             )
         first[name] = number
 

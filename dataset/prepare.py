@@ -142,7 +142,7 @@ def _check_columns(name: str, rows: list[Row], columns: Sequence[str]) -> None:
     if repeated:
         raise CorpusError(
             f"the {name} set has the id {repeated[0]!r} more than once ({count(len(repeated), 'such id')}); "
-            "give each row an id of its own"
+            "give each row a unique id"
         )
 
 

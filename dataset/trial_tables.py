@@ -28,7 +28,7 @@ def utterance_paths(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[
         folder: the folder of relative paths.
 
     Raises:
-        MetadataError: an enrolment has more ids than paths or the reverse, or an id stands for two files.
+        MetadataError: an enrolment has more ids than paths or the reverse, or an id is used for two files.
     """
     paths: dict[str, str] = {}
     for side in sides:
@@ -36,7 +36,7 @@ def utterance_paths(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[
             path = os.path.join(folder, relative_path)
             if paths.setdefault(id, path) != path:
                 raise MetadataError(
-                    f"the id {id!r} stands for {paths[id]} and for {path} in trials; give each file an id of its own"
+                    f"the id {id!r} is used for {paths[id]} and for {path} in trials; give each file a unique id"
                 )
     return paths
 
@@ -89,12 +89,12 @@ def cohort_table(train_csv: str | os.PathLike[str], per_speaker: int) -> pd.Data
 
 
 def add_cohort(trials: pd.DataFrame, cohort: pd.DataFrame, csv: str | os.PathLike[str]) -> pd.DataFrame:
-    """Return the utterances of trials and of a cohort as one table; a MetadataError if an id stands for two files."""
+    """Return the utterances of trials and of a cohort as one table; a MetadataError if an id is used for two files."""
     paths = dict(zip(cohort["id"], cohort["wav_path"]))
     for id, path in zip(trials["id"], trials["wav_path"]):
         if paths.get(id, path) != path:
             raise MetadataError(
-                f"{csv}: the id {id!r} stands for {path} here and for {paths[id]} in the training set; rename one"
+                f"{csv}: the id {id!r} is used for {path} here and for {paths[id]} in the training set; rename one"
             )
     rest = cohort[~cohort["id"].isin(set(trials["id"]))]
     return pd.concat([trials, rest], ignore_index=True).fillna("")

@@ -36,7 +36,7 @@ NAMES = {
 def get(name: str) -> type[Problem]:
     """The built-in problem called ``name``."""
     if name not in NAMES:
-        raise KeyError(f"no problem is called {name!r}; there are {', '.join(NAMES)}")
+        raise KeyError(f"unknown problem {name!r}; expected one of {', '.join(NAMES)}")
     module, _, attribute = NAMES[name].partition(":")
     return getattr(import_module(module), attribute)
 

@@ -167,7 +167,7 @@ class ASV(classification.Classification):
 
         if settings["batch_size"] is None or settings["max_seconds"] is not None or settings.get("balance"):
             raise ConfigError(
-                "build_batch_sampler.train: per_speaker goes with batch_size, and without max_seconds and balance"
+                "build_batch_sampler.train: per_speaker needs batch_size, and excludes max_seconds and balance"
             )
         try:
             return SpeakerBatchSampler(read_csv(data_csv, ("spk",))["spk"], settings["batch_size"], per_speaker)

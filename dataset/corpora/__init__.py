@@ -36,7 +36,7 @@ CORPORA = {
 def get_corpus(name: str) -> type[Corpus]:
     """The class of the corpus called ``name``; a KeyError names the known ones."""
     if name not in CORPORA:
-        raise KeyError(f"no corpus is called {name!r}; there are {', '.join(CORPORA)}")
+        raise KeyError(f"unknown corpus {name!r}; expected one of {', '.join(CORPORA)}")
     module, _, attribute = CORPORA[name].partition(":")
     return getattr(import_module(module), attribute)
 

@@ -40,7 +40,7 @@ def get_encoder(name: str) -> type[LabelEncoder]:
         if getattr(cls, "name", None) == name:
             return cls
     raise EncoderError(
-        f"no encoder is called {name!r}{nearest(name, registry)}; choose one of {', '.join(registry)}; "
+        f"unknown encoder {name!r}{nearest(name, registry)}; expected one of {', '.join(registry)}; "
         "for one of your own, run the file that defines it"
     )
 

@@ -174,5 +174,5 @@ def test_trials_that_are_not_whole_are_refused(tmp_path, rows):
     half = {key: value for key, value in trial(a, b).items() if key != "wav_path2"}
     with pytest.raises(CorpusError, match="the valid set: a trial has no column 'wav_path2'"):
         write(tmp_path, rows(1), [half], rows(1, name="t"))
-    with pytest.raises(CorpusError, match="the valid set: the id 'v0' stands for"):
+    with pytest.raises(CorpusError, match="the valid set: the id 'v0' is used for"):
         write(tmp_path, rows(1), [trial(a, b), trial(a, {**b, "id": "v0"})], rows(1, name="t"))

@@ -47,7 +47,7 @@ def test_a_path_may_have_the_mark_of_several_where_the_id_has_not():
 @pytest.mark.parametrize(
     "sides, message",
     [
-        ([("a", "1.wav"), ("a", "2.wav")], "'a' stands for 1.wav and for 2.wav"),
+        ([("a", "1.wav"), ("a", "2.wav")], "'a' is used for 1.wav and for 2.wav"),
         ([("a ; b", "1.wav")], "2 ids and 1 paths"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_a_list_of_trials_is_named(folder):
     with pytest.raises(MetadataError, match="wrong.csv: no column 'id1'"):
         read_trials(folder / "wrong.csv")
     write_csv(folder / "wrong.csv", [*ROWS, {**ROWS[0], "wav_path1": "x/c.wav"}], ())
-    with pytest.raises(MetadataError, match="wrong.csv: the id 'a' stands for"):
+    with pytest.raises(MetadataError, match="wrong.csv: the id 'a' is used for"):
         read_trials(folder / "wrong.csv")
     (folder / "x/c.wav").write_text("no audio")
     with pytest.raises(AudioError, match="c.wav"):

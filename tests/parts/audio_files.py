@@ -42,7 +42,7 @@ def bad_files(write, tmp_path):
         (tmp_path / name).write_bytes(content)
         bad[name] = (tmp_path / name, message)
     bad["nothing.wav"] = (write("nothing.wav", tone()[:0]), "no samples")
-    bad["missing.wav"] = (tmp_path / "missing.wav", "no such file.*wav_path")
+    bad["missing.wav"] = (tmp_path / "missing.wav", "no such file; check the path")
     bad["folder.wav"] = (tmp_path / "folder.wav", "cannot be opened")
     bad["folder.wav"][0].mkdir()
     # LIST after an empty data chunk: all sizes agree, so the text is not audio

@@ -148,7 +148,7 @@ def test_ge2e_trains_on_batches_of_several_utterances_of_each_speaker(tmp_path):
         (["--build_batch_sampler.train.per_speaker=3"], "build_batch_sampler.train: per_speaker is 3"),
         (
             ["--build_batch_sampler.train={batch_size: 6, per_speaker: 2, balance: true}"],
-            "per_speaker goes with batch_size",
+            "per_speaker needs batch_size",
         ),
         (["--build_task.margin_schedule=[5, 2]"], "build_task: margin_schedule is"),
         (["--build_task.conf.margin=3"], "build_task: AAMSoftmax refuses its settings: margin is 3"),

@@ -72,9 +72,7 @@ def _verb(problem: Any, args: list[str]) -> Callable[[], int]:
         return partial(_show_help, problem, args)
     name, *words = args
     if name not in VERBS:
-        raise ConfigError(
-            f"unknown verb {name!r}{nearest(name, VERBS)}; the first word is one of {', '.join(VERBS)}, or --help"
-        )
+        raise ConfigError(f"unknown verb {name!r}{nearest(name, VERBS)}; expected one of {', '.join(VERBS)}, or --help")
     verb = VERBS[name]
     flags = flags_of(problem) if verb.options is None else ()
     return partial(load_class(verb.target), problem, parse(words, flags=flags, options=verb.options))

@@ -95,7 +95,7 @@ def override_layer(pairs: Sequence[tuple[str, str]]) -> Layer:
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise ConfigError(f"--{key}: an earlier option gives {parent} a value of its own")
+                raise ConfigError(f"--{key}: an earlier option sets {parent} to a single value")
         node[last] = _value(text)
         layer.texts = {k: t for k, t in layer.texts.items() if not k.startswith(f"{key}.")} | {key: text}
     return layer

@@ -154,14 +154,16 @@ def _unknown(path: str, value: Any, settings: Mapping[str, Setting]) -> str:
     """The message about a key that does not exist, with the key that was probably meant."""
     if any(key.startswith(f"{path}.") for key in settings):
         return f"expected keys and values below it, got {value!r}"
-    last = path.rpartition(".")[2]
+    section, _, last = path.rpartition(".")
     namesakes = [key for key in settings if key.rpartition(".")[2] == last]
     if "." not in path and namesakes:
         return f"unknown key (did you mean {' or '.join(map(repr, namesakes[:3]))}?)"
-    hint = nearest(path, namesakes) or nearest(path, settings)
+    similar = [key for key in settings if nearest(last, [key.rpartition(".")[2]])]
+    is_section = any(key.startswith(f"{section}.") for key in settings)
+    hint = nearest(path, namesakes) or nearest(path, similar) or ("" if is_section else nearest(section, settings))
     if not hint and "." not in path:
         hint = nearest(path, {key.rpartition(".")[2]: key for key in reversed(settings)})
-    return f"unknown key{hint}"
+    return f"unknown key{hint or '; --help lists the keys'}"
 
 
 def _section_errors(problem: Configurable, tree: Tree) -> list[str]:

@@ -138,7 +138,7 @@ def _takes_features(task: Task) -> bool:
         return False
     for part, accepts in ((task, task.takes_features), (model, _has_hidden_states(model))):
         if not accepts:
-            log.info("%s takes no hidden_states: the model computes features in every step", type(part).__name__)
+            log.info("%s does not accept hidden_states: the model computes features in every step", type(part).__name__)
             return False
     return True
 

@@ -132,7 +132,9 @@ class Setup:
         if self.device.type != "cuda":
             raise ConfigError(f"train.sync_batchnorm: needs GPUs, but the device is {self.device.type}")
         if self.config["skip_errors"]:
-            raise ConfigError("train.sync_batchnorm: cannot go with skip_errors, as all processes share each batch")
+            raise ConfigError(
+                "train.sync_batchnorm: cannot be combined with skip_errors, as all processes share each batch"
+            )
 
     # ---- data ----
 

@@ -283,7 +283,7 @@ class TrainLoop(Loop):
         failure = classify_failure(batch, error, skip_errors=self.train["skip_errors"], may_skip=may_skip)
         if self.window.is_torn:
             if self.window.units:
-                failure.text += f" (with {self.window.units:g} units before it in its step)"
+                failure.text += f" (with the {self.window.units:g} units before it in this step)"
             self.zero_grad()
             self.window.discard()
         self.window.failures.append(failure)

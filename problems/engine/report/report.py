@@ -92,7 +92,7 @@ class Report:
                 rows.append([checkpoint + star, test_set, *values])
         lines = [table(["checkpoint", "test set", *self.columns], rows, left=2)] if rows else []
         if rows and self.rule:
-            lines.append(f"* best in validation by {self.rule.text}")
+            lines.append(f"* best in validation ({self.rule.text})")
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
 
 
@@ -139,7 +139,7 @@ def _choose(run: Run) -> tuple[str | None, Rule | None]:
         return best, rule
     newest = list(run.results)[-1]
     if best is not None:
-        run.notes.append(f"{best}, the best by {rule.text}, was not tested: the headline shows {newest}.")
+        run.notes.append(f"{best}, the best in validation ({rule.text}), was not tested: the headline shows {newest}.")
     return newest, None
 
 

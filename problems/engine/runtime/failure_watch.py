@@ -95,7 +95,7 @@ class FailureWatch(threading.Thread):
                 return None
             rank, code, message = self.store.get(KEY).decode().split("\n", 2)
         except Exception as error:  # the process that held the store is gone
-            return 0, 1, f"its process is gone ({type(error).__name__})"
+            return 0, 1, f"its process has died ({type(error).__name__})"
         return int(rank), int(code), message
 
     def _peer_is_dead(self) -> bool:

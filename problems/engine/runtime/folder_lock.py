@@ -11,12 +11,13 @@ from problems.engine.runtime.errors import StageError
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path, shared: bool = False) -> Iterator[None]:
+def folder_lock(folder: Path, shared: bool = False, option: str = "target_dir") -> Iterator[None]:
     """Hold a lock on ``folder/.lock`` for the length of a ``with`` block.
 
     Args:
         folder: it is created if needed.
         shared: let other shared holders in, and keep exclusive ones out.
+        option: the option that chooses the folder, for the message.
 
     Raises:
         StageError: it is held by another run, which the message names.
@@ -26,6 +27,6 @@ def folder_lock(folder: Path, shared: bool = False) -> Iterator[None]:
             stack.enter_context(locked(Path(folder) / ".lock", shared=shared, wait=False))
         except LockedError as holder:
             raise StageError(
-                f"{folder} is in use by {holder}; wait for it to end, or choose another folder (--target_dir)"
+                f"{folder} is in use by {holder}; wait for it to end, or choose another folder (--{option})"
             ) from None
         yield

@@ -59,7 +59,7 @@ def _watch(seconds: float, watched: int, stopped: threading.Event) -> None:
 def report(waited: float, thread: int) -> str:
     """The message about a thread that has waited so many seconds: its process and its stack."""
     frame = sys._current_frames().get(thread)
-    stack = "".join(traceback.format_stack(frame)) if frame is not None else "(the thread is gone)\n"
+    stack = "".join(traceback.format_stack(frame)) if frame is not None else "(the thread has ended)\n"
     world = distributed.world()
     name = f"rank {world.rank} of {world.size}" if world.size > 1 else "the run"
     return f"{name} has made no progress for {waited:.0f} s; stack (innermost call last):\n{stack.rstrip()}"

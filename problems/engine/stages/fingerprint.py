@@ -147,7 +147,7 @@ def _shown(settings: Mapping[str, Any], key: str) -> str:
 
 def _what_happened(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:
     if path not in new:
-        return "is not read any more"
+        return "is no longer read"
     if new[path] == MISSING:
         return "is missing"
     return "changed" if path in old else "is new"

@@ -82,10 +82,10 @@ class Pipeline:
 
     def _lock(self, locks: contextlib.ExitStack) -> None:
         if self.config["remove_all_cache"]:
-            with folder_lock(self.folder.cache):
+            with folder_lock(self.folder.cache, option="cache_dir"):
                 remove_cache(self.problem, self.config, self.folder)
         locks.enter_context(folder_lock(self.root))
-        locks.enter_context(folder_lock(self.folder.cache, shared=True))
+        locks.enter_context(folder_lock(self.folder.cache, shared=True, option="cache_dir"))
 
     # ---- which stages run ----
 
@@ -161,7 +161,7 @@ class Pipeline:
                 raise StageError(
                     f"stage {self.start} needs stage {stage.number} ({stage.name}), which is missing or stale:\n"
                     f"  {_listed(reasons, 8)}\n"
-                    f"run it first: {as_typed('start', stage.number)} {as_typed('stop', self.stop)}, or leave out start"
+                    f"run it first: {as_typed('start', stage.number)} {as_typed('stop', self.stop)}, or omit start"
                 )
         return self.start
 
@@ -201,7 +201,7 @@ class Pipeline:
 
         They run in a temporary folder, so that a refusal leaves everything as it was.
         """
-        log.info("stages 0 and 1 are tried in a temporary folder first: the training depends on their outputs")
+        log.info("running stages 0 and 1 in a temporary folder first, to check that the training can continue")
         scratch = self.root / ".rehearsal"
         shutil.rmtree(scratch, ignore_errors=True)
         config = self.config | {"target_dir": str(scratch)}
@@ -267,7 +267,7 @@ class Pipeline:
         began, number = time.monotonic(), stage.number
         log.info("== stage %d: %s", number, stage.name)
         fingerprint = self.freshness.fingerprint(stage)
-        self.manifest.record(number, name=stage.name, status="begun", fingerprint=fingerprint)
+        self.manifest.record(number, name=stage.name, status="started", fingerprint=fingerprint)
         try:
             yield fingerprint
         except BaseException as error:

@@ -52,7 +52,7 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
         model = call(train.problem, "build_model", **train.model_arguments(labels))
     _require_attributes(train.problem, model)
     trained, frozen = count_parameters(model)
-    guess = "" if has_encoder else f" (with {NOMINAL_LABELS} labels; stage 1 counts them)"
+    guess = "" if has_encoder else f" (assuming {NOMINAL_LABELS} labels; stage 1 counts them)"
     yield f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}"
     yield f"  training  {_steps(train.config, folder if has_data else None)}"
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"

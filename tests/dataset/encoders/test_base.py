@@ -70,7 +70,7 @@ def test_a_folder_without_an_encoder_and_one_of_another_class_are_refused(tmp_pa
         (lambda text: text.replace('"version": 1', '"version": 9'), "version 9"),
         (
             lambda text: text.replace('"name": "word"', '"name": "os.system"'),
-            "no encoder is called 'os.system'",
+            "unknown encoder 'os.system'",
         ),
         (lambda text: text.replace('"<blank>",', ""), "must begin with <blank>"),
         (lambda text: text.replace('"CAT"', "3"), "list of strings"),

@@ -71,6 +71,10 @@ def test_the_nearest_key(key, near):
     assert f"{key}: unknown key" in message and f"did you mean {near!r}?" in message and "command line" in message
 
 
+def test_no_key_is_suggested_that_is_alike_in_its_section_only():
+    assert "train.lr: unknown key; --help lists the keys" in refused("--train.lr", "3")
+
+
 def test_a_key_that_stands_in_several_sections_names_them():
     message = refused("--seed", "3")
     assert "prepare_data.seed" in message and "train.seed" in message

@@ -36,7 +36,7 @@ def test_table_reads_as_plain_text(target, tmp_path):
     assert lines[2].split() == ["step_50", "clean", "22.22%", "10.00%", "0.75", "1,234"]
     assert lines[4].split() == ["step_100", "*", "clean", "8.33%", "4.00%", "0.5", "1,234"]
     assert lines[3].split()[-4:] == ["–", "125.00%", "–", "7"]
-    assert lines[-1] == "* best in validation by wer min"
+    assert lines[-1] == "* best in validation (wer min)"
     assert len({len(line) for line in lines[:-1]}) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_best_checkpoint_that_was_not_tested_is_noted_and_no_test_result_choos
     (target / "train" / "best.json").write_text('{"wer min": ["step_200"]}')
     report = write_report(target, tmp_path / "report")
     assert report.to_json()["best"] == {"checkpoint": "step_100", "rule": None}
-    assert report.notes == ["step_200, the best by wer min, was not tested: the headline shows step_100."]
+    assert report.notes == ["step_200, the best in validation (wer min), was not tested: the headline shows step_100."]
     assert "*" not in report.to_text()
 
 

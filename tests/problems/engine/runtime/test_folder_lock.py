@@ -50,6 +50,8 @@ def test_the_second_is_refused_at_once_and_told_who_holds_it(tmp_path):
         message = str(caught.value)
         assert f"process {process.pid} on {socket.gethostname()}" in message and str(tmp_path) in message
         assert "--target_dir" in message
+        with pytest.raises(StageError, match="another folder .--cache_dir"), folder_lock(tmp_path, option="cache_dir"):
+            pass
     with folder_lock(tmp_path):
         pass
 

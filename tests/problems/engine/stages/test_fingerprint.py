@@ -65,7 +65,7 @@ def test_methods_of_ours_are_not_hashed():
 def test_new_inputs_and_those_that_are_not_read_any_more():
     old, new = of(ASR(), {"in.csv": "1"}), of(ASR(), {"in.csv": "1", "new.csv": "2"})
     assert differences(old, new) == ["new.csv is new"]
-    assert differences(new, old) == ["new.csv is not read any more"]
+    assert differences(new, old) == ["new.csv is no longer read"]
     assert differences(old, of(ASR(), {"in.csv": "missing"})) == ["in.csv is missing"]
 
 

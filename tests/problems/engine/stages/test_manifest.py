@@ -87,7 +87,7 @@ def test_a_setting_of_a_newer_version_that_is_off_changes_nothing(done):
 
 
 def test_an_interrupted_or_failed_stage_is_not_done(done):
-    for status in ("begun", "failed", "interrupted"):
+    for status in ("started", "failed", "interrupted"):
         Manifest(done).record(STAGE, status=status)
         assert status in reasons(done)[0]
 
