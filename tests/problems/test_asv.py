@@ -151,7 +151,7 @@ def test_ge2e_trains_on_batches_of_several_utterances_of_each_speaker(tmp_path):
             "per_speaker needs batch_size",
         ),
         (["--build_task.margin_schedule=[5, 2]"], "build_task: margin_schedule is"),
-        (["--build_task.conf.margin=3"], "build_task: AAMSoftmax refuses its settings: margin is 3"),
+        (["--build_task.conf.margin=3"], "build_task: invalid settings of AAMSoftmax: margin is 3"),
         (["--build_task.scoring.backend=svm"], "build_task.scoring.backend"),
     ],
 )

@@ -59,8 +59,10 @@ def execute(problem: Any, args: Sequence[str]) -> int:
             log.error("%s", message, exc_info=True, extra={"quiet": True})
         if "--traceback" in args or not console.is_explained(error):
             traceback.print_exc()
-        else:
-            print(message if isinstance(error, Interrupted) else f"error: {message}", file=sys.stderr)
+        elif not isinstance(error, Interrupted):
+            print(f"error: {message}", file=sys.stderr)
+        elif os.environ.get("RANK", "0") == "0":  # the others are also terminated after an error of the main process
+            print(message, file=sys.stderr)
         return getattr(error, "exit_code", 1)
     finally:
         console.stop_logging()

@@ -156,11 +156,12 @@ def _unknown(path: str, value: Any, settings: Mapping[str, Setting]) -> str:
         return f"expected keys and values below it, got {value!r}"
     section, _, last = path.rpartition(".")
     namesakes = [key for key in settings if key.rpartition(".")[2] == last]
-    if "." not in path and namesakes:
-        return f"unknown key (did you mean {' or '.join(map(repr, namesakes[:3]))}?)"
     similar = [key for key in settings if nearest(last, [key.rpartition(".")[2]])]
     is_section = any(key.startswith(f"{section}.") for key in settings)
-    hint = nearest(path, namesakes) or nearest(path, similar) or ("" if is_section else nearest(section, settings))
+    hint = nearest(path, namesakes) if "." in path else ""
+    if namesakes and not hint:
+        hint = f" (did you mean {' or '.join(map(repr, namesakes[:3]))}?)"
+    hint = hint or nearest(path, similar) or ("" if is_section else nearest(section, settings))
     if not hint and "." not in path:
         hint = nearest(path, {key.rpartition(".")[2]: key for key in reversed(settings)})
     return f"unknown key{hint or '; --help lists the keys'}"

@@ -173,4 +173,4 @@ def build(target: str, conf: Mapping[str, Any] | None, section: str, **supplied:
     try:
         return cls(**supplied, **(conf or {}))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{section}: {cls.__name__} refuses its settings: {error}") from error
+        raise ConfigError(f"{section}: invalid settings of {cls.__name__}: {error}") from error

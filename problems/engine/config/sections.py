@@ -19,7 +19,7 @@ class Run:
 
     target_dir: str | None = setting(None, "output folder; null: result/<problem>/<preset>")
     cache_dir: str | None = setting(None, "folder shared by all runs; null: ~/.cache/soundstage")
-    remove_all_cache: bool = setting(False, "first delete this problem's and corpus's cache entries")
+    remove_all_cache: bool = setting(False, "first delete what this run would read from cache_dir")
     start: int | None = setting(
         None, "first stage to run, 0-4; null: the first missing or stale one (under torchrun: start=N)", min=0, max=4
     )
@@ -29,7 +29,7 @@ class Run:
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
     nproc: int = setting(1, "start this many processes on this machine, which train together", min=1)
     world_size: int = setting(1, "number of processes that train together, if run() is called from code", min=1)
-    rank: int = setting(0, "number of this process among them", min=0)
+    rank: int = setting(0, "rank of this process, if run() is called from code", min=0)
     test_ckpt_dir: str | None = setting(None, "checkpoint folder to test; null: the best checkpoint of this training")
     test_ckpt_steps: list[int] | None = setting(None, "test the checkpoints of these steps, e.g. [1000, 2000]")
     upstream: str | None = setting(None, "file or folder of a checkpoint's frozen upstream, if that has moved")
@@ -228,7 +228,10 @@ class Train:
     )
 
     nonfinite_patience: int = setting(
-        10, "steps in a row that may be skipped: non-finite gradients, no memory, errors", min=0, heading="failures"
+        10,
+        "steps in a row that may be skipped (non-finite gradients, out of memory, errors)",
+        min=0,
+        heading="failures",
     )
     skip_errors: bool = setting(False, "skip a batch that fails, and log it, instead of stopping", resume="free")
     watchdog: float | None = setting(
@@ -260,7 +263,7 @@ class Train:
     def check(values: dict) -> list[str]:
         """The errors between keys that are each valid alone."""
         if (values["total_steps"] is None) == (values["epochs"] is None):
-            return ["train: give one of total_steps and epochs, and null for the other"]
+            return ["train: give one of total_steps and epochs; the other must be null (--train.total_steps null)"]
         diagnostics = [key for key in DIAGNOSTICS if values[key]]
         errors = [f"train: {' and '.join(diagnostics)} are on: turn on only one"] if len(diagnostics) > 1 else []
         if values["valid_metric"] is None:
@@ -294,7 +297,7 @@ class Features:
 
     cache: str = setting(
         "auto",
-        "where to cache; auto: where it saves time and space is free",
+        "where to cache; auto: on disk or in RAM, if that saves time",
         choices=("auto", "off", "ram", "disk"),
         resume="free",
     )

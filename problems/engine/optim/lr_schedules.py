@@ -195,7 +195,7 @@ def build_scheduler(section: Mapping[str, Any], optimizer: Optimizer) -> Any:
             return LambdaLR(optimizer, lambda step: schedule(step, **conf))
         return schedule(optimizer, **conf)
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"build_scheduler: {section['name']} refuses its settings: {error}") from error
+        raise ConfigError(f"build_scheduler: invalid settings of {section['name']}: {error}") from error
 
 
 def every(section: Mapping[str, Any]) -> str:

@@ -113,7 +113,7 @@ def build_optimizer(section: Section, parameters: Iterable[nn.Parameter]) -> tor
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"build_optimizer: {section['name']} refuses its settings: {error}") from error
+        raise ConfigError(f"build_optimizer: invalid settings of {section['name']}: {error}") from error
     for group in optimizer.param_groups:
         group["lr"] *= section.get("lr_factor", 1.0)
     return optimizer

@@ -107,6 +107,17 @@ def test_a_users_mistake_is_one_message_and_its_traceback_is_in_the_log(capsys, 
         assert f"ERROR problems.engine.cli.main: {error}" in log and "raise self.error" in log
 
 
+@pytest.mark.parametrize(("rank", "err"), [("0", "SIGTERM: x\n"), ("1", "")])
+def test_the_main_process_alone_reports_an_interruption(capsys, monkeypatch, rank, err):
+    def interrupted(*_):
+        raise Interrupted(15, "SIGTERM: x")
+
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("problems.engine.cli.main._verb", interrupted)
+    assert execute(ASR(), ["run"]) == 143
+    assert capsys.readouterr().err == err
+
+
 def test_ctrl_c(capsys, tiny, monkeypatch):
     monkeypatch.setattr(Buggy, "error", KeyboardInterrupt())
     assert execute(Buggy(), ["run", *tiny]) == 130

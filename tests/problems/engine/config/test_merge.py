@@ -71,6 +71,10 @@ def test_the_nearest_key(key, near):
     assert f"{key}: unknown key" in message and f"did you mean {near!r}?" in message and "command line" in message
 
 
+def test_a_key_of_another_section_is_suggested():
+    assert "did you mean 'build_optimizer.lr_factor'?" in refused("--train.lr_factor", "3")
+
+
 def test_no_key_is_suggested_that_is_alike_in_its_section_only():
     assert "train.lr: unknown key; --help lists the keys" in refused("--train.lr", "3")
 

@@ -123,7 +123,7 @@ def test_mistakes(user):
         describe("user_parts:Haed")
     with pytest.raises(ConfigError, match="has no 'Haed'"):
         load_class("user_parts:Haed")
-    with pytest.raises(ConfigError, match="section: make refuses its settings"):
+    with pytest.raises(ConfigError, match="section: invalid settings of make"):
         build("user_parts:make", {"nope": 2}, "section", input_size=1, output_size=0)
 
 

@@ -173,5 +173,5 @@ def test_what_cannot_be_is_said_before_training(section, message):
 
 def test_settings_that_a_formula_refuses_are_the_sections_fault():
     section = {**SECTION, "name": "interval", "conf": {"at": [9, 3], "factors": [1, 2]}}
-    with pytest.raises(ConfigError, match="build_scheduler: interval refuses.*rising order"):
+    with pytest.raises(ConfigError, match="build_scheduler: invalid settings of interval: .*rising order"):
         lr_schedules.build_scheduler(section, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0))

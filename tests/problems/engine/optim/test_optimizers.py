@@ -115,7 +115,7 @@ def test_a_pattern_that_names_nothing_says_what_there_is():
 
 
 def test_settings_that_torch_refuses_are_the_sections_fault():
-    with pytest.raises(ConfigError, match="build_optimizer: AdamW refuses.*learning rate"):
+    with pytest.raises(ConfigError, match="build_optimizer: invalid settings of AdamW: .*learning rate"):
         optimizers.build_optimizer(SECTION | {"conf": {"lr": -1.0}}, named())
 
 
