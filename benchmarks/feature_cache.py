@@ -89,13 +89,13 @@ class Timed(TrainLoop):
 
     def parts(self, count: int, steps: int) -> Iterator[float]:
         """Yield the seconds of each of ``count`` parts of ``steps`` steps."""
-        self.sinks = self.open_sinks()
+        self.cadence.open()
         self.task.train()
         began, stream = time.perf_counter(), self.open_stream()
         for _ in range(count):
             for _ in range(steps):
                 self.step(self.next_window(stream))
-                self.after_step()
+                self.cadence.after_step()
             now = time.perf_counter()
             yield now - began
             began = now

@@ -112,14 +112,14 @@ class Timed(TrainLoop):
 
     def blocks(self, blocks: int, steps: int):
         """Yield the steps per second of each block, with the loop's own order: window, step, log."""
-        self.sinks = self.open_sinks()
+        self.cadence.open()
         self.task.train()
         stream = self.open_stream()
         for _ in range(blocks):
             began = time.perf_counter()
             for _ in range(steps):
                 self.step(self.next_window(stream))
-                self.after_step()
+                self.cadence.after_step()
             yield steps / (time.perf_counter() - began)
 
 

@@ -82,7 +82,7 @@ def without_optimizers(loop_cls: type[TrainLoop]) -> type[TrainLoop]:
         def freeze_optimizers(self, optimizers: list[OptimScheduler]) -> list[OptimScheduler]:
             return []
 
-        def _advance(self, when: str, metric: float | None = None) -> None:
+        def advance_schedules(self, when: str, metric: float | None = None) -> None:
             """Leave the schedules alone: torch warns of one that is stepped before its optimizer."""
 
     return WithoutOptimizers

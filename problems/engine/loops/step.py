@@ -12,6 +12,7 @@ shape. Nothing here waits for a GPU: losses and counts stay there until a line o
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,9 +22,11 @@ from problems.engine.loops.base import Batch
 from problems.engine.loops.failed_batches import BatchFailure
 from problems.engine.loops.progress import Progress
 from problems.engine.optim.nonfinite import SkippedSteps
+from problems.engine.optim.optimizers import MAIN
+from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
-from problems.engine.runtime.errors import TrainingError
-from tasks.base import Task
+from problems.engine.runtime.errors import ConfigError, TrainingError
+from tasks.base import StepOutput, Task
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,33 @@ class GradientWindow:
         units, *raised, failures = distributed.total([self.units, *flags, len(self.failures)])
         shares = distributed.gather(self.failures) if failures else []
         return units, [count > 0 for count in raised], [failure for share in shares for failure in share]
+
+
+def named_loss(output: StepOutput, name: str) -> Tensor:
+    """Return the loss of a task's output that an optimizer's ``optim_loss`` names."""
+    if name == MAIN:
+        return output.loss
+    if name not in output.losses:
+        names = ", ".join(output.losses) or "none"
+        raise ConfigError(f"optim_loss: the task's output.losses has no {name!r}; it has: {names}")
+    return output.losses[name]
+
+
+def add_gradients(losses: Mapping[str, Tensor], optimizers: Sequence[OptimScheduler]) -> None:
+    """Add the gradients of each loss to the parameters of the optimizers that minimize it.
+
+    Args:
+        losses: by name. A single one reaches all parameters.
+    """
+    if len(losses) == 1:
+        next(iter(losses.values())).backward()
+        return
+    for number, (name, loss) in enumerate(losses.items(), 1):
+        parameters = [p for optimizer in optimizers if optimizer.loss == name for p in optimizer.parameters]
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=number < len(losses), allow_unused=True)
+        for p, gradient in zip(parameters, gradients):
+            if gradient is not None:
+                p.grad = gradient if p.grad is None else p.grad + gradient
 
 
 class StepTotals:

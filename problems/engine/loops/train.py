@@ -1,4 +1,4 @@
-"""TrainLoop: optimizer steps over windows of batches, with logging, validation and checkpoints between them.
+"""TrainLoop: optimizer steps over windows of batches, and the hooks to change them.
 
 Everything that the loop knows is in :class:`Progress` and in what it trains. Both are saved, so that a training that
 was interrupted continues as if it had not been.
@@ -6,9 +6,7 @@ was interrupted continues as if it had not been.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,27 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset import seeding
 from dataset.loader import Place, Unreadable
-from problems.engine.checkpoints.store import Checkpoints, Rule
 from problems.engine.loops import training_state
 from problems.engine.loops.base import Batch, Callback, Loop
-from problems.engine.loops.display import Display
-from problems.engine.loops.early_stopping import EarlyStopping
+from problems.engine.loops.cadence import Cadence
 from problems.engine.loops.failed_batches import classify_failure, count_failures
-from problems.engine.loops.history import History, Sink, Stopwatch
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.loops.progress import Progress
-from problems.engine.loops.step import GradientWindow, StepTotals, Window
+from problems.engine.loops.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.ema import EMA
-from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
-from problems.engine.runtime.errors import ConfigError, Interrupted
 from problems.engine.runtime.numerics import scaler_of
 from problems.engine.runtime.stop_signals import StopRequest
-from problems.engine.runtime.watchdog import beat, watching
+from problems.engine.runtime.watchdog import watching
 from tasks.base import Mode, StepOutput, Task
 from tasks.contracts import StepwiseModel
 
@@ -74,7 +66,6 @@ class TrainLoop(Loop):
         super().__init__(task, device, train["precision"], callbacks)
         self.make_optimizers, self.train = make_optimizers, train
         self.make_stream, self.validate, self.save = make_stream, validate, save
-        self.train_dir = Path(train_dir)
         self.optimizers = self.init_optimizers()
         self.scaler = scaler_of(device, self.precision)
         self.ema = EMA(self.parameters, train["ema"]) if train["ema"] else None
@@ -82,19 +73,9 @@ class TrainLoop(Loop):
         self.window = GradientWindow(device)
         self.totals = StepTotals(task, device, train["nonfinite_patience"])
         self.grad_norm = torch.zeros(())
-        self.checkpoints = Checkpoints(self.train_dir, best_rules(train), train["keep_num_ckpts"])
-        self.early_stopping = EarlyStopping(
-            metric=train["valid_metric"],
-            higher_better=train["valid_higher_better"],
-            patience=train["patience"],
-            threshold=train["threshold"],
-            is_relative=train["threshold_mode"] == "rel",
-        )
-        self.sinks: list[Sink] = []
-        self.stopwatch = Stopwatch(0)
         self.stop, self.asked_to_stop, self.save_now = StopRequest(), False, False
-        self.saved_at = time.monotonic()
         self.is_in_epoch = False
+        self.cadence = Cadence(self, Path(train_dir))
 
     @functools.cached_property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -195,7 +176,7 @@ class TrainLoop(Loop):
             TrainingError: gradients were not finite, or batches failed, for longer than nonfinite_patience.
             Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
         """
-        self.sinks, self.stopwatch = self.open_sinks(), Stopwatch(self.progress.step)
+        self.cadence.open()
         distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
@@ -203,29 +184,20 @@ class TrainLoop(Loop):
                 self.task.train()
                 self.hook("on_fit_start")
                 if self.progress.step > 0:
-                    self.after_step()  # a validation or a checkpoint that the interruption prevented
+                    self.cadence.after_step()  # a validation or a checkpoint that the interruption prevented
                 stream = None if self.finished else self.open_stream()
                 while not self.finished:
                     self.step(self.next_window(stream))
-                    self.after_step()
+                    self.cadence.after_step()
                 if self.world.writes:
-                    self.checkpoints.prune()  # a kill may have come between the last checkpoint and its pruning
+                    self.cadence.checkpoints.prune()  # a kill may have come between the last checkpoint and its pruning
                 self.asked_to_stop = distributed.any(bool(self.stop))  # in the last step or its checkpoint
                 if self.asked_to_stop:
                     raise self.stop.error("the training is done and saved; run the same command to continue")
         finally:
             if stream is not None:
                 stream.close()
-            for sink in self.sinks:
-                sink.close()
-
-    def open_sinks(self) -> list[Sink]:
-        """Return the history and the display on the main process, nothing on the others."""
-        if not self.world.main:
-            return []
-        step, declarations = self.progress.step, self.task.metrics
-        history = History(self.train_dir, step, declarations, is_validated=self.progress.validated == step)
-        return [history, Display(step, self.train["total_steps"], self.train["valid_metric"], declarations)]
+            self.cadence.close()
 
     def open_stream(self) -> Stream:
         """Return the batches from the training's position on."""
@@ -265,7 +237,7 @@ class TrainLoop(Loop):
             self.optimizers_step(1.0 if self.window.is_unscaled else units)
         self.progress.step += 1
         if self.progress.step <= self.train["total_steps"]:  # some schedulers of torch refuse to go past it
-            self._advance(lr_schedules.STEP)
+            self.advance_schedules(lr_schedules.STEP)
 
     def _add_batch(self, batch: Batch | Unreadable, is_counted: bool) -> None:
         self.window.is_torn = False
@@ -291,83 +263,31 @@ class TrainLoop(Loop):
     def backward(self, output: StepOutput, units: float) -> None:
         """Add the gradients of the summed loss. A non-finite loss makes all gradients NaN, on every process."""
         self.window.is_torn = True
-        names = list(dict.fromkeys(optimizer.loss for optimizer in self.optimizers))
-        losses = {name: self._loss(output, name) for name in names}
-        for number, (name, loss) in enumerate(losses.items(), 1):
+        losses = {}
+        for name in dict.fromkeys(optimizer.loss for optimizer in self.optimizers):
+            loss = named_loss(output, name)
             loss = loss * torch.where(self.check_loss_isfinite(loss), 1.0, torch.nan)
             loss = self.window.scaled(loss, units)
-            loss = self.scaler.scale(loss) if self.scaler else loss
-            if len(losses) == 1:
-                loss.backward()
-                continue
-            parameters = [p for optimizer in self.optimizers if optimizer.loss == name for p in optimizer.parameters]
-            retain_graph = number < len(losses)
-            gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
-            for p, gradient in zip(parameters, gradients):
-                if gradient is not None:
-                    p.grad = gradient if p.grad is None else p.grad + gradient
+            losses[name] = self.scaler.scale(loss) if self.scaler else loss
+        add_gradients(losses, self.optimizers)
 
-    def _loss(self, output: StepOutput, name: str) -> Tensor:
-        if name != MAIN and name not in output.losses:
-            names = ", ".join(output.losses) or "none"
-            raise ConfigError(f"optim_loss: the task's output.losses has no {name!r}; it has: {names}")
-        return output.loss if name == MAIN else output.losses[name]
+    def advance_schedules(self, when: str, metric: float | None = None) -> None:
+        """Step the schedules that go by ``when``: steps, epochs or validations."""
+        for optimizer in self.optimizers:
+            optimizer.advance(when, metric)
 
     def _agree(self) -> float:
         """Exchange with the other processes what all must know of this step; return the units of all."""
-        minutes = self.train["save_minutes"]
-        is_late = self.world.main and minutes is not None and time.monotonic() - self.saved_at > 60 * minutes
+        is_late = self.world.main and self.cadence.is_save_late()
         units, (self.asked_to_stop, self.save_now), failures = self.window.agree(bool(self.stop), is_late)
         count_failures(self.progress, failures, is_step_lost=units == 0, patience=self.train["nonfinite_patience"])
         return units
-
-    def _advance(self, when: str, metric: float | None = None) -> None:
-        for optimizer in self.optimizers:
-            optimizer.advance(when, metric)
 
     @property
     def _is_searching_scale(self) -> bool:
         return self.scaler is not None and self.scaler.get_scale() > 1
 
-    # ---- between steps ----
-
-    def after_step(self) -> None:
-        """End the epoch, log, validate and save if due; end the training if a signal asked for it."""
-        progress, train = self.progress, self.train
-        if self.is_in_epoch and (progress.position == 0 or self.finished):
-            self._end_epoch()
-        beat()
-        for sink in self.sinks:
-            sink.tick(progress.step)
-        if progress.step % train["log_step"] == 0 or self.finished:
-            self._log_train()
-        planned = progress.is_at(train["save_step"], train["save_per_epochs"]) or self.finished
-        due = progress.saved != progress.step and (planned or self.asked_to_stop or self.save_now)
-        if self._validation_is_due() and not self.asked_to_stop:
-            planned |= self._validate() or self.finished
-            due |= planned or progress.saved == progress.step
-            if progress.ended:
-                self._log_train()
-        if due:
-            self.save_checkpoint(interim=not planned)
-        if self.asked_to_stop:
-            raise self.stop.error(f"the training is saved at step {progress.step}; run the same command to continue")
-
-    def _validation_is_due(self) -> bool:
-        progress, train = self.progress, self.train
-        if self.validate is None or progress.validated == progress.step:
-            return False
-        return progress.is_at(train["eval_step"], train["valid_per_epochs"]) or self.finished
-
-    def _end_epoch(self) -> None:
-        progress = self.progress
-        self.read_totals()
-        loss, units = distributed.total([progress.epoch_loss_sum, progress.epoch_weight_sum])
-        if progress.position == 0:
-            progress.reset_epoch_loss()
-            self._advance(lr_schedules.EPOCH)
-        self.hook("on_stage_end", Mode.TRAIN, {"loss": loss / units if units else float("nan")})
-        self.is_in_epoch = False
+    # ---- state ----
 
     def read_totals(self) -> None:
         """Take the losses and skipped steps that the device counted into the progress; every process must call it."""
@@ -379,72 +299,6 @@ class TrainLoop(Loop):
         loss, units = distributed.total(self.progress.take_loss())
         return loss / units if units else float("nan")
 
-    def _log_train(self) -> None:
-        progress, loss = self.progress, self.read_loss()
-        if loss != loss:
-            return
-        values = {"loss": loss}
-        for optimizer in self.optimizers:
-            values |= optimizer.learning_rates()
-        values["grad_norm"] = float(self.grad_norm)
-        counts = {name: getattr(progress, name) for name in ("nonfinite", "out_of_memory", "errors")}
-        values |= {name: count for name, count in counts.items() if count}
-        self._log("train", values | self.stopwatch.read(progress.step))
-
-    def _log(self, split: str, values: Mapping[str, Any]) -> None:
-        for sink in self.sinks:
-            sink.log(split, self.progress.step, self.progress.epochs, values)
-
-    def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Put the averaged weights in place, if there are any."""
-        return self.ema.in_place() if self.ema else contextlib.nullcontext()
-
-    def _validate(self) -> bool:
-        """Validate; return True if the weights are among the best. Leaves every random generator as it was."""
-        progress = self.progress
-        self.hook("on_stage_start", Mode.VALID)
-        at_once = self.stop.at_once() if self.world.size == 1 else contextlib.nullcontext()
-        try:
-            with self._averaged(), self.evaluating(), seeding.isolated(), at_once:
-                distributed.broadcast_tensors(list(self.task.buffers()))
-                metrics = self.validate()
-        except Interrupted:
-            self.save_checkpoint(interim=True)
-            raise self.stop.error(
-                f"the training is saved at step {progress.step}, before its validation;"
-                " run the same command to continue"
-            ) from None
-        progress.validated = progress.step
-        is_best = self.checkpoints.rank(progress.step, metrics)
-        self._log("valid", metrics)
-        value = metrics[self.train["valid_metric"]]
-        self.early_stopping.observe(progress, value)
-        self._advance(lr_schedules.VALIDATION, value)
-        self.hook("on_stage_end", Mode.VALID, metrics)
-        return is_best
-
-    # ---- checkpoints ----
-
-    def save_checkpoint(self, interim: bool = False) -> None:
-        """Write a checkpoint of this step; every process must call it.
-
-        Args:
-            interim: True if a signal or the clock asked for it, rather than a step, an epoch or a validation.
-        """
-        self.progress.saved, self.saved_at = self.progress.step, time.monotonic()
-        for sink in self.sinks:
-            sink.sync()
-        state = self.state_dict()
-
-        def fill(folder: Path) -> None:
-            with self._averaged():
-                self.save(folder)
-            training_state.write(state, folder)
-
-        if self.world.writes:
-            self.checkpoints.save(self.progress.step, fill, interim)
-        distributed.barrier()  # no process leaves while it is being written
-
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on beside the weights; every process must call it."""
         return training_state.state_of(self)
@@ -452,12 +306,3 @@ class TrainLoop(Loop):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned; the weights are loaded by the caller."""
         training_state.restore(self, state)
-
-
-def best_rules(train: Mapping[str, Any]) -> dict[str, Rule]:
-    """Return the rules that :class:`Checkpoints` ranks by: the primary metric, then the further rules."""
-    if train["valid_metric"] is None:
-        return {}
-    rules = [Rule(train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])]
-    rules += [Rule(r["metric"], r["higher_better"], r.get("keep", 1)) for r in train["best_rules"]]
-    return {f"{rule.metric} {'max' if rule.higher_better else 'min'}": rule for rule in rules}

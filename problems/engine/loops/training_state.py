@@ -68,7 +68,7 @@ def state_of(loop: TrainLoop) -> dict[str, Any]:
     return {
         "progress": dataclasses.asdict(loop.progress),
         "total_steps": loop.train["total_steps"],
-        "ranking": loop.checkpoints.state(),
+        "ranking": loop.cadence.checkpoints.state(),
         "optimizers": [optimizer.state_dict() for optimizer in loop.optimizers],
         "scaler": loop.scaler.state_dict() if loop.scaler else None,
         "ema": loop.ema.state_dict() if loop.ema else None,
@@ -80,11 +80,11 @@ def state_of(loop: TrainLoop) -> dict[str, Any]:
 def restore(loop: TrainLoop, state: Mapping[str, Any]) -> None:
     """Restore what :func:`state_of` returned into a loop whose weights are loaded."""
     progress = loop.progress = Progress(**state["progress"])
-    progress.ended = loop.early_stopping.is_over(progress)  # by the patience of this run
+    progress.ended = loop.cadence.early_stopping.is_over(progress)  # by the patience of this run
     before, now = state["total_steps"], loop.train["total_steps"]
     if before != now and any(optimizer.scheduler for optimizer in loop.optimizers):
         log.info("the schedule is planned again from here: over %d steps in all, not %d", now, before)
-    loop.checkpoints.restore(state["ranking"], writes=loop.world.writes)
+    loop.cadence.checkpoints.restore(state["ranking"], writes=loop.world.writes)
     for optimizer, saved in zip(loop.optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     if loop.scaler:

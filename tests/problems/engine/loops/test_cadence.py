@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from problems.engine.checkpoints.store import Rule, steps_in
-from problems.engine.loops.train import best_rules
+from problems.engine.loops.cadence import best_rules
 from problems.engine.optim.lr_schedules import NewBob, build_scheduler, planned
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history

@@ -1,0 +1,181 @@
+"""Cadence: the log lines, validations and checkpoints that are due between two optimizer steps."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset import seeding
+from problems.engine.checkpoints.store import Checkpoints, Rule
+from problems.engine.loops import training_state
+from problems.engine.loops.display import Display
+from problems.engine.loops.early_stopping import EarlyStopping
+from problems.engine.loops.history import History, Sink, Stopwatch
+from problems.engine.optim import lr_schedules
+from problems.engine.runtime import distributed
+from problems.engine.runtime.errors import Interrupted
+from problems.engine.runtime.watchdog import beat
+from tasks.base import Mode
+
+if TYPE_CHECKING:
+    from problems.engine.loops.train import TrainLoop
+
+
+class Cadence:
+    """Logs, validates and saves a training when that is due.
+
+    Args:
+        loop: the training. Its progress is counted on here.
+        train_dir: the folder of checkpoints and history.
+    """
+
+    def __init__(self, loop: TrainLoop, train_dir: Path) -> None:
+        train = loop.train
+        self.loop, self.train_dir = loop, train_dir
+        self.checkpoints = Checkpoints(train_dir, best_rules(train), train["keep_num_ckpts"])
+        self.early_stopping = EarlyStopping(
+            metric=train["valid_metric"],
+            higher_better=train["valid_higher_better"],
+            patience=train["patience"],
+            threshold=train["threshold"],
+            is_relative=train["threshold_mode"] == "rel",
+        )
+        self.sinks: list[Sink] = []
+        self.stopwatch = Stopwatch(0)
+        self.saved_at = time.monotonic()
+
+    def open(self) -> None:
+        """Start the stopwatch, and open the history and the display on the main process."""
+        loop, step = self.loop, self.loop.progress.step
+        self.stopwatch = Stopwatch(step)
+        if not loop.world.main:
+            return
+        declarations = loop.task.metrics
+        history = History(self.train_dir, step, declarations, is_validated=loop.progress.validated == step)
+        self.sinks = [history, Display(step, loop.train["total_steps"], loop.train["valid_metric"], declarations)]
+
+    def close(self) -> None:
+        """Close the history and the display."""
+        for sink in self.sinks:
+            sink.close()
+
+    def after_step(self) -> None:
+        """End the epoch, log, validate and save if due; end the training if a signal asked for it."""
+        loop = self.loop
+        progress, train = loop.progress, loop.train
+        if loop.is_in_epoch and (progress.position == 0 or loop.finished):
+            self._end_epoch()
+        beat()
+        for sink in self.sinks:
+            sink.tick(progress.step)
+        if progress.step % train["log_step"] == 0 or loop.finished:
+            self._log_train()
+        planned = progress.is_at(train["save_step"], train["save_per_epochs"]) or loop.finished
+        due = progress.saved != progress.step and (planned or loop.asked_to_stop or loop.save_now)
+        if self._is_validation_due() and not loop.asked_to_stop:
+            planned |= self._validate() or loop.finished
+            due |= planned or progress.saved == progress.step
+            if progress.ended:
+                self._log_train()
+        if due:
+            self.save_checkpoint(interim=not planned)
+        if loop.asked_to_stop:
+            raise loop.stop.error(f"the training is saved at step {progress.step}; run the same command to continue")
+
+    def is_save_late(self) -> bool:
+        """Return True if the last checkpoint is older than ``save_minutes``."""
+        minutes = self.loop.train["save_minutes"]
+        return minutes is not None and time.monotonic() - self.saved_at > 60 * minutes
+
+    def save_checkpoint(self, interim: bool = False) -> None:
+        """Write a checkpoint of this step; every process must call it.
+
+        Args:
+            interim: True if a signal or the clock asked for it, rather than a step, an epoch or a validation.
+        """
+        loop = self.loop
+        loop.progress.saved, self.saved_at = loop.progress.step, time.monotonic()
+        for sink in self.sinks:
+            sink.sync()
+        state = loop.state_dict()
+
+        def fill(folder: Path) -> None:
+            with self._averaged():
+                loop.save(folder)
+            training_state.write(state, folder)
+
+        if loop.world.writes:
+            self.checkpoints.save(loop.progress.step, fill, interim)
+        distributed.barrier()  # no process leaves while it is being written
+
+    def _end_epoch(self) -> None:
+        loop, progress = self.loop, self.loop.progress
+        loop.read_totals()
+        loss, units = distributed.total([progress.epoch_loss_sum, progress.epoch_weight_sum])
+        if progress.position == 0:
+            progress.reset_epoch_loss()
+            loop.advance_schedules(lr_schedules.EPOCH)
+        loop.hook("on_stage_end", Mode.TRAIN, {"loss": loss / units if units else float("nan")})
+        loop.is_in_epoch = False
+
+    def _log_train(self) -> None:
+        progress, loss = self.loop.progress, self.loop.read_loss()
+        if loss != loss:
+            return
+        values = {"loss": loss}
+        for optimizer in self.loop.optimizers:
+            values |= optimizer.learning_rates()
+        values["grad_norm"] = float(self.loop.grad_norm)
+        counts = {name: getattr(progress, name) for name in ("nonfinite", "out_of_memory", "errors")}
+        values |= {name: count for name, count in counts.items() if count}
+        self._log("train", values | self.stopwatch.read(progress.step))
+
+    def _log(self, split: str, values: Mapping[str, Any]) -> None:
+        for sink in self.sinks:
+            sink.log(split, self.loop.progress.step, self.loop.progress.epochs, values)
+
+    def _is_validation_due(self) -> bool:
+        loop, progress = self.loop, self.loop.progress
+        if loop.validate is None or progress.validated == progress.step:
+            return False
+        return progress.is_at(loop.train["eval_step"], loop.train["valid_per_epochs"]) or loop.finished
+
+    def _validate(self) -> bool:
+        """Validate; return True if the weights are among the best. Leaves every random generator as it was."""
+        loop, progress = self.loop, self.loop.progress
+        loop.hook("on_stage_start", Mode.VALID)
+        at_once = loop.stop.at_once() if loop.world.size == 1 else contextlib.nullcontext()
+        try:
+            with self._averaged(), loop.evaluating(), seeding.isolated(), at_once:
+                distributed.broadcast_tensors(list(loop.task.buffers()))
+                metrics = loop.validate()
+        except Interrupted:
+            self.save_checkpoint(interim=True)
+            raise loop.stop.error(
+                f"the training is saved at step {progress.step}, before its validation;"
+                " run the same command to continue"
+            ) from None
+        progress.validated = progress.step
+        is_best = self.checkpoints.rank(progress.step, metrics)
+        self._log("valid", metrics)
+        value = metrics[loop.train["valid_metric"]]
+        self.early_stopping.observe(progress, value)
+        loop.advance_schedules(lr_schedules.VALIDATION, value)
+        loop.hook("on_stage_end", Mode.VALID, metrics)
+        return is_best
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Put the averaged weights in place, if there are any."""
+        return self.loop.ema.in_place() if self.loop.ema else contextlib.nullcontext()
+
+
+def best_rules(train: Mapping[str, Any]) -> dict[str, Rule]:
+    """Return the rules that :class:`Checkpoints` ranks by: the primary metric, then the further rules."""
+    if train["valid_metric"] is None:
+        return {}
+    rules = [Rule(train["valid_metric"], train["valid_higher_better"], train["keep_best_ckpts"])]
+    rules += [Rule(r["metric"], r["higher_better"], r.get("keep", 1)) for r in train["best_rules"]]
+    return {f"{rule.metric} {'max' if rule.higher_better else 'min'}": rule for rule in rules}
