@@ -37,6 +37,8 @@ def redirected(build_upstream: Mapping[str, Any], path: str | os.PathLike[str]) 
     if not moved.exists():
         raise CheckpointError(f"upstream: there is no file or folder {moved}")
     conf = dict(build_upstream["conf"])
+    if str(moved) in conf.values():  # saved since it moved
+        return dict(build_upstream)
     missing = missing_paths(build_upstream)
     key = missing[0] if len(missing) == 1 else next((key for key in KEYS if conf.get(key)), KEYS[0])
     return {**build_upstream, "conf": conf | {key: str(moved)}}

@@ -25,6 +25,7 @@ from dataset.files import (
     write_folder,
     write_json,
 )
+from problems.engine.runtime.checkpoint_names import name_of, step_of
 from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import CheckpointError
 
@@ -32,16 +33,6 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 BEST = "best.json"
-
-
-def name_of(step: int) -> str:
-    """The folder name of the checkpoint after ``step`` optimizer steps."""
-    return f"step_{step:08d}"
-
-
-def step_of(folder: Path) -> int:
-    """The step in a checkpoint folder's name."""
-    return int(folder.name.removeprefix("step_"))
 
 
 def steps_in(train_dir: Path) -> list[Path]:

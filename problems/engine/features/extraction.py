@@ -143,10 +143,9 @@ def extract_share(
         store: takes the states of a portion, by utterance.
         portion_factor: portions are this many times the usual size.
     """
-    world = distributed.world()
     portion: dict[int, States] = {}
     size, began = 0, time.monotonic()
-    for group in extract(extractor, dataset, groups[world.rank :: world.size], num_workers, skip_errors):
+    for group in extract(extractor, dataset, distributed.world().share(groups), num_workers, skip_errors):
         portion |= group
         size += sum(x.nbytes for states in group.values() for x in states)
         late = time.monotonic() - began > portion_factor * PORTION_SECONDS

@@ -141,9 +141,8 @@ class EvalLoop(Loop):
         settings: LoaderSettings,
     ) -> Records:
         """Return the records of all batches, in the order of the dataset; compute those that are missing."""
-        world = distributed.world()
         done = {number for numbers in distributed.gather(sorted(parts.records)) for number in numbers}
-        share = [number for number in range(len(batches)) if number not in done][world.rank :: world.size]
+        share = distributed.world().share([number for number in range(len(batches)) if number not in done])
         try:
             with self.evaluating(), torch.inference_mode():
                 self.hook("on_evaluate_start", mode)

@@ -14,6 +14,7 @@ from dataset import seeding
 from problems.engine.checkpoints import store
 from problems.engine.loops.progress import Progress
 from problems.engine.runtime import distributed
+from problems.engine.runtime.checkpoint_names import step_of
 from problems.engine.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def newest_everywhere(train_dir: Path) -> Path | None:
     newest = store.newest(train_dir)
     if len(set(distributed.gather(newest and newest.name))) == 1:
         return newest
-    whole = {folder.name: folder for folder in store.steps_in(train_dir) if store.damage(folder) is None}
+    whole = {step_of(folder): folder for folder in store.steps_in(train_dir) if store.damage(folder) is None}
     common = set.intersection(*map(set, distributed.gather(list(whole))))
     if not common:
         raise CheckpointError(

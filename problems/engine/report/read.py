@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.report.history import HISTORY, parse_history
+from problems.engine.runtime.checkpoint_names import name_of
 from tasks.metrics.kinds import Metric, from_json
 
 Number = int | float
@@ -77,7 +78,7 @@ class Run:
             return None
         best = (min if rule.direction == "min" else max)(value for _, value in points)
         ties = [(step, value) for step, value in points if value == best]
-        return next((point for point in ties if rule.checkpoints[:1] == [f"step_{point[0]:08}"]), ties[0])
+        return next((point for point in ties if rule.checkpoints[:1] == [name_of(int(point[0]))]), ties[0])
 
 
 def read_run(target_dir: Path) -> Run:

@@ -62,6 +62,10 @@ class World:
         """True for the process that writes data and checkpoints: one on each file system."""
         return self.main or (self.local == 0 and not self.shared)
 
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This process's share of ``items``; the shares of all processes are disjoint and cover them."""
+        return items[self.rank :: self.size]
+
 
 _world = World()
 

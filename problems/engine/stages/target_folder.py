@@ -10,6 +10,7 @@ from dataset.files import sha256
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.checkpoints.find import find
+from problems.engine.runtime.checkpoint_names import name_of, step_of
 from problems.engine.runtime.environment import cache_folder
 from problems.engine.runtime.overrides import call
 
@@ -74,9 +75,9 @@ class TargetFolder:
         return [self._checkpoint(step) for step in steps]
 
     def _checkpoint(self, step: int) -> Path:
-        folder = self.train_dir / store.name_of(step)
+        folder = self.train_dir / name_of(step)
         if not folder.is_dir():
-            steps = ", ".join(str(store.step_of(p)) for p in store.steps_in(self.train_dir)) or "none"
+            steps = ", ".join(str(step_of(p)) for p in store.steps_in(self.train_dir)) or "none"
             raise store.CheckpointError(
                 f"test_ckpt_steps: {folder} does not exist; the steps with a checkpoint are: {steps}"
             )

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.store import Checkpoints, Rule
+from problems.engine.runtime.checkpoint_names import step_of
 from problems.engine.runtime.errors import CheckpointError
 
 
@@ -29,7 +30,7 @@ def checkpoints(tmp_path):
 
 
 def steps(folders) -> list[int]:
-    return [store.step_of(folder) for folder in folders]
+    return [step_of(folder) for folder in folders]
 
 
 def test_members_are_the_best_of_the_primary_rule_or_the_newest(checkpoints):

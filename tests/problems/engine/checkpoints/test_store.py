@@ -10,6 +10,7 @@ import pytest
 
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.store import Checkpoints, best, damage, newest, steps_in, write
+from problems.engine.runtime.checkpoint_names import name_of, step_of
 from problems.engine.runtime.errors import CheckpointError
 
 
@@ -126,7 +127,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     for step, (wer, acc) in enumerate([(0.5, 0.1), (0.2, 0.9), (0.9, 0.2), (0.3, 0.3), (0.8, 0.4), (0.7, 0.5)]):
         checkpoints.rank(step, {"wer": wer, "acc": acc})
         checkpoints.save(step, fill())
-    assert [store.step_of(p) for p in steps_in(tmp_path)] == [1, 3, 4, 5]
+    assert [step_of(p) for p in steps_in(tmp_path)] == [1, 3, 4, 5]
     assert json.loads((tmp_path / "best.json").read_text()) == {
         "wer min": ["step_00000001", "step_00000003"],
         "acc max": ["step_00000001"],
@@ -139,17 +140,17 @@ def test_an_interim_checkpoint_gives_way_to_the_next_planned_one(tmp_path):
     checkpoints = keeper(tmp_path, newest=2)
     for step, interim in ((10, False), (13, True), (20, False), (21, True), (22, True), (23, True)):
         checkpoints.save(step, fill(), interim=interim)
-    assert [store.step_of(p) for p in steps_in(tmp_path)] == [10, 20, 22, 23]
+    assert [step_of(p) for p in steps_in(tmp_path)] == [10, 20, 22, 23]
     checkpoints.save(23, fill())  # its validation turned out to be among the best
     checkpoints.save(30, fill(), interim=True)
-    assert [store.step_of(p) for p in steps_in(tmp_path)] == [20, 23, 30]
+    assert [step_of(p) for p in steps_in(tmp_path)] == [20, 23, 30]
     assert newest(tmp_path).name == "step_00000030" and damage(newest(tmp_path)) is None
 
 
 def test_pruning_finishes_what_a_kill_cut(tmp_path):
     checkpoints = keeper(tmp_path, newest=1)
     for step in (10, 13, 20):
-        write(tmp_path / store.name_of(step), fill(), interim=step == 13)
+        write(tmp_path / name_of(step), fill(), interim=step == 13)
     checkpoints.prune()
     assert names(tmp_path) == ["step_00000020"]
 

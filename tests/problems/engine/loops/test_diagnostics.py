@@ -11,6 +11,8 @@ import pytest
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.engine.config import sections
+from problems.engine.loops import diagnostics
 
 
 def run(options, *more):
@@ -61,3 +63,7 @@ def test_a_trial_beside_a_training_touches_nothing_of_it(tiny, tmp_path, said):
 def test_one_trial_at_a_time(tiny, capsys):
     assert execute(ASR(), ["run", *tiny, "--train.dry_run=true", "--train.no_optim=true"]) == 2
     assert "dry_run and no_optim are on: turn on only one" in capsys.readouterr().err
+
+
+def test_each_key_of_a_diagnostic_has_one():
+    assert tuple(diagnostics.DIAGNOSTICS) == sections.DIAGNOSTICS

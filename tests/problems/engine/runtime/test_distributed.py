@@ -55,6 +55,14 @@ def test_a_gradient_that_one_process_lacks_counts_as_zero_and_one_that_all_lack_
         assert rank.out == "[3.0, 3.0] [1.0, 1.0] None\n[0.0, 0.0, 0.0]\n", rank.err
 
 
+def test_the_shares_of_all_processes_are_the_whole_once():
+    items = list(range(11))
+    shares = [distributed.World(rank, 3).share(items) for rank in range(3)]
+    assert sorted(item for share in shares for item in share) == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert distributed.World().share(items) == items
+
+
 def test_the_world_is_torchruns_or_the_callers(monkeypatch):
     assert distributed.World.from_environment(4, 3) == distributed.World(3, 4, 3)
     for name, value in (("WORLD_SIZE", "8"), ("RANK", "5"), ("LOCAL_RANK", "1")):
