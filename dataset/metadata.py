@@ -18,6 +18,7 @@ import pandas as pd
 from dataset.files import write_text
 from dataset.wording import nearest
 
+FIRST_COLUMNS = ("id", "wav_path", "seconds")
 PATH_COLUMNS = ("wav_path", "wav_path1", "wav_path2")
 
 
@@ -28,7 +29,7 @@ class MetadataError(ValueError):
 def write_csv(
     path: str | os.PathLike[str],
     rows: Sequence[Mapping[str, object]],
-    first_columns: Sequence[str] = ("id", "wav_path", "seconds"),
+    first_columns: Sequence[str] = FIRST_COLUMNS,
 ) -> None:
     """Write rows atomically as UTF-8; the same rows give the same bytes.
 
@@ -60,11 +61,14 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
 
 
-def read_csv(path: str | os.PathLike[str], required: Sequence[str]) -> pd.DataFrame:
+def read_csv(path: str | os.PathLike[str], required: Sequence[str], *, may_be_empty: bool = False) -> pd.DataFrame:
     """Read a metadata CSV, in UTF-8 with or without a byte order mark, all cells as strings.
 
     Relative paths in ``wav_path``, ``wav_path1`` and ``wav_path2`` are made absolute from the CSV's folder. Blank lines
     are skipped and not counted; in messages the header is row 1.
+
+    Args:
+        may_be_empty: accept a file without a row below its header, as a validation set may be.
 
     Raises:
         MetadataError: the file is missing, not UTF-8, malformed, or has no rows; a column of ``required`` is missing;
@@ -77,7 +81,7 @@ def read_csv(path: str | os.PathLike[str], required: Sequence[str]) -> pd.DataFr
     for column in required:
         if column not in header:
             raise MetadataError(_missing(path, column, header))
-    if not rows:
+    if not rows and not may_be_empty:
         raise MetadataError(f"{path}: there is no row below the header; expected at least one")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):

@@ -16,7 +16,7 @@ from dataset.audio import END_TOLERANCE_SEC, AudioError
 from dataset.corpora import CorpusError, Row, Splits
 from dataset.durations import durations
 from dataset.files import write_text
-from dataset.metadata import write_csv
+from dataset.metadata import FIRST_COLUMNS, write_csv
 from dataset.trial_tables import COLUMNS, utterance_paths
 from dataset.wording import count, speech_length
 
@@ -56,7 +56,7 @@ def write(
 
     Args:
         splits: rows with ``id``, ``wav_path`` and ``columns``; ``seconds`` is read from the audio. A set may be a list
-            of trials instead: rows with ``id1, id2, wav_path1, wav_path2, label``.
+            of trials instead: rows with ``id1, id2, wav_path1, wav_path2, label``. The validation set may be empty.
         settings: the config's ``prepare_data``; ``min_seconds`` and ``skip_bad`` are read.
         columns: the columns that the problem needs.
         target_dir, cache_dir: the run's folders.
@@ -65,7 +65,8 @@ def write(
         The paths of the training, the validation and the test CSVs.
 
     Raises:
-        CorpusError: a set is empty, lacks a column, or has a name that a file cannot have.
+        CorpusError: the training set or a test set is empty, a set lacks a column, or it has a name that a file cannot
+            have.
         AudioError: audio cannot be used, and ``skip_bad`` is off. The message lists all of it.
     """
     data, sets = Path(target_dir) / "data", _named_sets(splits)
@@ -80,6 +81,10 @@ def write(
         if csv.stem not in usable:
             csv.unlink()
     for name, rows in usable.items():
+        if not rows:
+            log.warning("there is no validation set; train without one: --train.valid_metric null")
+            write_csv(data / f"{name}.csv", [], (*FIRST_COLUMNS, *columns))
+            continue
         write_csv(data / f"{name}.csv", _usable_trials(trials[name], rows) if name in trials else rows)
         speech = speech_length(sum(float(row["seconds"]) for row in rows))
         log.info("  %-12s %6d utterances  %9s", name, len(rows), speech)
@@ -130,8 +135,8 @@ def _usable_trials(trials: list[Row], usable: list[Row]) -> list[Row]:
 
 
 def _check_columns(name: str, rows: list[Row], columns: Sequence[str]) -> None:
-    if not rows:
-        raise CorpusError(f"the {name} set is empty; expected at least one utterance in each set")
+    if not rows and name != "valid":
+        raise CorpusError(f"the {name} set is empty; expected at least one utterance")
     for row in rows:
         missing = [column for column in ("id", "wav_path", *columns) if column not in row]
         if missing:
@@ -171,7 +176,7 @@ def _with_seconds(
     if bad:
         _report_bad(bad, listing, skip=settings.get("skip_bad", False))
     for name, rows in usable.items():
-        if not rows:
+        if sets[name] and not rows:
             raise CorpusError(f"the {name} set is empty without its unusable audio; expected at least one utterance")
     return usable
 

@@ -54,7 +54,8 @@ class ASR(Problem):
             encoder = built(build_encoder["name"], texts, **build_encoder["conf"])
             encoder.save(folder)
             for csv in (valid_csv, *test_csvs):
-                warn_of_unknown(encoder, read_csv(csv, ("id", "transcription")), "transcription", csv)
+                texts = read_csv(csv, ("id", "transcription"), may_be_empty=True)
+                warn_of_unknown(encoder, texts, "transcription", csv)
         return str(folder)
 
     def build_dataset(

@@ -330,9 +330,9 @@ class Problem(Checkpointing):
         train_dataset: IndexableDataset,
         train_batch_sampler: BatchSampler,
         train_collate_fn: CollateFn,
-        valid_dataset: IndexableDataset,
-        valid_batch_sampler: BatchSampler,
-        valid_collate_fn: CollateFn,
+        valid_dataset: IndexableDataset | None,
+        valid_batch_sampler: BatchSampler | None,
+        valid_collate_fn: CollateFn | None,
         num_workers: int,
         world_size: int,
         rank: int,
@@ -343,6 +343,7 @@ class Problem(Checkpointing):
         """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on.
 
         Args:
+            valid_dataset, valid_batch_sampler, valid_collate_fn: None if ``train.valid_metric`` is None.
             world_size, rank: ignored; they are those of the process group that is joined (torchrun, --nproc).
         """
         from problems.engine.checkpoints.arguments import check_arguments

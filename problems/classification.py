@@ -91,7 +91,8 @@ class Classification(Problem):
 
         folder, column = Path(target_dir) / "encoder", self.columns[0]
         if not get_path_only:
-            tables = {csv: read_csv(csv, ("id", column)) for csv in (train_csv, valid_csv, *test_csvs)}
+            csvs = (train_csv, valid_csv, *test_csvs)
+            tables = {csv: read_csv(csv, ("id", column), may_be_empty=csv == valid_csv) for csv in csvs}
             train = tables[train_csv]
             try:
                 encoder = built(self.encoder, train[column], **build_encoder)

@@ -43,7 +43,9 @@ class Csv(Corpus):
     where: dict = setting(
         {}, "rows to keep in train, valid, test or a named test set: {train: {your_column: value or list}}"
     )
-    valid_fraction: float = setting(0.1, "part of train held out for validation when valid is null", min=0, max=0.9)
+    valid_fraction: float = setting(
+        0.1, "part of train held out for validation when valid is null; 0: no validation", min=0, max=0.9
+    )
     test_fraction: float = setting(0.0, "part of train held out for testing when test is empty", min=0, max=0.9)
     split_by: str = setting("", "column whose groups are never divided between splits, such as speaker")
     stratify_by: str = setting("", "column of which every value is held out in the same proportion, such as label")
@@ -72,6 +74,8 @@ class Csv(Corpus):
             test = {"test": held_out}
         if self.valid is not None:
             valid = self._read(self.valid, "valid")
+        elif not self.valid_fraction:
+            valid = []
         else:
             whole = len(train) + (0 if test_paths else len(test["test"]))
             valid, train = self._hold_out(train, self.valid_fraction, whole, "valid")
@@ -188,8 +192,6 @@ class Csv(Corpus):
         self, utterances: list[CsvRow], fraction: float, whole: int, split: str
     ) -> tuple[list[CsvRow], list[CsvRow]]:
         """``fraction`` of ``whole`` utterances, and the others."""
-        if not fraction:
-            raise CorpusError(f"there is no {split} set: set {split} to a CSV, or {split}_fraction above 0")
         sizes, strata = self._groups(utterances)
         if len(sizes) < 2:
             by = f"groups by {self.split_by!r}" if self.split_by else "utterances"

@@ -32,6 +32,11 @@ class CsvTrials(Csv):
 
     def load(self, cache_dir: Path) -> Splits:
         """Training rows, and trials with ``id1, id2, wav_path1, wav_path2, label``."""
+        if self.valid is None and not self.valid_fraction:
+            raise CorpusError(
+                "there is no valid set, from which verification takes its threshold: set valid to a CSV, or"
+                " valid_fraction above 0"
+            )
         splits = super().load(cache_dir)
         test = {name: self._trials(rows, name) for name, rows in splits.test.items()}
         return Splits(train=splits.train, valid=self._trials(splits.valid, "valid"), test=test)

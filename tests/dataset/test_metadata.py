@@ -118,6 +118,12 @@ def test_mistakes_are_named(table, text, message):
         read_csv(path, ["id", "text"])
 
 
+def test_a_table_may_be_empty_if_asked(table):
+    df = read_csv(table("id,text\n"), ["id", "text"], may_be_empty=True)
+    assert df.empty and list(df.columns) == ["id", "text"]
+    assert len(numbers(df, "text", "t.csv")) == 0
+
+
 def test_unreadable_files(table, tmp_path):
     with pytest.raises(MetadataError, match="none.csv: no such file"):
         read_csv(tmp_path / "none.csv", [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,11 +75,19 @@ def test_what_rows_lack_is_named(tmp_path, rows):
         write(tmp_path, [train[0], {k: v for k, v in train[1].items() if k != "transcription"}], valid, test)
     with pytest.raises(CorpusError, match="'u0' more than once"):
         write(tmp_path, [train[0], train[0]], valid, test)
-    with pytest.raises(CorpusError, match="valid set is empty"):
-        write(tmp_path, train, [], test)
+    with pytest.raises(CorpusError, match="train set is empty"):
+        write(tmp_path, [], valid, test)
+    with pytest.raises(CorpusError, match="other set is empty"):
+        write(tmp_path, train, valid, {"t": test, "other": []})
     with pytest.raises(CorpusError, match="no test set"):
         write(tmp_path, train, valid, {})
     assert not (tmp_path / "run" / "data").exists()
+
+
+def test_a_validation_set_may_be_empty(tmp_path, rows, caplog):
+    _, csv, _ = write(tmp_path, rows(1, 1), [], rows(1, name="t"))
+    assert Path(csv).read_text() == "id,wav_path,seconds,transcription\n"
+    assert "--train.valid_metric null" in caplog.text
 
 
 def test_all_bad_audio_is_named_at_once(tmp_path, rows):
@@ -117,6 +126,8 @@ def test_skip_bad_leaves_bad_audio_out_and_warns(tmp_path, rows, caplog):
     assert "1 UTTERANCE LEFT OUT" in caplog.text and "u1" in caplog.text
     with pytest.raises(CorpusError, match="train set is empty without its unusable audio"):
         write(tmp_path, rows(0.01), rows(1, name="v"), rows(1, name="t"), SETTINGS | {"skip_bad": True})
+    with pytest.raises(CorpusError, match="valid set is empty without its unusable audio"):
+        write(tmp_path, rows(1), rows(0.01, name="v"), rows(1, name="t"), SETTINGS | {"skip_bad": True})
 
 
 def test_a_split_depends_on_ids_alone_and_stays_when_rows_are_added():

@@ -103,6 +103,11 @@ def test_the_better_direction_is_the_one_that_the_task_declares_unless_the_confi
     assert list(json.loads((target / "train" / "best.json").read_text())) == [rule]
 
 
+def test_it_trains_without_a_validation_set(run):
+    options = ["--prepare_data.valid=null", "--prepare_data.valid_fraction=0", "--train.valid_metric=null"]
+    assert result(run("ks", *options, "--train.total_steps=2"))["accuracy"] >= 0
+
+
 @pytest.mark.parametrize("name", ["sid", "ks", "ic", "er"])
 def test_superb_is_the_recipe_that_was_published(name):
     roots = [("prepare_data.dataset_root", "/data"), *([("prepare_data.test_root", "/test")] if name == "ks" else [])]

@@ -55,7 +55,8 @@ def _sources(
     train, valid, tests = folder.csvs()
     csvs = [csv for csv in (train, valid, *tests) if os.path.isfile(csv)]
     if csvs:
-        return [source for csv in csvs for source in _audio_of(read_csv(csv, ()).to_dict("records"), Path(csv).parent)]
+        tables = {csv: read_csv(csv, (), may_be_empty=True).to_dict("records") for csv in csvs}
+        return [source for csv, rows in tables.items() for source in _audio_of(rows, Path(csv).parent)]
     if audio_folders:
         return [(str(path), None, None) for parent in audio_folders for path in parent.rglob("*.wav")]
     if corpus is None or corpus.made_audio(folder.cache):  # nothing is known, or nothing is made yet

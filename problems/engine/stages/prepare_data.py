@@ -52,7 +52,7 @@ class PrepareData(Stage):
         from dataset import SEPARATOR
         from dataset.metadata import PATH_COLUMNS, read_csv
 
-        table, cache = read_csv(csv, ()), f"{self.folder.cache}{os.sep}"
+        table, cache = read_csv(csv, (), may_be_empty=True), f"{self.folder.cache}{os.sep}"
         cells = {cell for column in PATH_COLUMNS if column in table for cell in table[column]}
         paths = {path for cell in cells for path in ([cell] if os.path.exists(cell) else cell.split(SEPARATOR))}
         return {path for path in paths if path.startswith(cache)}

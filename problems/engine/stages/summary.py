@@ -88,7 +88,7 @@ def _size(csv: str) -> tuple[int, float]:
     """The number of utterances of a CSV and their length in seconds; of trials their number, and 0."""
     from dataset.metadata import numbers, read_csv
 
-    table = read_csv(csv, ())
+    table = read_csv(csv, (), may_be_empty=True)
     return len(table), float(numbers(table, "seconds", csv).sum()) if "seconds" in table else 0.0
 
 
@@ -105,7 +105,7 @@ def _data(folder: TargetFolder) -> str:
     train, valid, tests = folder.csvs()
     sets = ((Path(csv).stem, *_size(csv)) for csv in (train, valid, *tests))
     return "; ".join(
-        f"{name} {count:,} utterances, {speech_length(seconds)}" if seconds else f"{name} {count:,} trials"
+        f"{name} {count:,} utterances, {speech_length(seconds)}" if seconds or not count else f"{name} {count:,} trials"
         for name, count, seconds in sets
     )
 
@@ -120,7 +120,8 @@ def _features(train: Train, model: Any) -> Iterator[str]:
     if extractor is None:
         return
     train_csv, valid_csv, tests = folder.csvs()
-    sets = (("train", train_csv), ("valid", valid_csv), *(("test", csv) for csv in tests))
+    valid = [] if train.config["train"]["valid_metric"] is None else [("valid", valid_csv)]
+    sets = (("train", train_csv), *valid, *(("test", csv) for csv in tests))
     datasets = [train.build_data(mode, csv, folder.encoder_path())[0] for mode, csv in sets]
     size = sum(float(extractor.sizes(dataset.seconds).sum()) for dataset in datasets if not why_uncacheable(dataset))
     place = "RAM" if settings.mode == "ram" else f"{settings.root}, of {settings.limit / 1e9:g} GB at most"

@@ -14,7 +14,7 @@ from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.checkpoints.moved_upstream import redirected
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
-from problems.engine.runtime.errors import StageError
+from problems.engine.runtime.errors import ConfigError, StageError
 from problems.engine.runtime.overrides import arranged
 from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files
 from problems.engine.stages.stage import DATA, Stage
@@ -82,14 +82,19 @@ class Train(Stage):
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Train, from the newest checkpoint if there is one."""
+        train_csv, valid_csv, _ = self.folder.csvs()
+        is_validated = self.config["train"]["valid_metric"] is not None
+        if is_validated:
+            self._require_validation(valid_csv)
         if fingerprint is not None:
             write_json(self.output_dir / BEGUN, fingerprint)
         self._require_same_data()
-        train_csv, valid_csv, _ = self.folder.csvs()
         encoder_path = self.folder.encoder_path()
         encoder = self.problem.load_encoder(encoder_path)
         train_dataset, train_batch_sampler, train_collate_fn = self.build_data("train", train_csv, encoder_path)
-        valid_dataset, valid_batch_sampler, valid_collate_fn = self.build_data("valid", valid_csv, encoder_path)
+        valid_dataset, valid_batch_sampler, valid_collate_fn = (
+            self.build_data("valid", valid_csv, encoder_path) if is_validated else (None, None, None)
+        )
         arguments = dict(
             train=self.config["train"],
             train_dir=str(self.output_dir),
@@ -119,6 +124,21 @@ class Train(Stage):
         )
         positional, named = arranged(self.problem, "train", arguments)
         self.problem.train(*positional, **named)
+
+    def _require_validation(self, valid_csv: str) -> None:
+        """Check that there is something to validate on.
+
+        Raises:
+            ConfigError: the validation set is empty.
+        """
+        from dataset.metadata import read_csv
+
+        if read_csv(valid_csv, (), may_be_empty=True).empty:
+            metric = self.config["train"]["valid_metric"]
+            raise ConfigError(
+                f"train.valid_metric is {metric!r}, but {valid_csv} has no utterance to validate on: add a validation"
+                " set, or train without one with --train.valid_metric null"
+            )
 
     def _require_same_data(self) -> None:
         """Check that a machine with files of its own trains on the same data, and move aside a training of its own.

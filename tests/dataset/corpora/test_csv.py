@@ -159,8 +159,10 @@ class TestSplits:
             Csv(numbered(tmp_path / "b.csv", 2), test_fraction=0.5).load(tmp_path)
         with pytest.raises(CorpusError, match="too few groups by 'speaker' to hold out a test set: 1 remain"):
             Csv(numbered(tmp_path / "c.csv", 9, 1), test_fraction=0.5, split_by="speaker").load(tmp_path)
-        with pytest.raises(CorpusError, match="there is no valid set: .*valid_fraction above 0"):
-            Csv(numbered(tmp_path / "d.csv", 9), test_fraction=0.5, valid_fraction=0).load(tmp_path)
+
+    def test_a_valid_fraction_of_zero_holds_nothing_out(self, tmp_path):
+        splits = Csv(numbered(tmp_path / "a.csv", 9), test_fraction=0.2, valid_fraction=0).load(tmp_path)
+        assert [len(splits.train), len(splits.valid), len(splits.test["test"])] == [7, 0, 2]
 
     def test_an_utterance_in_two_splits_is_named(self, tmp_path):
         a = write(tmp_path / "a.csv", "id,wav_path\nu1,1.wav\nu2,2.wav\nu3,3.wav\n")

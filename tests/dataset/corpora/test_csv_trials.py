@@ -31,6 +31,11 @@ def test_held_out_speakers_become_trials(settings_of_csv, tmp_path):
         CsvTrials(**settings_of_csv | {"columns": {"wav_path": "path"}}).load(tmp_path)
 
 
+def test_there_must_be_trials_to_validate_on(settings_of_csv, tmp_path):
+    with pytest.raises(CorpusError, match="no valid set, from which verification takes its threshold"):
+        CsvTrials(**settings_of_csv | {"valid_fraction": 0}).load(tmp_path)
+
+
 def test_no_speaker_is_in_two_splits_whatever_split_by_is(settings_of_csv, tmp_path):
     with pytest.raises(CorpusError, match=r"the speaker 's\d+' is in train and in valid"):
         CsvTrials(**settings_of_csv, split_by="room").load(tmp_path)
