@@ -19,7 +19,6 @@ from dataset.samplers.buckets import BucketBatchSampler
 from nn.pooling import MeanPooling
 from problems.engine.features.shards import CannotCacheError, States
 from problems.engine.runtime import distributed
-from problems.engine.runtime.errors import Interrupted
 from problems.engine.runtime.memory import is_out_of_memory
 from problems.engine.runtime.numerics import numerics
 
@@ -178,7 +177,7 @@ def _collate(items: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
 
 def _concerns_an_utterance(error: Exception) -> bool:
     """Return True if the cause of an error may be one utterance."""
-    return not (isinstance(error, (CannotCacheError, Interrupted)) or is_out_of_memory(error))
+    return not (isinstance(error, CannotCacheError) or is_out_of_memory(error))
 
 
 def _extract_batch(extractor: FeatureExtractor, wav: torch.Tensor, wav_len: torch.Tensor) -> list[States]:

@@ -11,7 +11,7 @@ import torch
 
 from dataset.loader import Unreadable
 from problems.engine.loops.progress import Progress
-from problems.engine.runtime.errors import ConfigError, Interrupted, TrainingError
+from problems.engine.runtime.errors import ConfigError, TrainingError
 from problems.engine.runtime.memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def classify_failure(
         may_skip: False if this process cannot leave out a batch by itself.
     """
     out_of_memory = is_out_of_memory(error)
-    if isinstance(error, (Interrupted, ConfigError)) or not (may_skip and (out_of_memory or skip_errors)):
+    if isinstance(error, ConfigError) or not (may_skip and (out_of_memory or skip_errors)):
         raise error
     if out_of_memory and torch.cuda.is_available():
         torch.cuda.empty_cache()

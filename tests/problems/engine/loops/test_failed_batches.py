@@ -9,7 +9,7 @@ from dataset.loader import Unreadable
 from problems.engine.loops.base import Callback
 from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.progress import Progress
-from problems.engine.runtime.errors import Interrupted, TrainingError
+from problems.engine.runtime.errors import ConfigError, Interrupted, TrainingError
 from tests.parts.least_squares import Fit, Points, loop_of, weights
 from tests.parts.processes import finish, launch, options_of
 
@@ -74,9 +74,16 @@ def test_too_many_in_a_row_end_the_training(tmp_path):
     assert torch.equal(weights(loop), torch.zeros(1, 4))
 
 
-def test_a_signal_is_no_error_to_skip():
-    with pytest.raises(Interrupted):
-        classify_failure({}, Interrupted(15, "SIGTERM"), skip_errors=True)
+@pytest.mark.parametrize("error", [Interrupted(15, "SIGTERM"), ConfigError("train.key: wrong")])
+def test_a_signal_and_a_config_error_are_not_skipped(tmp_path, error):
+    class Ending(Fit):
+        def forward(self, mode, index):
+            raise error
+
+    loop = loop_of(tmp_path, Ending(Points()), skip_errors=True)
+    with pytest.raises(type(error)):
+        loop.fit()
+    assert loop.progress.step == 0
 
 
 def test_losses_of_all_processes_are_counted_together():
