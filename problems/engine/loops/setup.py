@@ -1,8 +1,9 @@
-"""Setup: build or restore what stage 2 trains, then run the train loop."""
+"""Setup: build, restore and run the training of stage 2 in its folder."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,44 +13,41 @@ from typing import Any, Protocol
 import torch
 
 from dataset import seeding
-from dataset.files import write_json, write_text
+from dataset.files import write_text
 from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.wording import nearest
-from problems.engine.checkpoints import averaging, store, task_state, weights
+from problems.engine.checkpoints import store, weights
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
 from problems.engine.loops import diagnostics, training_state
+from problems.engine.loops.average import write_average
 from problems.engine.loops.base import Callback
+from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
-from problems.engine.loops.display import format_metrics
 from problems.engine.loops.profiler import Profiler
+from problems.engine.loops.restore import restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
-from problems.engine.runtime.errors import CheckpointError, ConfigError
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
 from tasks.base import Task
 from tasks.metrics.kinds import UNDECLARED
 
 log = logging.getLogger(__name__)
 
-Section = Mapping[str, Any]
 Validate = Callable[..., dict[str, float]]
 """Returns the validation metrics; ``batches`` and ``workers`` limit it for a quick look."""
 
 
-class TrainableProblem(BuildsOptimizers, Protocol):
+class TrainableProblem(BuildsTask, BuildsOptimizers, Protocol):
     """The methods and attributes of a problem that training needs."""
 
     train_loop: type | str
     callbacks: Sequence[Callback]
-
-    def build_model(self, **sections: Any) -> torch.nn.Module: ...
-
-    def build_task(self, build_task: Section, model: torch.nn.Module, encoder: Any) -> Task: ...
 
     def save_model(
         self, save_model: Section, model_ckpt_dir: str, build_model_all_args: Section, model: torch.nn.Module
@@ -58,12 +56,6 @@ class TrainableProblem(BuildsOptimizers, Protocol):
     def save_task(
         self, save_task: Section, task_ckpt_dir: str, build_task_all_args_except_model: Section, task: Task
     ) -> None: ...
-
-
-def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """Return how many parameters are trained, and how many are frozen."""
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return sum(n for n, trained in sizes if trained), sum(n for n, trained in sizes if not trained)
 
 
 class Setup:
@@ -98,7 +90,7 @@ class Setup:
         self.model_args, self.task_args = model_args, task_args
         self.build_optimizer, self.build_scheduler = build_optimizer, build_scheduler
         self.global_config = global_config
-        self.task = self._build_task()
+        self.task = build_task(problem, self.config, self.device, model_args=model_args, task_args=task_args)
         if self.config["valid_higher_better"] is None:
             metric = self.task.metrics.get(self.config["valid_metric"], UNDECLARED)
             self.config["valid_higher_better"] = metric.better == "higher"
@@ -109,32 +101,6 @@ class Setup:
     def model(self) -> torch.nn.Module:
         """The model that is trained."""
         return self.task.model
-
-    def _build_task(self) -> Task:
-        """Build model and task; ``train.seed`` decides every initial weight."""
-        seed = self.config["seed"]
-        seeding.seed_all(seed)
-        model = call(self.problem, "build_model", **self.model_args)
-        task = call(self.problem, "build_task", model=model, **self.task_args).to(self.device)
-        if self.config["sync_batchnorm"]:
-            self._require_sync_batchnorm()
-            if self.world.size > 1:
-                task.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
-        if self.config["compile"]:
-            task.model.compile(backend=self.config["compile"], dynamic=True)
-        if self.world.rank:  # the same weights on every process, but another dropout
-            seeding.seed_all(seeding.derive(seed, self.world.rank))
-        trained, frozen = count_parameters(task)
-        log.debug("model: %s parameters trained, %s frozen, on %s", f"{trained:,}", f"{frozen:,}", self.device)
-        return task
-
-    def _require_sync_batchnorm(self) -> None:
-        if self.device.type != "cuda":
-            raise ConfigError(f"train.sync_batchnorm: needs GPUs, but the device is {self.device.type}")
-        if self.config["skip_errors"]:
-            raise ConfigError(
-                "train.sync_batchnorm: cannot be combined with skip_errors, as all processes share each batch"
-            )
 
     # ---- data ----
 
@@ -199,17 +165,6 @@ class Setup:
         Args:
             validate: None trains without validation.
         """
-
-        def save(folder: Path) -> None:
-            model = {"build_model_all_args": self.model_args, "model": self.model}
-            call(self.problem, "save_model", save_model=save_model, model_ckpt_dir=str(folder / "model"), **model)
-            task = {"build_task_all_args_except_model": self.task_args, "task": self.task}
-            call(self.problem, "save_task", save_task=save_task, task_ckpt_dir=str(folder / "task"), **task)
-            if self.global_config is not None:
-                from omegaconf import OmegaConf
-
-                write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
-
         diagnostic = diagnostics.requested(self.config)
         if validate is None:
             log.info("no validation: the last checkpoint counts as the best")
@@ -220,11 +175,35 @@ class Setup:
         state = training_state.read(resumed) if resumed else None
         if state and self.config["epochs"] is not None and len(state["rng"]) != self.world.size:
             self.config["total_steps"] = self._steps_from(state["progress"])
-        loop_cls = load_class(self.problem.train_loop)
-        callbacks = list(self.problem.callbacks)
-        if self.config["profile"] and not diagnostic:
+        save = functools.partial(self._save, save_model, save_task)
+        loop = self._make_loop(diagnostic, validate, save)
+        if diagnostic:
+            diagnostic.run(loop)
+            return
+        if state:
+            restore_training(loop, resumed, state)
+        elif self.config["init_ckpt_dir"] is not None:
+            start_from_weights(self.task, Path(self.config["init_ckpt_dir"]))
+        if checkpoint is None:
+            loop.progress.saved = -1  # nothing is in this folder yet
+        loop.fit()
+        if self.config["average"]:
+            write_average(self.task, self.config, self.train_dir, validate=validate, save=save)
+        if self.world.main:
+            layers = weights.write_layer_weights(self.train_dir, self.model)
+            if len(layers) > 1:
+                log.info("weights of the layers: %s", ", ".join(f"{n}: {share:.3f}" for n, share in layers.items()))
+
+    def _make_loop(
+        self, diagnostic: Diagnostic | None, validate: Validate | None, save: Callable[[Path], None]
+    ) -> TrainLoop:
+        """Return the problem's loop, as the diagnostic adapts it."""
+        loop_cls, callbacks = load_class(self.problem.train_loop), list(self.problem.callbacks)
+        if diagnostic:
+            loop_cls = diagnostic.adapt(loop_cls)
+        elif self.config["profile"]:
             callbacks.append(Profiler(self.train_dir / "profile", self.config["profile"]))
-        loop = (diagnostic.adapt(loop_cls) if diagnostic else loop_cls)(
+        return loop_cls(
             task=self.task,
             make_optimizers=self.make_optimizers,
             train=self.config,
@@ -235,19 +214,17 @@ class Setup:
             device=self.device,
             callbacks=callbacks,
         )
-        if diagnostic:
-            diagnostic.run(loop)
-            return
-        self._restore(loop, resumed, state)
-        if checkpoint is None:
-            loop.progress.saved = -1  # nothing is in this folder yet
-        loop.fit()
-        if self.config["average"]:
-            self._average(validate, save)
-        if self.world.main:
-            layers = weights.write_layer_weights(self.train_dir, self.model)
-            if len(layers) > 1:
-                log.info("weights of the layers: %s", ", ".join(f"{n}: {share:.3f}" for n, share in layers.items()))
+
+    def _save(self, save_model: Section, save_task: Section, folder: Path) -> None:
+        """Write model, task and config into a checkpoint's folder."""
+        model = {"build_model_all_args": self.model_args, "model": self.model}
+        call(self.problem, "save_model", save_model=save_model, model_ckpt_dir=str(folder / "model"), **model)
+        task = {"build_task_all_args_except_model": self.task_args, "task": self.task}
+        call(self.problem, "save_task", save_task=save_task, task_ckpt_dir=str(folder / "task"), **task)
+        if self.global_config is not None:
+            from omegaconf import OmegaConf
+
+            write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
 
     def _check_validation(self, validate: Validate) -> None:
         """Validate one batch before the first step, so that an error there does not come hours later.
@@ -280,49 +257,3 @@ class Setup:
         """The checkpoint of another training that this one continues, if it is given."""
         folder = self.config["resume_ckpt_dir"]
         return None if diagnostic or folder is None else store.require(Path(folder))
-
-    def _restore(self, loop: TrainLoop, checkpoint: Path | None, state: Mapping[str, Any] | None) -> None:
-        """Continue from ``checkpoint``; without one, start from the weights of ``init_ckpt_dir``, if it is given."""
-        init = self.config["init_ckpt_dir"]
-        if checkpoint is not None:
-            self._load_weights(checkpoint)
-            try:
-                loop.load_state_dict(state)
-            except (KeyError, RuntimeError, ValueError) as error:
-                raise CheckpointError(
-                    f"the state in {checkpoint} does not fit this training: {error}; to start from its weights alone,"
-                    f" use --fresh --train.init_ckpt_dir {checkpoint}"
-                ) from error
-            log.info("training continues from step %d (%s)", loop.progress.step, checkpoint)
-        elif init is not None:
-            self._load_weights(store.require(Path(init)))
-            log.info("training starts from the weights in %s", init)
-
-    def _load_weights(self, folder: Path) -> None:
-        weights.load_weights(folder / "model", self.model)
-        task_state.load_task(folder / "task", self.task)
-
-    def _average(self, validate: Validate | None, save: Callable[[Path], None]) -> None:
-        """Write the mean of the kept checkpoints. It is validated, as a task may learn something from that."""
-        folders = averaging.members(self.train_dir, self.config["average"], self.config["keep_num_ckpts"])
-        target, names = self.train_dir / averaging.NAME, [folder.name for folder in folders]
-        if distributed.on_main(lambda: averaging.is_of(target, names)):
-            self._load_weights(target)  # the layers' weights are then written of these, as they were the first time
-            return
-        self._load_weights(folders[0])
-        for part, module in (("model", self.model), ("task", self.task)):
-            paths = [path for folder in folders if (path := folder / part / weights.WEIGHTS).exists()]
-            if paths:
-                module.load_state_dict(averaging.mean_of(paths), strict=False)
-        with seeding.isolated():
-            metrics = validate() if validate else {}
-
-        def fill(temporary: Path) -> None:
-            save(temporary)
-            write_json(temporary / averaging.MEMBERS, {"of": names, "metrics": metrics})
-
-        if self.world.writes:
-            store.write(target, fill)
-        metrics_text = format_metrics(metrics, self.task.metrics, self.config["valid_metric"])
-        log.info("average of the weights of %s: valid %s", ", ".join(names), metrics_text)
-        distributed.barrier()

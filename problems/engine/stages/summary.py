@@ -44,7 +44,7 @@ def summary(train: Train, chosen: Sequence[Stage], *, has_data: bool, has_encode
 def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     """The lines about model, steps and disk. The model is built, so that bad settings are refused before any work."""
     from dataset import seeding
-    from problems.engine.loops.setup import count_parameters
+    from problems.engine.loops.build_task import count_parameters
 
     folder, section = train.folder, train.config["train"]
     labels = train.problem.load_encoder(folder.encoder_path()) if has_encoder else range(NOMINAL_LABELS)

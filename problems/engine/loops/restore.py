@@ -1,0 +1,47 @@
+"""Restore a training from a checkpoint, or start it from the weights of another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from problems.engine.checkpoints import store, task_state, weights
+from problems.engine.loops.train import TrainLoop
+from problems.engine.runtime.errors import CheckpointError
+from tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+
+def load_weights(folder: Path, task: Task) -> None:
+    """Load the weights of model and task from a checkpoint."""
+    weights.load_weights(folder / "model", task.model)
+    task_state.load_task(folder / "task", task)
+
+
+def restore_training(loop: TrainLoop, checkpoint: Path, state: Mapping[str, Any]) -> None:
+    """Continue from a checkpoint.
+
+    Args:
+        state: the checkpoint's state, which was read already.
+
+    Raises:
+        CheckpointError: the state is that of another kind of training.
+    """
+    load_weights(checkpoint, loop.task)
+    try:
+        loop.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"the state in {checkpoint} does not fit this training: {error}; to start from its weights alone,"
+            f" use --fresh --train.init_ckpt_dir {checkpoint}"
+        ) from error
+    log.info("training continues from step %d (%s)", loop.progress.step, checkpoint)
+
+
+def start_from_weights(task: Task, checkpoint: Path) -> None:
+    """Start from the weights of a checkpoint."""
+    load_weights(store.require(checkpoint), task)
+    log.info("training starts from the weights in %s", checkpoint)
