@@ -205,3 +205,16 @@ def test_evaluation_sees_each_utterance_once_in_the_order_asked():
     indices = [i["index"] for b in eval_stream(Noisy(), batches, list, LoaderSettings(num_workers=2)) for i in b]
     assert indices == [index for batch in batches for index in batch]
     assert sorted(indices) == list(range(11))
+
+
+def test_the_seed_decides_the_order_of_the_data():
+    sampler = FixedBatchSampler(37, 8, shuffle=True)
+    orders = [epoch_batches(sampler, seed, 1) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    bucketed = BucketBatchSampler([1.0 + i / 37 for i in range(37)], batch_size=4, shuffle=True)
+    orders = [epoch_batches(bucketed, seed, 1) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    drawing = torch.utils.data.BatchSampler(
+        torch.utils.data.RandomSampler(range(37), generator=torch.Generator()), 8, drop_last=False
+    )
+    assert epoch_batches(drawing, 0, 3) == epoch_batches(drawing, 0, 3) != epoch_batches(drawing, 0, 4)

@@ -12,7 +12,8 @@ from problems.engine.loops.cadence import best_rules
 from problems.engine.optim.lr_schedules import NewBob, build_scheduler, planned
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history
-from tests.parts.least_squares import DEFAULTS, Fit, Points, loop_of, resumed
+from problems.engine.runtime.errors import Interrupted
+from tests.parts.least_squares import DEFAULTS, Fit, Points, StoppedAt, loop_of, resumed
 
 
 def best(folder):
@@ -129,3 +130,37 @@ def test_the_first_rate_after_an_extension_is_that_of_the_new_plan(tmp_path):
     longer.on_fit_batch_start = lambda batch: rates.append(longer.optimizers[0].optimizer.param_groups[0]["lr"])
     longer.fit()
     assert rates == pytest.approx([1 - step / 8 for step in range(4, 8)])
+
+
+def test_there_is_always_a_validation_and_a_checkpoint_at_the_end(tmp_path):
+    loop = loop_of(tmp_path, total_steps=4, eval_step=1000, save_step=1000)
+    loop.fit()
+    assert [p.name for p in steps_in(tmp_path)] == ["step_00000004"]
+    assert [r["step"] for r in read_history(tmp_path) if r["split"] == "valid"] == [4]
+
+
+def test_validation_leaves_no_trace_in_what_training_draws(tmp_path):
+    def draw():
+        torch.rand(100)
+        return {"loss": 1.0}
+
+    torch.manual_seed(0)
+    loop_of(tmp_path / "a", validate=draw, eval_step=1).fit()
+    often = torch.rand(1)
+    torch.manual_seed(0)
+    loop_of(tmp_path / "b", validate=draw, eval_step=6).fit()
+    assert torch.equal(often, torch.rand(1))
+
+
+def test_a_validation_that_is_done_again_is_in_the_history_once(tmp_path):
+    """Stopped before a validation, and killed between that validation and the checkpoint after it."""
+    cadence = {"total_steps": 6, "eval_step": 3, "save_step": 4}
+    cut = loop_of(tmp_path, callbacks=[StoppedAt(3)], **cadence)
+    with pytest.raises(Interrupted):
+        cut.fit()
+    killed = resumed(loop_of(tmp_path, cut.task, **cadence), tmp_path)
+    killed.save = lambda folder: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        killed.fit()
+    resumed(loop_of(tmp_path, cut.task, **cadence), tmp_path).fit()
+    assert [row["step"] for row in read_history(tmp_path) if row["split"] == "valid"] == [3, 6]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.early_stopping import EarlyStopping
 from problems.engine.loops.progress import Progress
+from tests.parts.least_squares import loop_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,13 @@ def test_what_counts_as_better(values, higher, threshold, relative, waited):
     for value in values:
         early_stopping.observe(progress, value)
     assert progress.waited == waited
+
+
+def test_early_stopping_counts_validations_without_a_better_value(tmp_path):
+    values = iter([0.9, 0.5, 0.49, 0.48, 0.47, 0.1])
+    loop = loop_of(
+        tmp_path, validate=lambda: {"loss": next(values)}, total_steps=60, eval_step=2, patience=2, threshold=0.05
+    )
+    loop.fit()
+    assert loop.progress.step == 8  # 0.49 and 0.48 are not better than 0.5 by more than 0.05
+    assert steps_in(tmp_path)[-1].name == "step_00000008"

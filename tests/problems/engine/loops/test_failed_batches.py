@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dataset.loader import Unreadable
+from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.base import Callback
 from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.progress import Progress
@@ -147,3 +148,21 @@ def test_a_batch_that_fails_on_one_process_is_left_out_of_the_step_of_all(tiny, 
     out = finish(launch(tmp_path / "run", options, program=(str(file),), processes=2))
     assert "a batch of step 3 is left out (1 so far): RuntimeError: broken on purpose" in out
     assert "utterances train-0" in out
+
+
+def test_running_out_of_memory_on_one_batch_is_survived_and_said(tmp_path, caplog):
+    loop = loop_of(tmp_path, Fit(Points(), {3: "oom"}), total_steps=5)
+    loop.fit()
+    assert loop.progress.step == 5 and loop.progress.out_of_memory == 1
+    assert "out of memory" in caplog.text and "(1 so far)" in caplog.text
+
+
+def test_memory_that_runs_out_again_and_again_ends_the_training(tmp_path):
+    class Hungry(Fit):
+        def forward(self, mode, index):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    loop = loop_of(tmp_path, Hungry(Points()), nonfinite_patience=2)
+    with pytest.raises(TrainingError, match="memory ran out in 3 steps in a row"):
+        loop.fit()
+    assert not steps_in(tmp_path)

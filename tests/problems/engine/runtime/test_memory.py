@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-from problems.engine.runtime.memory import available_memory
+from problems.engine.runtime.memory import available_memory, is_out_of_memory
 
 GB = 1 << 30
 
@@ -33,3 +34,11 @@ def test_available_memory(monkeypatch, maximum, current, expected):
     monkeypatch.setattr(Path, "read_text", read_text)
     monkeypatch.setattr("os.sysconf", lambda name: 100 * GB)
     assert available_memory() == expected
+
+
+def test_which_errors_mean_out_of_memory():
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20 MiB (GPU 0; 3 GiB total)"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("out of memory"))
