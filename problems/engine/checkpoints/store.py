@@ -110,8 +110,11 @@ def require(folder: Path) -> Path:
     Raises:
         CheckpointError: it is missing or damaged.
     """
+    expected = f"expected a folder like .../train/{name_of(1000)}"
     if not Path(folder).is_dir():
-        raise CheckpointError(f"there is no checkpoint {folder}")
+        raise CheckpointError(f"the checkpoint {folder} does not exist; {expected}")
+    if not (Path(folder) / "model").exists() and not (Path(folder) / MANIFEST).exists():
+        raise CheckpointError(f"{folder} is not a checkpoint; {expected}")
     problem = damage(folder)
     if problem:
         raise CheckpointError(f"the checkpoint {folder} is damaged: {problem}; use another one")

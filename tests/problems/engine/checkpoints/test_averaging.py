@@ -25,7 +25,7 @@ def checkpoints(tmp_path):
     checkpoints = Checkpoints(tmp_path, rules, None)
     for step, wer in ((10, 0.3), (20, 0.4), (30, 0.2)):
         checkpoints.rank(step, {"wer": wer, "loss": -step})
-        checkpoints.save(step, lambda folder: None)
+        checkpoints.save(step, lambda folder: (folder / "model").mkdir())
     return checkpoints
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from problems.engine.checkpoints import store
 from problems.engine.checkpoints.find import find
 from problems.engine.checkpoints.store import Checkpoints, Rule
 from problems.engine.runtime.errors import CheckpointError
@@ -28,6 +29,13 @@ def test_a_checkpoint_is_itself_and_a_folder_of_them_means_the_best(target):
 def test_a_folder_without_checkpoints_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="is not a checkpoint and contains none.*step_00001000"):
         find(tmp_path)
+
+
+def test_a_folder_of_checkpoints_is_not_called_a_damaged_one(target):
+    with pytest.raises(CheckpointError, match="train is not a checkpoint; expected a folder like .*step_00001000"):
+        store.require(target / "train")
+    with pytest.raises(CheckpointError, match="nowhere does not exist; expected a folder like .*step_00001000"):
+        store.require(target / "nowhere")
 
 
 def test_a_damaged_checkpoint_is_refused(target):
