@@ -86,7 +86,14 @@ class Checkpointing:
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise CheckpointError(f"{folder} is not part of a checkpoint: it has no problem.json") from error
         if saved["problem"] not in {c.__name__ for c in type(self).__mro__}:
+            from problems import NAMES
+
+            module, _, attribute = NAMES.get(saved["problem"].lower(), "").partition(":")
+            is_built_in = attribute == saved["problem"]
+            advice = (
+                f"python -m {module}" if is_built_in else "that file's command line, or problems.load(..., problem=...)"
+            )
             raise CheckpointError(
                 f"{folder} was saved by the problem {saved['problem']} (in {saved['file']}), not by"
-                f" {type(self).__name__}: use that file's command line, or problems.load(..., problem=...)"
+                f" {type(self).__name__}: use {advice}"
             )

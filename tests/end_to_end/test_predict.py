@@ -93,6 +93,11 @@ def test_predictions_are_those_of_the_evaluation(trained, predict):
         assert text == " ".join(tested[f"test-{number}"].split())
 
 
+def test_a_checkpoint_of_another_problem_is_refused_with_the_command_to_use(trained):
+    with pytest.raises(CheckpointError, match="ASR .*, not by KS: use python -m problems.asr"):
+        problems.load(str(trained / "run"), problem=problems.get("ks"))
+
+
 def test_a_users_class_is_named_with_the_file_to_run(trained, tmp_path):
     class OwnASR(ASR):
         pass
