@@ -17,9 +17,14 @@ from tasks.base import StepOutput, Task
 from tests.parts.samplers import FixedBatchSampler
 
 DEFAULTS = vars(Train()) | {
-    "total_steps": 6, "log_step": 2, "eval_step": 3, "save_step": 3, "gradient_clipping": None,
-    "keep_num_ckpts": None, "nonfinite_patience": 2,
-}  # fmt: skip
+    "total_steps": 6,
+    "log_step": 2,
+    "eval_step": 3,
+    "save_step": 3,
+    "gradient_clipping": None,
+    "keep_num_ckpts": None,
+    "nonfinite_patience": 2,
+}
 
 
 class Points(torch.utils.data.Dataset):
@@ -61,9 +66,18 @@ class Fit(Task):
 
 
 def loop_of(
-    tmp_path, task=None, batch=8, shuffle=True, optimizer=None, validate=None, count=37, kind=TrainLoop, callbacks=(),
-    optimizers=None, **train,
-):  # fmt: skip
+    tmp_path,
+    task=None,
+    batch=8,
+    shuffle=True,
+    optimizer=None,
+    validate=None,
+    count=37,
+    kind=TrainLoop,
+    callbacks=(),
+    optimizers=None,
+    **train,
+):
     data = Points(count)
     task = task or Fit(data)
     task.data = data
@@ -72,20 +86,33 @@ def loop_of(
     settings = DEFAULTS | train
 
     def stream(epoch, position, make_dataloader):
-        how = LoaderSettings(keep_errors=settings["skip_errors"], make_dataloader=make_dataloader)
+        loading = LoaderSettings(keep_errors=settings["skip_errors"], make_dataloader=make_dataloader)
         return train_stream(
-            data, sampler, lambda i: {"index": torch.tensor(i)}, seed=0, epoch=epoch, position=position, settings=how
+            data,
+            sampler,
+            lambda i: {"index": torch.tensor(i)},
+            seed=0,
+            epoch=epoch,
+            position=position,
+            settings=loading,
         )
 
-    def one(task):
-        made = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
-        return [OptimScheduler(made, max_norm=settings["gradient_clipping"])]
+    def build(task):
+        sgd = optimizer or torch.optim.SGD(task.parameters(), lr=0.05)
+        return [OptimScheduler(sgd, max_norm=settings["gradient_clipping"])]
 
     validate = validate or (lambda: {"loss": 1.0})
     return kind(
-        task, optimizers or one, settings, tmp_path, stream, validate, lambda folder: None, torch.device("cpu"),
+        task,
+        optimizers or build,
+        settings,
+        tmp_path,
+        stream,
+        validate,
+        lambda folder: None,
+        torch.device("cpu"),
         callbacks,
-    )  # fmt: skip
+    )
 
 
 def weights(loop):

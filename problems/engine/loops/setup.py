@@ -254,6 +254,6 @@ class Setup:
         return progress["step"] + math.ceil(batches / batches_per_step) + (epochs - bool(batches)) * self.windows
 
     def _elsewhere(self, diagnostic: Diagnostic | None) -> Path | None:
-        """The checkpoint of another training that this one continues, if it is given."""
+        """Return the checkpoint of another training that this one continues; None without ``resume_ckpt_dir``."""
         folder = self.config["resume_ckpt_dir"]
         return None if diagnostic or folder is None else store.require(Path(folder))

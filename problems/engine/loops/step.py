@@ -1,4 +1,4 @@
-"""The sums of one optimizer step over a window of batches.
+"""One optimizer step over a window of batches: its sums, its gradients and the steps that are skipped.
 
 A window is the batches between two optimizer steps, of all processes. Its gradient is the mean over its units
 (utterances or tokens, as the task weighs its loss):
@@ -35,7 +35,7 @@ Window = list[tuple[Batch | Unreadable, bool]]
 
 
 class GradientWindow:
-    """What the batches of the step under way add up to on this process.
+    """The sums of the batches of the step under way, on this process.
 
     Args:
         device: where the losses are.

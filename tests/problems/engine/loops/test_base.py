@@ -52,16 +52,16 @@ def test_the_order_of_hooks(tmp_path):
 
 
 def test_an_epoch_ends_with_the_mean_over_its_units(tmp_path):
-    found = []
+    means = []
 
     class Means(Callback):
         def on_stage_end(self, loop, stage, metrics):
-            found.extend([metrics["loss"]] if stage is Mode.TRAIN else [])
+            means.extend([metrics["loss"]] if stage is Mode.TRAIN else [])
 
     task = Fit(Points())
     still = torch.optim.SGD(task.parameters(), lr=0.0)
     loop_of(tmp_path, task, optimizer=still, total_steps=10, log_step=3, callbacks=[Means()]).fit()
-    assert found == pytest.approx(2 * [float(Points().y.square().mean())], rel=1e-6)
+    assert means == pytest.approx(2 * [float(Points().y.square().mean())], rel=1e-6)
 
 
 def test_what_a_callback_keeps_comes_back(tmp_path):

@@ -33,9 +33,15 @@ def test_each_rule_keeps_its_own_and_the_first_is_the_primary(tmp_path):
 
     rules = [{"metric": "score", "higher_better": True, "keep": 2}]
     loop = loop_of(
-        tmp_path, validate=validate, total_steps=5, eval_step=1, save_step=1, keep_num_ckpts=1, keep_best_ckpts=2,
+        tmp_path,
+        validate=validate,
+        total_steps=5,
+        eval_step=1,
+        save_step=1,
+        keep_num_ckpts=1,
+        keep_best_ckpts=2,
         best_rules=rules,
-    )  # fmt: skip
+    )
     loop.fit()
     assert best(tmp_path) == {
         "loss min": ["step_00000005", "step_00000002"],

@@ -31,8 +31,8 @@ def said(caplog):
 
 def test_a_dry_run_reads_an_epoch_and_says_how_fast(tiny, tmp_path, said):
     run(tiny, "--train.dry_run=true")
-    found = re.search(r"dry run: 6 batches, 22 utterances per epoch; (\S+) batches/s", said())
-    assert found and float(found[1]) > 0
+    rate = re.search(r"dry run: 6 batches, 22 utterances per epoch; (\S+) batches/s", said())
+    assert rate and float(rate[1]) > 0
     assert not (tmp_path / "run" / "train").exists() and not (tmp_path / "run" / "report").exists()
 
 

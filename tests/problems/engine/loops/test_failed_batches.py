@@ -43,9 +43,14 @@ def test_an_error_in_a_batch_ends_the_training_unless_it_may_be_skipped(tmp_path
 
 def test_the_others_of_a_window_count_as_if_it_had_not_been(tmp_path):
     spoiled = loop_of(
-        tmp_path / "a", Broken(Points(16)), shuffle=False, gradient_accumulate=2, count=16, total_steps=1,
+        tmp_path / "a",
+        Broken(Points(16)),
+        shuffle=False,
+        gradient_accumulate=2,
+        count=16,
+        total_steps=1,
         skip_errors=True,
-    )  # fmt: skip
+    )
     spoiled.fit()
     alone = loop_of(tmp_path / "b", Fit(Points(16)), shuffle=False, count=16, total_steps=1)
     alone.step([({"index": torch.arange(8, 16)}, True)])
@@ -107,9 +112,14 @@ def test_what_fails_after_its_backward_pass_leaves_nothing_in_the_step(tmp_path)
                 raise ZeroDivisionError("after the gradients were there")
 
     spoiled = loop_of(
-        tmp_path / "a", shuffle=False, gradient_accumulate=2, count=16, total_steps=1, skip_errors=True,
+        tmp_path / "a",
+        shuffle=False,
+        gradient_accumulate=2,
+        count=16,
+        total_steps=1,
+        skip_errors=True,
         callbacks=[Late()],
-    )  # fmt: skip
+    )
     spoiled.fit()
     alone = loop_of(tmp_path / "b", shuffle=False, count=16, total_steps=1)
     alone.step([({"index": torch.arange(8, 16)}, True)])

@@ -71,9 +71,12 @@ def test_a_profile_is_a_trace_and_a_table(tiny, tmp_path):
 def test_deterministic_mode_is_on_while_training_only(tiny):
     seen = []
 
+    class Look(Callback):
+        def on_fit_start(self, loop):
+            seen.append(torch.are_deterministic_algorithms_enabled())
+
     class Watched(ASR):
-        callbacks = (type("Look", (Callback,), {"on_fit_start": lambda self, loop: seen.append(
-            torch.are_deterministic_algorithms_enabled())})(),)  # fmt: skip
+        callbacks = (Look(),)
 
     run(tiny, "--train.deterministic=true", problem=Watched)
     assert seen == [True] and not torch.are_deterministic_algorithms_enabled()
@@ -145,11 +148,11 @@ def weights_of(folder, step):
 def test_resume_ckpt_dir_takes_up_the_whole_state(tiny, tmp_path):
     """A training that continues another one's checkpoint in a folder of its own ends with that one's weights."""
     run(tiny, "--train.keep_num_ckpts=2")
-    given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
-    run(tiny, given, f"--target_dir={tmp_path / 'other'}")
+    resume = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
+    run(tiny, resume, f"--target_dir={tmp_path / 'other'}")
     assert weights_of(tmp_path / "other", 8) == weights_of(tmp_path / "run", 8)
     assert [r["step"] for r in read_history(tmp_path / "other" / "train") if r["split"] == "train"] == [6, 8]
-    run(tiny, given, f"--target_dir={tmp_path / 'short'}", "--train.total_steps=4")
+    run(tiny, resume, f"--target_dir={tmp_path / 'short'}", "--train.total_steps=4")
     assert weights_of(tmp_path / "short", 4) == weights_of(tmp_path / "run", 4), "nothing is left to train"
 
 
@@ -157,22 +160,22 @@ def test_init_ckpt_dir_takes_the_weights_alone(tiny, tmp_path, capsys):
     run(tiny)
     average = tmp_path / "run" / "train" / "average"
     run(tiny, "--train.average=best")
-    given = f"--train.init_ckpt_dir={average}"
-    run(tiny, given, f"--target_dir={tmp_path / 'other'}", "--train.total_steps=1", "--build_optimizer.conf.lr=0")
+    init = f"--train.init_ckpt_dir={average}"
+    run(tiny, init, f"--target_dir={tmp_path / 'other'}", "--train.total_steps=1", "--build_optimizer.conf.lr=0")
     assert weights_of(tmp_path / "other", 1) == (average / "model" / "weights.safetensors").read_bytes()
     capsys.readouterr()
     assert execute(ASR(), ["run", *tiny, f"--train.resume_ckpt_dir={average}", f"--target_dir={tmp_path / 'no'}"]) == 1
     assert "has no training.pt; to start from its weights alone, use --train.init_ckpt_dir" in capsys.readouterr().err
-    run(tiny, given, given.replace("init", "resume"), code=2)
+    run(tiny, init, init.replace("init", "resume"), code=2)
     assert "train: give one of init_ckpt_dir and resume_ckpt_dir" in capsys.readouterr().err
 
 
 def test_a_state_that_does_not_fit_is_refused(tiny, tmp_path, capsys):
     run(tiny)
-    given = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
+    resume = f"--train.resume_ckpt_dir={tmp_path / 'run' / 'train' / 'step_00000004'}"
     modules = "{a: {updated_modules: [downstream.layers]}, b: {updated_modules: [downstream.output]}}"
     two = f"--build_optimizer.optimizers={modules}"
-    assert execute(ASR(), ["run", *tiny, given, two, f"--target_dir={tmp_path / 'no'}", "--stop=2"]) == 1
+    assert execute(ASR(), ["run", *tiny, resume, two, f"--target_dir={tmp_path / 'no'}", "--stop=2"]) == 1
     err = capsys.readouterr().err
     assert "does not fit this training" in err and "--train.init_ckpt_dir" in err
 

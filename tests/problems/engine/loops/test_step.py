@@ -9,8 +9,9 @@ import torch
 
 from problems.engine.loops.failed_batches import BatchFailure
 from problems.engine.loops.progress import Progress
-from problems.engine.loops.step import GradientWindow, StepTotals, named_loss
+from problems.engine.loops.step import GradientWindow, StepTotals, add_gradients, named_loss
 from problems.engine.optim.optimizers import MAIN
+from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history
 from problems.engine.runtime.errors import ConfigError, TrainingError
 from tasks.base import StepOutput
@@ -241,3 +242,14 @@ def test_the_schedule_is_stepped_once_a_step_and_never_past_the_end(tmp_path):
     for _ in range(6):
         loop.step([(batch(0, 1), True)])
     assert times == ["step"] * 4
+
+
+def test_each_loss_moves_the_parameters_of_its_optimizers_alone():
+    first, second, unused = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
+    optimizers = [
+        OptimScheduler(torch.optim.SGD([first, unused], lr=1.0)),
+        OptimScheduler(torch.optim.SGD([second], lr=1.0), loss="other"),
+    ]
+    for number in (1, 2):
+        add_gradients({MAIN: (2 * first + 5 * second).sum(), "other": (7 * first + 3 * second).sum()}, optimizers)
+        assert (first.grad, second.grad, unused.grad) == (2 * number, 3 * number, None), "gradients are added"
