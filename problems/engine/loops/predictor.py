@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -12,6 +12,19 @@ from dataset.audio import AudioError, read
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.numerics import numerics
+from tasks.base import Task
+
+
+class PredictingProblem(Protocol):
+    """The methods of a problem that prediction needs."""
+
+    def load_model_and_task(self, ckpts_dir: str, **options: Any) -> tuple[torch.nn.Module, Task]: ...
+
+    def predict_wav(self, task: Task, wav: torch.Tensor, device: str) -> str: ...
+
+    def predict_files(
+        self, task: Task, paths: Sequence[str], device: str
+    ) -> Iterator[tuple[str, str | AudioError]]: ...
 
 
 class Predictor:
@@ -27,7 +40,9 @@ class Predictor:
         CheckpointError: the upstream is not the one that the checkpoint was trained on.
     """
 
-    def __init__(self, folder: str | Path, problem: Any, device: str = "auto", upstream: str | None = None):
+    def __init__(
+        self, folder: str | Path, problem: PredictingProblem, device: str = "auto", upstream: str | None = None
+    ) -> None:
         self.folder, self.problem, self.device = Path(folder), problem, pick_device(device)
         options = load_options(self.folder, upstream)
         self.model, self.task = problem.load_model_and_task(str(self.folder), **options)
