@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 import torch
@@ -143,6 +144,20 @@ def test_there_is_always_a_validation_and_a_checkpoint_at_the_end(tmp_path):
     loop.fit()
     assert [p.name for p in steps_in(tmp_path)] == ["step_00000004"]
     assert [r["step"] for r in read_history(tmp_path) if r["split"] == "valid"] == [4]
+
+
+def test_a_signal_in_a_validation_ends_it_at_once_and_the_training_is_saved(tmp_path):
+    validations = []
+
+    def validate():
+        signal.raise_signal(signal.SIGTERM)
+        validations.append("done")
+        return {"loss": 1.0}
+
+    loop = loop_of(tmp_path, validate=validate, total_steps=4, eval_step=2, save_step=1000)
+    with pytest.raises(Interrupted, match="saved at step 2, before its validation; run the same command to continue"):
+        loop.fit()
+    assert validations == [] and steps(tmp_path) == ["2"]
 
 
 def test_validation_leaves_no_trace_in_what_training_draws(tmp_path):
