@@ -146,6 +146,20 @@ def test_there_is_always_a_validation_and_a_checkpoint_at_the_end(tmp_path):
     assert [r["step"] for r in read_history(tmp_path) if r["split"] == "valid"] == [4]
 
 
+def test_the_loss_is_logged_at_multiples_of_log_step_and_at_the_end(tmp_path):
+    loop_of(tmp_path, total_steps=5, log_step=2).fit()
+    assert [row["step"] for row in read_history(tmp_path) if row["split"] == "train"] == [2, 4, 5]
+
+
+def test_a_validation_saves_only_what_is_among_the_best(tmp_path):
+    values = iter([2.0, 3.0, 1.0, 4.0, 5.0])
+    loop = loop_of(
+        tmp_path, validate=lambda: {"loss": next(values)}, total_steps=5, eval_step=1, save_step=None, keep_best_ckpts=1
+    )
+    loop.fit()
+    assert steps(tmp_path) == ["1", "3", "5"], "and the last step"
+
+
 def test_a_signal_in_a_validation_ends_it_at_once_and_the_training_is_saved(tmp_path):
     validations = []
 
