@@ -64,6 +64,8 @@ def test_validation_by_epochs(tmp_path):
 def test_checkpoints_by_the_clock(tmp_path):
     loop_of(tmp_path, total_steps=3, save_step=1000, save_minutes=0.0, eval_step=1000).fit()
     assert steps(tmp_path) == ["1", "2", "3"]
+    loop_of(tmp_path / "hour", total_steps=3, save_step=1000, save_minutes=60.0, eval_step=1000).fit()
+    assert steps(tmp_path / "hour") == ["3"]
 
 
 def test_a_schedule_that_goes_by_the_metric_is_stepped_at_validations(tmp_path):

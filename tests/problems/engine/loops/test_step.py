@@ -245,12 +245,12 @@ def test_the_schedule_is_stepped_once_a_step_and_never_past_the_end(tmp_path):
 
 
 def test_each_loss_moves_the_parameters_of_its_optimizers_alone():
-    first, second, unused = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
+    first, second, unused = (torch.nn.Parameter(torch.tensor([value])) for value in (2.0, 3.0, 1.0))
     optimizers = [
         OptimScheduler(torch.optim.SGD([first, unused], lr=1.0)),
         OptimScheduler(torch.optim.SGD([second], lr=1.0), loss="other"),
     ]
     for number in (1, 2):
-        square = first * first  # the losses share a part of their graph
-        add_gradients({MAIN: (square + 5 * second).sum(), "other": (square + 3 * second).sum()}, optimizers)
-        assert (first.grad, second.grad, unused.grad) == (2 * number, 3 * number, None), "gradients are added"
+        product = first * second  # the losses share this part of their graph
+        add_gradients({MAIN: (product + 5 * second).sum(), "other": (product + 7 * first).sum()}, optimizers)
+        assert (first.grad, second.grad, unused.grad) == (3 * number, 2 * number, None), "gradients are added"
