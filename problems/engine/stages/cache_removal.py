@@ -15,35 +15,34 @@ log = logging.getLogger(__name__)
 
 
 def remove_cache(problem: Any, config: Mapping[str, Any], folder: TargetFolder) -> None:
-    """List, and then delete, the made audio of a run's corpus, and the lengths, digests and features of its audio.
+    """List, and then delete, the audio that a run's corpus made, and the lengths, digests and features of its audio.
 
-    The audio is that of the run's CSVs; before stage 0 has written them, that of the corpus.
+    Its audio is that of the run's CSVs; before stage 0 has written them, that of the corpus. Files that the corpus did
+    not make stay, even those that lie in the cache.
     """
     from dataset.durations import length_cache
     from dataset.file_digests import digest_cache
     from problems.engine.features.removal import remove_shards, shards_of
 
     corpus, features = problem.corpus(dict(config["prepare_data"])), folder.cache / "features"
-    audio_folders = [path for path in (corpus.made_audio(folder.cache) if corpus else []) if path.is_dir()]
-    folders = [*audio_folders, *(path for name in problem.families() if (path := folder.cache / name).is_dir())]
+    audio_folders = made_audio(problem, config, folder)
     sources = _sources(folder, corpus, audio_folders)
     paths = sorted({path for path, *_ in sources})
-    inside = [path for path in paths if _is_in(path, [folder.cache]) and not _is_in(path, folders)]
     shards = shards_of(sources, features)
     log.info("removing from the cache %s:", folder.cache)
-    for path in (*folders, *inside, *shards):
+    for path in (*audio_folders, *shards):
         log.info("  %s", path)
     lengths, digests = length_cache(folder.cache).remove(paths), digest_cache(features).remove(paths)
     log.info("  %d lengths and %d digests of %d audio files", lengths, digests, len(paths))
     remove_shards(shards, features)
-    for path in folders:
+    for path in audio_folders:
         shutil.rmtree(path)
-    for name in inside:
-        Path(name).unlink(missing_ok=True)
 
 
-def _is_in(path: str, folders: Iterable[Path]) -> bool:
-    return any(path.startswith(os.path.join(folder, "")) for folder in folders)
+def made_audio(problem: Any, config: Mapping[str, Any], folder: TargetFolder) -> list[Path]:
+    """The folders of audio in the cache that the run's corpus made."""
+    corpus = problem.corpus(dict(config["prepare_data"]))
+    return [path for path in corpus.made_audio(folder.cache) if path.is_dir()] if corpus else []
 
 
 def _sources(

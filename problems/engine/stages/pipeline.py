@@ -21,7 +21,7 @@ from problems.engine.runtime.errors import ConfigError, Interrupted, StageError
 from problems.engine.runtime.folder_lock import folder_lock
 from problems.engine.runtime.overrides import check_signatures, is_overridden
 from problems.engine.stages.build_encoder import BuildEncoder
-from problems.engine.stages.cache_removal import remove_cache
+from problems.engine.stages.cache_removal import made_audio, remove_cache
 from problems.engine.stages.evaluate import Evaluate
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
 from problems.engine.stages.freshness import Freshness
@@ -72,20 +72,35 @@ class Pipeline:
         with distributed.process_group(world, self.device), contextlib.ExitStack() as locks:
             world = distributed.detect_shared_files(self.root)
             if world.writes:
-                self._lock(locks)
+                locks.enter_context(folder_lock(self.root))
                 store.tidy(self.folder.train_dir)
                 for folder in (self.root, *self.folder.evaluate_dir.glob("*/*")):
                     sweep(folder)
+            if self.config["remove_all_cache"]:
+                self._remove_cache(world)
+            if world.writes:
+                locks.enter_context(folder_lock(self.folder.cache, shared=True, option="cache_dir"))
             for stage in self._scheduled() if world.main else self._announced(world):
                 with self._recorded(stage) as fingerprint:
                     stage.run(self.device, fingerprint)
 
-    def _lock(self, locks: contextlib.ExitStack) -> None:
-        if self.config["remove_all_cache"]:
-            with folder_lock(self.folder.cache, option="cache_dir"):
+    def _remove_cache(self, world: distributed.World) -> None:
+        """Remove what the run would read from the cache, after the checks that may refuse the run."""
+        with contextlib.ExitStack() as locks:
+            if world.writes:
+                locks.enter_context(folder_lock(self.folder.cache, option="cache_dir"))
+            distributed.on_main(self._check_removal)
+            if world.writes:
                 remove_cache(self.problem, self.config, self.folder)
-        locks.enter_context(folder_lock(self.root))
-        locks.enter_context(folder_lock(self.folder.cache, shared=True, option="cache_dir"))
+        self.freshness = Freshness()  # audio that stage 0 made is gone
+
+    def _check_removal(self) -> None:
+        if self.start and made_audio(self.problem, self.config, self.folder):
+            raise ConfigError(
+                f"remove_all_cache removes the audio that stage 0 made, but start is {self.start}: expected start 0,"
+                " or none"
+            )
+        self._check_diagnostics() if self.diagnostics else self._check()
 
     # ---- which stages run ----
 
@@ -104,16 +119,11 @@ class Pipeline:
         distributed.announce(None)
 
     def _chosen_stages(self) -> Iterator[Stage]:
-        first = self._first()
+        first = self._check()
         if first is None:
             log.info("every stage is done and fresh in %s; %s runs stage N again", self.root, as_typed("start", "N"))
             return
-        chosen = [s for s in self.stages if first <= s.number <= self.stop and self._is_needed(s)]
-        trains = self.train_stage in chosen
-        fresh = self.config["fresh"] or (trains and not self.config["train"].get("auto_resume", True))
-        self._check_parts()
-        if trains and not fresh:
-            self._refuse_other_training(first)
+        chosen = self._from(first)
         self._write_config()
         has_data, has_encoder = (not self.freshness.reasons(s) for s in self.stages[: self.train_stage.number])
         lines = summary(
@@ -125,7 +135,7 @@ class Pipeline:
         )
         for line in lines:
             log.info("%s", line)
-        if fresh:
+        if self._is_fresh(chosen):
             self._move_aside(chosen)
         for stage in chosen:
             if self.start is None and stage.number > first and not self.freshness.reasons(stage):
@@ -133,15 +143,39 @@ class Pipeline:
                 continue
             yield stage
 
+    def _check(self) -> int | None:
+        """The number of the first stage to run, or None, after the checks that may refuse the run."""
+        first = self._first()
+        if first is None:
+            return None
+        self._check_parts()
+        chosen = self._from(first)
+        if self.train_stage in chosen and not self._is_fresh(chosen):
+            self._refuse_other_training(first)
+        return first
+
+    def _from(self, first: int) -> list[Stage]:
+        """The stages from ``first`` to ``stop`` that this run needs."""
+        return [s for s in self.stages if first <= s.number <= self.stop and self._is_needed(s)]
+
+    def _is_fresh(self, chosen: list[Stage]) -> bool:
+        """True if the run starts over."""
+        trains = self.train_stage in chosen
+        return self.config["fresh"] or (trains and not self.config["train"].get("auto_resume", True))
+
     def _diagnostic_stages(self) -> Iterator[Stage]:
         """The training stage, after those before it that are stale."""
+        yield from self._check_diagnostics()
+        log.info("== in place of stage %d: %s", self.train_stage.number, ", ".join(self.diagnostics))
+        yield self.train_stage
+
+    def _check_diagnostics(self) -> list[Stage]:
+        """The stale stages before the training, after the checks that may refuse the run."""
         self._check_parts()
         stale = [s for s in self.stages[: self.train_stage.number] if self.freshness.reasons(s)]
         if stale:
             self._refuse_other_training(stale[0].number)
-        yield from stale
-        log.info("== in place of stage %d: %s", self.train_stage.number, ", ".join(self.diagnostics))
-        yield self.train_stage
+        return stale
 
     def _first(self) -> int | None:
         """The number of the stage to begin with; None if there is nothing to do.

@@ -86,3 +86,26 @@ def test_lengths_go_before_stage_0_has_listed_the_audio(tiny, tmp_path, capfd):
     capfd.readouterr()
     assert execute(ASR(), ["run", *tiny, "--stop=0", "--remove_all_cache"]) == 0
     assert "34 lengths and 0 digests of 34 audio files" in capfd.readouterr().err
+
+
+def test_a_corpus_of_the_user_in_the_cache_stays(tones, tmp_path):
+    corpus = tmp_path / "cache" / "my_corpus"
+    for seed, (name, count) in enumerate((("train", 4), ("valid", 1), ("test", 2))):
+        write_table(corpus / f"{name}.csv", write_tones(corpus / name, count, seed + 10))
+    shutil.copytree(corpus, tmp_path / "cache" / ASR().families()[0])
+    files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    own = [f"--prepare_data.{name}={corpus / name}.csv" for name in ("train", "valid", "test")]
+    options = [*tiny_options(tones, tmp_path), *own, "--stop=0"]
+    assert execute(ASR(), ["run", *options]) == 0
+    assert execute(ASR(), ["run", *options, "--remove_all_cache"]) == 0
+    assert all(path.is_file() for path in files)
+
+
+def test_a_run_that_is_refused_removes_nothing(tones, tmp_path):
+    corpus = "--prepare_data.corpus=tests.problems.engine.stages.test_cache_removal:Made"
+    options = [o for o in tiny_options(tones, tmp_path) if o != "--prepare_data.corpus=csv"] + [corpus]
+    assert execute(ASR(), ["run", *options, "--stop=1"]) == 0
+    files = sorted((tmp_path / "cache" / "made").rglob("*"))
+    for refused in ("--build_optimizer.name=none", "--start=3", "--start=1"):
+        assert execute(ASR(), ["run", *options, "--remove_all_cache", refused]) == 2
+        assert sorted((tmp_path / "cache" / "made").rglob("*")) == files
