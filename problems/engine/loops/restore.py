@@ -33,7 +33,7 @@ def restore_training(loop: TrainLoop, checkpoint: Path, state: Mapping[str, Any]
     load_weights(checkpoint, loop.task)
     try:
         loop.load_state_dict(state)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the state in {checkpoint} does not fit this training: {error}; to start from its weights alone,"
             f" use --fresh --train.init_ckpt_dir {checkpoint}"

@@ -30,8 +30,8 @@ def write(state: Mapping[str, Any], folder: Path) -> None:
     torch.save(state, folder / FILE)
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """Read the state in a checkpoint's folder.
+def require(folder: Path) -> None:
+    """Check that a checkpoint has a state.
 
     Raises:
         CheckpointError: it has none, as an average of checkpoints.
@@ -41,6 +41,15 @@ def read(folder: Path) -> dict[str, Any]:
             f"the checkpoint {folder} has no {FILE}; to start from its weights alone, use"
             f" --train.init_ckpt_dir {folder}"
         )
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read the state in a checkpoint's folder.
+
+    Raises:
+        CheckpointError: it has none, as an average of checkpoints.
+    """
+    require(folder)
     # to the CPU: the optimizer moves what belongs on the device, and its step counts stay where they are fast
     return torch.load(folder / FILE, map_location="cpu", weights_only=True)
 

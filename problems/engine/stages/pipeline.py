@@ -29,6 +29,7 @@ from problems.engine.stages.manifest import Manifest
 from problems.engine.stages.prepare_data import PrepareData
 from problems.engine.stages.report import Report
 from problems.engine.stages.stage import Stage
+from problems.engine.stages.start_checkpoint import find_start, moved
 from problems.engine.stages.summary import summary
 from problems.engine.stages.target_folder import TargetFolder
 from problems.engine.stages.train import BEGUN, Train
@@ -150,8 +151,11 @@ class Pipeline:
             return None
         self._check_parts()
         chosen = self._from(first)
-        if self.train_stage in chosen and not self._is_fresh(chosen):
-            self._refuse_other_training(first)
+        if self.train_stage in chosen:
+            is_fresh = self._is_fresh(chosen)
+            if not is_fresh:
+                self._refuse_other_training(first)
+            self._find_start(is_fresh)
         return first
 
     def _from(self, first: int) -> list[Stage]:
@@ -217,8 +221,7 @@ class Pipeline:
         now = dict(self.freshness.fingerprint(train))
         if first < train.number:
             now["inputs"] = self._rehearse(first)
-        may_change = resume_keys(self.problem, "free") | resume_keys(self.problem, "extends")
-        reasons = differences(begun, now, may_change)
+        reasons = differences(begun, now, self._may_change)
         if not reasons:
             return
         for stage in self.stages[first : train.number]:  # why the data are different
@@ -229,6 +232,17 @@ class Pipeline:
             f"  {_listed(reasons, 20)}\nRestore them to continue, choose another --target_dir,"
             " or use --fresh to move it aside and start over"
         )
+
+    def _find_start(self, is_fresh: bool) -> None:
+        """Find the checkpoint that a new training starts from, before any work and before anything is moved."""
+        train = self.train_stage
+        if is_fresh or not store.steps_in(train.output_dir):
+            train.start = find_start(self.config["train"], train.settings(), self._may_change)
+
+    @property
+    def _may_change(self) -> set[str]:
+        """The config keys that may differ from those that a training was begun with."""
+        return resume_keys(self.problem, "free") | resume_keys(self.problem, "extends")
 
     def _rehearse(self, first: int) -> dict[str, str]:
         """Digests of what the training would read if the stages from ``first`` on ran now.
@@ -279,6 +293,7 @@ class Pipeline:
                 aside = free_name(stage.output_dir)
                 os.rename(stage.output_dir, aside)
                 log.info("the earlier %s is now %s", stage.output_dir.name, aside)
+                self.train_stage.start = moved(self.train_stage.start, stage.output_dir, aside)
                 self.freshness.forget(stage)
 
     def _write_config(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Train(Stage):
     on_every_process = True
     of_own_training = True
     is_moved_aside = True
+    start: Mapping[str, str] = {}
+    """The key and path of the checkpoint that a new training starts from or continues (:mod:`.start_checkpoint`)."""
 
     def inputs(self) -> list[Path]:
         """The training and validation CSVs and the encoder's files."""
@@ -96,7 +98,7 @@ class Train(Stage):
             self.build_data("valid", valid_csv, encoder_path) if is_validated else (None, None, None)
         )
         arguments = dict(
-            train=self.config["train"],
+            train=self.config["train"] | distributed.broadcast(self.start),
             train_dir=str(self.output_dir),
             build_model_all_args=self.model_arguments(encoder),
             build_task_all_args_except_model={
