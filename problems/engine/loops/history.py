@@ -6,17 +6,21 @@ there exactly once after a kill.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataset.files import finite, write_json, write_text
 from problems.engine.report.history import DECLARATIONS, HISTORY, read_history
 from tasks.metrics.kinds import Metric, to_json
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 def numbers_in(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -51,18 +55,23 @@ class History(Sink):
     """
 
     def __init__(self, train_dir: Path, step: int, declarations: Mapping[str, Metric], is_validated: bool = True):
-        from torch.utils.tensorboard import SummaryWriter
-
         train_dir = Path(train_dir)
         rows = [row for row in read_history(train_dir) if row["step"] <= step]
         rows = [row for row in rows if is_validated or row["step"] < step or row["split"] != "valid"]
         write_text(train_dir / HISTORY, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         write_json(train_dir / DECLARATIONS, to_json(declarations))
         self.file = open(train_dir / HISTORY, "a", encoding="utf-8")
-        shutil.rmtree(train_dir / "tb", ignore_errors=True)
-        self.board = SummaryWriter(str(train_dir / "tb"))
+        self.board_dir = train_dir / "tb"
+        shutil.rmtree(self.board_dir, ignore_errors=True)
         for row in rows:
             self._add_to_board(row)
+
+    @functools.cached_property
+    def board(self) -> SummaryWriter:
+        """The TensorBoard writer, opened by the first row: its import would delay the first step."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.board_dir))
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
         """Append a row."""
@@ -79,13 +88,15 @@ class History(Sink):
     def sync(self) -> None:
         """Write all rows to the disk."""
         os.fsync(self.file.fileno())
-        self.board.flush()
+        if "board" in vars(self):
+            self.board.flush()
 
     def close(self) -> None:
         """Write all rows to the disk and close the files."""
         os.fsync(self.file.fileno())
         self.file.close()
-        self.board.close()
+        if "board" in vars(self):
+            self.board.close()
 
 
 class Stopwatch:
