@@ -201,3 +201,14 @@ def test_a_validation_that_is_done_again_is_in_the_history_once(tmp_path):
         killed.fit()
     resumed(loop_of(tmp_path, cut.task, **cadence), tmp_path).fit()
     assert [row["step"] for row in read_history(tmp_path) if row["split"] == "valid"] == [3, 6]
+
+
+def test_the_history_is_closed_at_the_end_and_after_an_error(tmp_path):
+    ended = loop_of(tmp_path / "ended", total_steps=1)
+    failed = loop_of(tmp_path / "failed", validate=lambda: 1 / 0, total_steps=1)
+    ended.fit()
+    with pytest.raises(ZeroDivisionError):
+        failed.fit()
+    for loop in (ended, failed):
+        history, _ = loop.cadence.sinks
+        assert history.file.closed

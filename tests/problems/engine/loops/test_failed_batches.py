@@ -176,3 +176,19 @@ def test_memory_that_runs_out_again_and_again_ends_the_training(tmp_path):
     with pytest.raises(TrainingError, match="memory ran out in 3 steps in a row"):
         loop.fit()
     assert not steps_in(tmp_path)
+
+
+def test_units_that_are_lost_with_a_failed_batch_are_logged(tmp_path, caplog):
+    """A batch that fails in its backward pass takes those before it along, since gradients are summed."""
+    window = [({"index": torch.tensor(batch)}, True) for batch in ([0, 1], [3])]
+    loop_of(tmp_path, Broken(Points(), backward=True), skip_errors=True).step(window)
+    assert "(with the 2 units before it in this step)" in caplog.text
+    caplog.clear()
+    loop_of(tmp_path, Broken(Points(), backward=True), skip_errors=True).step(window[1:])
+    assert "is left out" in caplog.text and "units before it" not in caplog.text
+
+
+def test_a_single_process_may_leave_out_a_batch_though_batch_norm_is_synchronized(tmp_path):
+    loop = loop_of(tmp_path, Broken(Points()), skip_errors=True, sync_batchnorm=True, total_steps=5)
+    loop.fit()
+    assert loop.progress.errors == 1

@@ -132,6 +132,12 @@ def test_each_utterance_of_a_window_counts_once(tmp_path):
     torch.testing.assert_close(after(tmp_path, (batch(0), True), (batch(1, 2, 3), True)), whole)
 
 
+def test_one_utterance_is_enough_for_a_step(tmp_path):
+    data = Points()
+    expected = 0.05 * 2 * data.y[0] * data.x[:1]
+    torch.testing.assert_close(after(tmp_path, (batch(0), True)), expected)
+
+
 def test_the_totals_of_a_step_are_its_summed_loss_and_its_units(tmp_path):
     loop = loop_of(tmp_path)
     loop.step([(batch(0, 1, 2), True), (batch(3, 4), True)])

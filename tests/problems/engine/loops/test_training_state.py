@@ -133,3 +133,10 @@ def test_the_newest_whole_checkpoint_is_continued(tmp_path):
     loop_of(tmp_path, total_steps=4, save_step=2, eval_step=1000).fit()
     (tmp_path / "step_00000004" / "manifest.json").unlink()
     assert training_state.newest_everywhere(tmp_path).name == "step_00000002"
+
+
+def test_the_losses_since_the_last_line_are_part_of_it(tmp_path):
+    stepped = loop_of(tmp_path)
+    stepped.step([({"index": torch.arange(5)}, True)])
+    progress = stepped.state_dict()["progress"]
+    assert progress["weight_sum"] == 5 and progress["loss_sum"] == pytest.approx(float(Points().y[:5].square().sum()))
