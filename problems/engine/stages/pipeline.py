@@ -75,8 +75,7 @@ class Pipeline:
             if world.writes:
                 locks.enter_context(folder_lock(self.root))
                 store.tidy(self.folder.train_dir)
-                for folder in (self.root, *self.folder.evaluate_dir.glob("*/*")):
-                    sweep(folder)
+                self._sweep()
             if self.config["remove_all_cache"]:
                 self._remove_cache(world)
             if world.writes:
@@ -84,6 +83,13 @@ class Pipeline:
             for stage in self._scheduled() if world.main else self._announced(world):
                 with self._recorded(stage) as fingerprint:
                     stage.run(self.device, fingerprint)
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of a run that was killed."""
+        folders = {path for stage in self.stages if (path := stage.output_dir).is_relative_to(self.root)}
+        results = self.folder.evaluate_dir.glob("*/*")
+        for folder in (self.root, self.root / "runs", self.folder.train_dir / "tb", *folders, *results):
+            sweep(folder)
 
     def _remove_cache(self, world: distributed.World) -> None:
         """Remove what the run would read from the cache, after the checks that may refuse the run."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from problems.engine.stages.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
+from problems.engine.stages.target_folder import files_below
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Report(Stage):
 
     def outputs(self) -> list[Path]:
         """Every file of the report."""
-        return sorted(path for path in self.output_dir.rglob("*") if path.is_file())
+        return files_below(self.output_dir)
 
     @property
     def output_dir(self) -> Path:

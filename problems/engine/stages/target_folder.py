@@ -51,7 +51,7 @@ class TargetFolder:
     def encoder_files(self) -> list[Path]:
         """The files of the label encoder."""
         path = Path(self.encoder_path())
-        return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        return files_below(path) if path.is_dir() else [path]
 
     @property
     def tests_elsewhere(self) -> bool:
@@ -102,3 +102,8 @@ class TargetFolder:
         is_own = checkpoint.parent == self.train_dir
         name = checkpoint.name if is_own else f"{checkpoint.name}@{sha256(checkpoint / store.MANIFEST)[:8]}"
         return self.evaluate_dir / name / Path(csv).stem
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and below, except hidden ones: a killed writer may have left them."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

@@ -149,6 +149,16 @@ def test_a_deleted_output(run):
     assert run.steps() == ["step_00000004", "step_00000008"]
 
 
+def test_temporary_files_of_a_killed_run_are_removed_and_are_neither_inputs_nor_outputs(run):
+    folders = [run.root / name for name in ("data", "encoder", "runs", "report", "train", "train/tb")]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+        (folder / ".labels.json.1.abcd.tmp").write_text("x")
+    assert "stale" not in run.status(f"--target_dir={run.root}")
+    assert run.ran("--start=1") == [1, 2, 3, 4]
+    assert not list(run.root.rglob(".*.tmp")) and ".tmp" not in (run.root / "stages.json").read_text()
+
+
 def test_a_changed_encoder_file(run):
     file = next(p for p in (run.root / "encoder").iterdir() if p.suffix == ".json")
     file.write_text(file.read_text() + " ")
