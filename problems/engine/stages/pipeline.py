@@ -321,13 +321,14 @@ class Pipeline:
             return
         began, number = time.monotonic(), stage.number
         log.info("== stage %d: %s", number, stage.name)
-        fingerprint = self.freshness.fingerprint(stage)
-        self.manifest.record(number, name=stage.name, status="started", fingerprint=fingerprint)
         try:
+            fingerprint = self.freshness.fingerprint(stage)
+            self.manifest.record(number, name=stage.name, status="started", fingerprint=fingerprint)
             yield fingerprint
         except BaseException as error:
             was_cut = isinstance(error, (KeyboardInterrupt, Interrupted))
-            self.manifest.record(number, status="interrupted" if was_cut else "failed", error=str(error)[:2000])
+            status = "interrupted" if was_cut else "failed"
+            self.manifest.record(number, name=stage.name, status=status, error=str(error)[:2000])
             raise
         seconds = time.monotonic() - began
         fingerprint = stage.final_fingerprint(fingerprint)

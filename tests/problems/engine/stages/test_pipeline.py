@@ -233,6 +233,13 @@ def test_chosen_checkpoints(run):
     assert "step_00000005" in text and "4, 8" in text
 
 
+def test_a_stage_whose_inputs_cannot_be_used_is_recorded_as_failed(run):
+    text = run("--start=3", "--test_ckpt_steps=[5]", code=1)
+    assert "step_00000005 does not exist" in text
+    entry = json.loads((run.root / "stages.json").read_text())["stages"]["3"]
+    assert entry["status"] == "failed" and "step_00000005 does not exist" in entry["error"]
+
+
 def test_a_checkpoint_of_another_folder(run, tmp_path):
     elsewhere = tmp_path / "copied" / "my step"
     shutil.copytree(run.root / "train/step_00000004", elsewhere)
