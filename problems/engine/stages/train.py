@@ -86,11 +86,11 @@ class Train(Stage):
         """Train, from the newest checkpoint if there is one."""
         train_csv, valid_csv, _ = self.folder.csvs()
         is_validated = self.config["train"]["valid_metric"] is not None
+        self._require_same_data()
         if is_validated:
             self._require_validation(valid_csv)
         if fingerprint is not None:
             write_json(self.output_dir / BEGUN, fingerprint)
-        self._require_same_data()
         encoder_path = self.folder.encoder_path()
         encoder = self.problem.load_encoder(encoder_path)
         train_dataset, train_batch_sampler, train_collate_fn = self.build_data("train", train_csv, encoder_path)
