@@ -236,13 +236,12 @@ class Checkpoints:
 
     def prune(self) -> None:
         """Remove the checkpoints that no rule keeps; interim ones are kept until a planned one follows."""
-        if self.keep_newest is None:
-            return
+        newest = slice(None if self.keep_newest is None else -self.keep_newest, None)
         folders = steps_in(self.train_dir)
         planned = [folder for folder in folders if not is_interim(folder)]
         last_planned = step_of(planned[-1]) if planned else -1
         since = [folder for folder in folders if step_of(folder) > last_planned]
-        keep = {*planned[-self.keep_newest :], *since[-self.keep_newest :]}
+        keep = {*planned[newest], *since[newest]}
         keep |= {self.train_dir / name_of(step) for ranked in self.ranking.values() for *_, step in ranked}
         for folder in folders:
             if folder not in keep:

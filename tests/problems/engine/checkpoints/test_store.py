@@ -147,6 +147,13 @@ def test_an_interim_checkpoint_gives_way_to_the_next_planned_one(tmp_path):
     assert newest(tmp_path).name == "step_00000030" and damage(newest(tmp_path)) is None
 
 
+def test_an_interim_checkpoint_gives_way_even_if_all_planned_ones_are_kept(tmp_path):
+    checkpoints = keeper(tmp_path, newest=None)
+    for step, interim in ((10, False), (13, True), (20, False), (21, True)):
+        checkpoints.save(step, fill(), interim=interim)
+    assert [step_of(p) for p in steps_in(tmp_path)] == [10, 20, 21]
+
+
 def test_pruning_finishes_what_a_kill_cut(tmp_path):
     checkpoints = keeper(tmp_path, newest=1)
     for step in (10, 13, 20):
