@@ -94,11 +94,17 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         remove_folder(replaced)
 
 
-def restore_replaced(folder: Path) -> None:
-    """Rename ``NAME.old`` back to ``NAME`` in ``folder`` if its writer was killed before the new one was in place."""
+def restore_replaced(folder: Path, is_whole: Callable[[Path], bool] = Path.is_dir) -> None:
+    """Finish what killed calls of :func:`write_folder` began in ``folder``.
+
+    ``NAME.old`` is renamed back to ``NAME`` if the new one was not yet in place, and removed if it is and is whole.
+    """
     for replaced in folder.glob("*.old"):
-        if not replaced.with_suffix("").exists():
-            os.rename(replaced, replaced.with_suffix(""))
+        path = replaced.with_suffix("")
+        if not path.exists():
+            os.rename(replaced, path)
+        elif is_whole(path):
+            remove_folder(replaced)
 
 
 def remove_folder(path: Path) -> None:

@@ -141,7 +141,7 @@ def test_killed_between_any_two_renames_a_whole_folder_is_found(tmp_path, rename
     restore_replaced(tmp_path)
     sweep(tmp_path)
     assert (tmp_path / "step_1/a").read_text() == ("new" if renames == 2 else "old")
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+    assert os.listdir(tmp_path) == ["step_1"]
 
 
 def test_after_a_kill_the_next_write_works(tmp_path):

@@ -147,7 +147,7 @@ def tidy(train_dir: Path) -> None:
     """
     if not Path(train_dir).is_dir():
         return
-    restore_replaced(Path(train_dir))
+    restore_replaced(Path(train_dir), is_whole=lambda folder: damage(folder) is None)
     sweep(Path(train_dir))
     problems = {folder: damage(folder) for folder in steps_in(train_dir)}
     if all(problems.values()):

@@ -109,6 +109,14 @@ def test_a_kill_between_setting_aside_and_replacing_loses_nothing(tmp_path):
     assert newest(tmp_path).name == "step_00000010"
 
 
+def test_a_kill_before_the_replaced_one_is_removed_leaves_nothing_for_ever(tmp_path):
+    write(tmp_path / "average", fill("new"))
+    for name in ("average.old", "tb", "tb.old"):  # the last two are the user's
+        (tmp_path / name).mkdir()
+    store.tidy(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["average", "tb", "tb.old"]
+
+
 def test_a_damaged_one_is_set_aside_and_counts_no_more(tmp_path):
     for step in (10, 20):
         write(tmp_path / f"step_000000{step}", fill())
