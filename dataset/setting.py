@@ -21,7 +21,7 @@ def setting(
     max: float | None = None,
     choices: tuple[str, ...] | None = None,
     registry: str | None = None,
-    resume: Literal["free", "extends"] | None = None,
+    resume: Literal["free", "extends", "starts"] | None = None,
     heading: str | None = None,
 ) -> Any:
     """A dataclass field with its help line and, if it has any, its bounds or choices.
@@ -34,7 +34,8 @@ def setting(
         registry: ``"module:MAPPING"`` if the value names an entry of that registry. The entry's own settings belong
             in the field ``conf`` of the same section or, if the section has none, in the section itself.
         resume: whether the value may differ when a training is resumed. ``"free"``: it may, since it does not affect
-            the result; ``"extends"``: it may, and the training continues to the new value; None: it may not.
+            the result; ``"extends"``: it may, and the training continues to the new value; ``"starts"``: it may
+            become null, since only the start of a training reads it; None: it may not.
         heading: what ``--help`` prints above this and the following settings of its section.
     """
     metadata = {

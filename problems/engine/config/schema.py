@@ -111,7 +111,7 @@ def section_defaults(section: type) -> Tree:
     return copy.deepcopy(tree)
 
 
-def resume_keys(problem: Configurable, resume: Literal["free", "extends"]) -> set[str]:
+def resume_keys(problem: Configurable, resume: Literal["free", "extends", "starts"]) -> set[str]:
     """The dotted keys declared with that ``resume``: those that may change under an existing training."""
     return {
         f"{name}.{field.name}"
@@ -119,6 +119,14 @@ def resume_keys(problem: Configurable, resume: Literal["free", "extends"]) -> se
         for field in dataclasses.fields(section)
         if field.metadata.get("resume") == resume
     }
+
+
+def free_keys(problem: Configurable, config: Mapping[str, Any]) -> set[str]:
+    """The dotted keys that do not make what was done with another value stale."""
+    unset = {
+        key for key in resume_keys(problem, "starts") if values_of(config, "train").get(key.partition(".")[2]) is None
+    }
+    return resume_keys(problem, "free") | unset
 
 
 def values_of(tree: Mapping[str, Any], section: str) -> Mapping[str, Any]:

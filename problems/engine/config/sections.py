@@ -255,9 +255,9 @@ class Train:
         True, "continue an interrupted training; false: same as --fresh on stage 2", resume="free", heading="resuming"
     )
     resume_ckpt_dir: str | None = setting(
-        None, "checkpoint that a new training continues from, with all its state", resume="free"
+        None, "checkpoint that a new training continues from, with all its state", resume="starts"
     )
-    init_ckpt_dir: str | None = setting(None, "checkpoint whose weights a new training starts from", resume="free")
+    init_ckpt_dir: str | None = setting(None, "checkpoint whose weights a new training starts from", resume="starts")
 
     @staticmethod
     def check(values: dict) -> list[str]:

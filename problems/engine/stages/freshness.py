@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from problems.engine.checkpoints.store import CheckpointError
-from problems.engine.config.schema import resume_keys
+from problems.engine.config.schema import free_keys
 from problems.engine.stages.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 
@@ -28,7 +28,7 @@ class Freshness:
         return self._reasons[stage.number]
 
     def _examine(self, stage: Stage) -> list[str]:
-        free = resume_keys(stage.problem, "free")
+        free = free_keys(stage.problem, stage.config)
         try:
             return stage.manifest.stale(stage.number, self.fingerprint(stage), free) or stage.damage()
         except CheckpointError as error:

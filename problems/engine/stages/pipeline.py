@@ -13,7 +13,7 @@ from typing import Any
 
 from dataset.files import free_name, read_json, sweep, write_json, write_text
 from problems.engine.checkpoints import store
-from problems.engine.config.schema import resume_keys
+from problems.engine.config.schema import free_keys, resume_keys
 from problems.engine.config.sections import DIAGNOSTICS
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import as_typed, describe, versions
@@ -248,7 +248,7 @@ class Pipeline:
     @property
     def _may_change(self) -> set[str]:
         """The config keys that may differ from those that a training was begun with."""
-        return resume_keys(self.problem, "free") | resume_keys(self.problem, "extends")
+        return free_keys(self.problem, self.config) | resume_keys(self.problem, "extends")
 
     def _rehearse(self, first: int) -> dict[str, str]:
         """Digests of what the training would read if the stages from ``first`` on ran now.

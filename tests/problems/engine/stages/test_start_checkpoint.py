@@ -78,3 +78,13 @@ def test_a_training_folder_stands_for_its_best_checkpoint(trained, tmp_path):
     assert execute(ASR(), ["run", *trained, *options]) == 0
     (best,) = json.loads((tmp_path / "run" / "train" / "best.json").read_text())["wer min"]
     assert weights_of(tmp_path / "other" / "train", 1) == weights_of(tmp_path / "run" / "train", int(best[5:]))
+
+
+def test_another_start_makes_a_training_stale_and_none_does_not(trained, tmp_path, capsys):
+    other = ["run", *trained, f"--target_dir={tmp_path / 'other'}", "--stop=2"]
+    start = f"--train.init_ckpt_dir={tmp_path / 'run' / 'train' / 'step_0000000'}"
+    assert execute(ASR(), [*other, start + "4"]) == 0
+    assert execute(ASR(), other) == 0
+    assert "every stage is done and fresh" in capsys.readouterr().err
+    assert execute(ASR(), [*other, start + "8"]) == 2
+    assert "train.init_ckpt_dir: " in capsys.readouterr().err
