@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -407,7 +406,10 @@ class Problem(Checkpointing):
 
         loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
         folder = None if dump_dir is None else Path(dump_dir)
-        save = partial(self.save_predictions, task, mode)
+
+        def save(records: Mapping[str, list[Any]], dump_dir: Path) -> None:
+            call(self, "save_predictions", task=task, mode=mode, records=records, dump_dir=dump_dir)
+
         return loop.evaluate(mode, dataset, batch_sampler, collate_fn, eval_batch, folder, num_workers, save)
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
@@ -431,6 +433,6 @@ class Problem(Checkpointing):
 
         for path in paths:
             try:
-                yield path, self.predict_wav(task, read(path), device)
+                yield path, call(self, "predict_wav", task=task, wav=read(path), device=device)
             except AudioError as error:  # continue with the other files
                 yield path, error

@@ -76,9 +76,9 @@ class Checkpointing:
         self, ckpts_dir: str, task_overrides: Section | None = None, model_overrides: Section | None = None
     ) -> tuple[Any, Any]:
         """The model and the task of a checkpoint folder; overrides replace saved arguments by name."""
-        overrides = {"model_overrides": model_overrides} if model_overrides else {}
-        model = self.load_model(str(Path(ckpts_dir) / "model"), **overrides)
-        return model, self.load_task(str(Path(ckpts_dir) / "task"), model, task_overrides)
+        model_dir, task_dir = str(Path(ckpts_dir) / "model"), str(Path(ckpts_dir) / "task")
+        model = call(self, "load_model", model_ckpt_dir=model_dir, model_overrides=model_overrides)
+        return model, call(self, "load_task", task_ckpt_dir=task_dir, model=model, task_overrides=task_overrides)
 
     def _require_own(self, folder: Path) -> None:
         try:

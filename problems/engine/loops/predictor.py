@@ -12,6 +12,7 @@ from dataset.audio import AudioError, read
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.numerics import numerics
+from problems.engine.runtime.overrides import call
 from tasks.base import Task
 
 
@@ -45,7 +46,7 @@ class Predictor:
     ) -> None:
         self.folder, self.problem, self.device = Path(folder), problem, pick_device(device)
         options = load_options(self.folder, upstream)
-        self.model, self.task = problem.load_model_and_task(str(self.folder), **options)
+        self.model, self.task = call(problem, "load_model_and_task", ckpts_dir=str(self.folder), **options)
         self.task.to(self.device).eval()
 
     def predict(self, audio: str | Path | torch.Tensor) -> str:
@@ -56,9 +57,10 @@ class Predictor:
         """
         wav = audio if isinstance(audio, torch.Tensor) else read(audio)
         with numerics(deterministic=False, tf32=False):
-            return self.problem.predict_wav(self.task, wav, str(self.device))
+            return call(self.problem, "predict_wav", task=self.task, wav=wav, device=str(self.device))
 
     def predict_files(self, paths: Sequence[str]) -> Iterator[tuple[str, str | AudioError]]:
         """Each path with its prediction, or with the error if the file cannot be read."""
         with numerics(deterministic=False, tf32=False):
-            yield from self.problem.predict_files(self.task, paths, str(self.device))
+            arguments = {"task": self.task, "paths": paths, "device": str(self.device)}
+            yield from call(self.problem, "predict_files", **arguments)

@@ -16,6 +16,7 @@ from problems.engine.config.schema import resume_keys
 from problems.engine.loops.display import format_metrics
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
+from problems.engine.runtime.overrides import call
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of
 from problems.engine.stages.stage import DATA, Stage
 
@@ -74,7 +75,9 @@ class Evaluate(Stage):
             wanted = checkpoint, csv if arguments else None
             if loaded != wanted:
                 options = load_options(checkpoint, self.config["upstream"])
-                task = self.problem.load_model_and_task(str(checkpoint), arguments, **options)[1].to(device)
+                folder = {"ckpts_dir": str(checkpoint)}
+                _, task = call(self.problem, "load_model_and_task", **folder, task_overrides=arguments, **options)
+                task.to(device)
                 loaded = wanted
             saved_encoder = checkpoint / "task" / "encoder"
             encoder_path = str(saved_encoder) if saved_encoder.exists() else self.folder.encoder_path()
