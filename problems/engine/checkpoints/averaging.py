@@ -22,14 +22,23 @@ MEMBERS = "average.json"
 
 
 def members(train_dir: Path, of: str, newest: int | None = None) -> list[Path]:
-    """The checkpoints to average.
+    """The checkpoints to average, verified; the arguments are those of :func:`candidates`.
+
+    Raises:
+        CheckpointError: there is none, or one of them is damaged.
+    """
+    return [store.require(folder) for folder in candidates(train_dir, of, newest)]
+
+
+def candidates(train_dir: Path, of: str, newest: int | None = None) -> list[Path]:
+    """The checkpoints to average, not verified.
 
     Args:
         of: ``best``: those of the primary rule, the best first; ``newest``: the last ones, the last first.
         newest: how many of the last ones; None takes all.
 
     Raises:
-        CheckpointError: there is none, or one of them is damaged.
+        CheckpointError: there is none.
     """
     if of == NEWEST:
         planned = [folder for folder in store.steps_in(train_dir) if not store.is_interim(folder)]
@@ -42,7 +51,7 @@ def members(train_dir: Path, of: str, newest: int | None = None) -> list[Path]:
             f"train.average {of}: there is no such checkpoint in {train_dir}"
             + ("" if of == NEWEST else ", since no validation gave a finite valid_metric; use newest, or null")
         )
-    return [store.require(folder) for folder in folders]
+    return folders
 
 
 def is_of(folder: Path, names: Sequence[str]) -> bool:

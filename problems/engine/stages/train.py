@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
-from dataset.files import free_name, write_json
-from problems.engine.checkpoints import store
-from problems.engine.checkpoints.averaging import NAME as AVERAGE
+from dataset.files import free_name, read_json, write_json
+from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.moved_upstream import redirected
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
@@ -68,11 +67,23 @@ class Train(Stage):
         return super().settings() | {"eval_batch": self.config["eval_batch"]}
 
     def damage(self) -> list[str]:
-        """Checkpoints that do not verify."""
-        folders = store.steps_in(self.output_dir)
-        folders += [self.output_dir / AVERAGE] if self.config["train"].get("average") else []
-        damages = ((folder, store.damage(folder)) for folder in folders)
-        return [f"the checkpoint {folder.name} is damaged: {damage}" for folder, damage in damages if damage]
+        """Checkpoints that do not verify, and an average that is not of those that the config asks for."""
+        damages = ((folder, store.damage(folder)) for folder in store.steps_in(self.output_dir))
+        damaged = [f"the checkpoint {folder.name} is damaged: {damage}" for folder, damage in damages if damage]
+        return damaged or self._damage_of_average()
+
+    def _damage_of_average(self) -> list[str]:
+        train, folder = self.config["train"], self.output_dir / averaging.NAME
+        if not train.get("average"):
+            return []
+        if not folder.is_dir():
+            return [f"{self.output_dir.name}/{averaging.NAME} is not written yet"]
+        damage = store.damage(folder)
+        if damage:
+            return [f"the checkpoint {folder.name} is damaged: {damage}"]
+        names = [path.name for path in averaging.candidates(self.output_dir, train["average"], train["keep_num_ckpts"])]
+        averaged = read_json(folder / averaging.MEMBERS)["of"]
+        return [] if averaged == names else [f"its average is of {', '.join(averaged)}, expected {', '.join(names)}"]
 
     def model_arguments(self, encoder: Sized) -> dict[str, Any]:
         """The arguments of ``build_model``; only the length of ``encoder`` counts."""

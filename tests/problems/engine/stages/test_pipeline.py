@@ -233,6 +233,17 @@ def test_chosen_checkpoints(run):
     assert "step_00000005" in text and "4, 8" in text
 
 
+def test_an_average_is_written_when_it_is_asked_for_and_again_when_it_is_to_be_of_others(run):
+    assert "train/average is not written yet" in run.status(*run.options, "--train.average=newest")
+    assert 2 in run.ran("--train.average=newest")
+    members = run.root / "train" / "average" / "average.json"
+    assert json.loads(members.read_text())["of"] == ["step_00000008", "step_00000004"]
+    assert run.ran("--train.average=newest") == []
+    assert 2 in run.ran("--train.average=newest", "--train.keep_num_ckpts=1")
+    assert json.loads(members.read_text())["of"] == ["step_00000008"]
+    assert run.ran("--train.average=newest", "--train.keep_num_ckpts=1") == []
+
+
 def test_a_stage_whose_inputs_cannot_be_used_is_recorded_as_failed(run):
     text = run("--start=3", "--test_ckpt_steps=[5]", code=1)
     assert "step_00000005 does not exist" in text
