@@ -52,13 +52,13 @@ def _series(run: Run, split: str, metric: str) -> list[Series]:
 
 
 def _learning_rates(run: Run) -> list[Series]:
-    """A curve for ``lr``, or for each ``lr_<name>`` of several optimizers or parameter groups."""
-    names = [name for name in run.logged_metrics("train") if name.partition("_")[0] == LEARNING_RATE]
+    """A curve for ``lr``, or for each ``lr_<name>`` of several optimizers and ``lr/<number>`` of parameter groups."""
+    names = [name for name in run.logged_metrics("train") if re.split("[_/]", name)[0] == LEARNING_RATE]
     rates = []
     for name, colour in zip(names, itertools.cycle((TRAIN, VALID, MUTED))):
         if points := run.points("train", name):
             steps, values = map(list, zip(*points))
-            rates.append(Series(name.removeprefix(f"{LEARNING_RATE}_"), steps, values, colour))
+            rates.append(Series(re.sub(f"^{LEARNING_RATE}[_/]", "", name), steps, values, colour))
     return rates
 
 

@@ -69,6 +69,11 @@ def test_the_learning_rates_of_several_optimizers_share_a_plot(tmp_path):
     assert [(series.name, series.values) for series in plot.series] == [("head", [1e-3]), ("upstream", [1e-5])]
 
 
+def test_the_learning_rates_of_parameter_groups_share_a_plot(tmp_path):
+    (plot,) = curves(history(tmp_path, {"step": 10, "split": "train", "lr": 1e-3, "lr/1": 1e-5, "lr_b/1": 1}))
+    assert [series.name for series in plot.series] == ["lr", "1", "b/1"]
+
+
 @pytest.mark.parametrize("values, top", [([0.5, 0.99], 1.0), ([0.5, 1.0], 1.0), ([0.0, 0.3], None), ([0.9, 1.3], None)])
 def test_the_axis_of_a_rate_ends_at_100_percent_unless_the_rate_exceeds_it(tmp_path, monkeypatch, values, top):
     """A word error rate may exceed 100 %, an accuracy may not."""
