@@ -168,7 +168,7 @@ class Setup:
         diagnostic = diagnostics.requested(self.config)
         if validate is None:
             log.info("no validation: the last checkpoint counts as the best")
-        elif distributed.on_main(lambda: not store.steps_in(self.train_dir)):
+        elif self.config["best_rules"] or distributed.on_main(lambda: not store.steps_in(self.train_dir)):
             self._check_validation(validate)
         checkpoint = None if diagnostic else training_state.newest_everywhere(self.train_dir)
         resumed = checkpoint or self._elsewhere(diagnostic)
