@@ -79,8 +79,7 @@ def build_optimizers(
 
 def _planned(problem: BuildsOptimizers, schedule: Section, train: Section, epochs: int) -> Section:
     """Return the section of a schedule, with what the training knows filled in unless the user builds it."""
-    if lr_schedules.every(schedule) == lr_schedules.VALIDATION and train["valid_metric"] is None:
-        raise ConfigError(f"build_scheduler: {schedule['name']} needs validations; set train.valid_metric")
+    lr_schedules.check_validation(schedule, train["valid_metric"])
     if is_overridden(problem, "build_scheduler"):
         return schedule
     return lr_schedules.planned(schedule, train["total_steps"], epochs, train["valid_higher_better"])

@@ -203,6 +203,16 @@ def every(section: Mapping[str, Any]) -> str:
     return section.get("every") or (VALIDATION if section["name"] in (NEWBOB, PLATEAU) else STEP)
 
 
+def check_validation(section: Mapping[str, Any], valid_metric: str | None) -> None:
+    """Check that there are validations if the schedule is stepped by them.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if every(section) == VALIDATION and valid_metric is None:
+        raise ConfigError(f"build_scheduler: {section['name']} needs validations; set train.valid_metric")
+
+
 def planned(section: Mapping[str, Any], steps: int, epochs: int, higher_better: bool = False) -> dict[str, Any]:
     """Return the section with what the training knows filled in, if the schedule takes it and the config omits it.
 

@@ -286,11 +286,16 @@ class Pipeline:
         """Refuse what an overridden method cannot take, and names of parts that do not exist."""
         from problems.engine.optim import lr_schedules, optimizers
 
+        train = self.config["train"]
         check_signatures(self.problem)
         if "build_optimizer" in self.config and not is_overridden(self.problem, "build_optimizer"):
             optimizers.check(self.config["build_optimizer"])
-        if self.config["train"].get("use_scheduler") and not is_overridden(self.problem, "build_scheduler"):
+        if train.get("use_scheduler") and not is_overridden(self.problem, "build_scheduler"):
             lr_schedules.check_scheduler(self.config["build_scheduler"])
+        for _, section in optimizers.single(self.config.get("build_optimizer") or {}):
+            schedule = section["scheduler"] or (train.get("use_scheduler") and self.config["build_scheduler"])
+            if schedule:
+                lr_schedules.check_validation(schedule, train["valid_metric"])
 
     def _move_aside(self, chosen: list[Stage]) -> None:
         """Rename the folders of the chosen stages; with the training go the results that depend on it."""

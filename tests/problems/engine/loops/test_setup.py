@@ -141,6 +141,14 @@ def test_a_rule_for_a_metric_that_does_not_exist_is_refused_before_the_first_ste
     assert not (tmp_path / "run" / "train" / "metrics.jsonl").exists()
 
 
+def test_such_a_rule_is_refused_before_the_first_step_when_a_training_continues(tiny, tmp_path, capsys):
+    run(tiny)
+    rows = read_history(tmp_path / "run" / "train")
+    run(tiny, "--train.total_steps=12", "--train.best_rules=[{metric: cerr, higher_better: false}]", code=2)
+    assert "train.best_rules[0].metric: validation has no metric 'cerr'" in capsys.readouterr().err
+    assert read_history(tmp_path / "run" / "train") == rows
+
+
 def weights_of(folder, step):
     return (folder / "train" / f"step_{step:08}" / "model" / "weights.safetensors").read_bytes()
 
@@ -204,10 +212,17 @@ def test_what_needs_a_validation_is_refused_without_one(tiny, capsys, option, ke
     assert f"{key}: needs a validation metric" in capsys.readouterr().err
 
 
-def test_a_schedule_by_a_metric_is_refused_without_validation(tiny, capsys):
-    options = ["--train.valid_metric=null", "--train.use_scheduler=true", "--build_scheduler.name=newbob"]
-    run(tiny, *options, "--build_scheduler.conf={}", code=2)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--train.use_scheduler=true", "--build_scheduler.name=newbob", "--build_scheduler.conf={}"],
+        ["--build_optimizer.optimizers={a: {scheduler: {name: newbob}}}"],
+    ],
+)
+def test_a_schedule_by_a_metric_is_refused_without_validation_before_any_work(tiny, tmp_path, capsys, options):
+    run(tiny, "--train.valid_metric=null", *options, code=2)
     assert "build_scheduler: newbob needs validations" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "data").exists()
 
 
 def test_one_batch_is_validated_before_training(tiny, tmp_path, capsys):
