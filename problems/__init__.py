@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from problems.engine.runtime import shadowing
+from problems.registry import NAMES, find_class, get
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from problems.base import Problem
-    from problems.engine.loops.predictor import Predictor
+    from problems.engine.checkpoints.predictor import Predictor
 
 try:
     shadowing.check()
@@ -21,40 +21,6 @@ except ImportError as _error:
         raise
     print(f"error: {_error}", file=sys.stderr)
     sys.exit(2)
-
-NAMES = {
-    "asr": "problems.asr:ASR",
-    "asv": "problems.asv:ASV",
-    "sid": "problems.sid:SID",
-    "ks": "problems.ks:KS",
-    "ic": "problems.ic:IC",
-    "er": "problems.er:ER",
-    "lid": "problems.lid:LID",
-}
-
-
-def get(name: str) -> type[Problem]:
-    """The built-in problem called ``name``."""
-    if name not in NAMES:
-        raise KeyError(f"unknown problem {name!r}; expected one of {', '.join(NAMES)}")
-    module, _, attribute = NAMES[name].partition(":")
-    return getattr(import_module(module), attribute)
-
-
-def find_class(name: str) -> type[Problem]:
-    """The problem class called ``name``: a built-in one, or one whose module is imported.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    from problems.base import Problem
-    from problems.engine.runtime.errors import CheckpointError
-
-    if name not in Problem._store and name.lower() in NAMES:
-        get(name.lower())
-    if name not in Problem._store:
-        raise CheckpointError(f"no problem class is called {name!r}: import the module that defines it")
-    return Problem._store[name]
 
 
 def load(
@@ -74,7 +40,7 @@ def load(
     from pathlib import Path
 
     from problems.engine.checkpoints.find import find
-    from problems.engine.loops.predictor import Predictor
+    from problems.engine.checkpoints.predictor import Predictor
 
     checkpoint = find(Path(folder))
     return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device, upstream)

@@ -19,6 +19,7 @@ from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.config.schema import fields_of, section_defaults
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
+from problems.registry import CLASSES, find_class
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
@@ -65,23 +66,19 @@ class Problem(Checkpointing):
     callbacks: Sequence[Any] = ()
     """:class:`problems.engine.loops.base.Callback` objects, called by both loops."""
 
-    _store: dict[str, type[Problem]] = {}
-
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        taken = Problem._store.get(cls.__name__)
+        taken = CLASSES.get(cls.__name__)
         if taken is not None and taken.__module__.startswith("problems.") and taken.__module__ != cls.__module__:
             raise TypeError(
                 f"{cls.__name__} is the name of {taken.__module__}.{cls.__name__}: give your class another name,"
                 " because checkpoints record their problem by its name"
             )
-        Problem._store[cls.__name__] = cls
+        CLASSES[cls.__name__] = cls
 
     @staticmethod
     def get_class_from_name(name: str) -> type[Problem]:
         """The problem class called ``name``: a built-in one, or one whose module is imported."""
-        from problems import find_class
-
         return find_class(name)
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from dataset.files import read_json, write_json
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 from problems.engine.runtime.overrides import call
+from problems.registry import NAMES
 
 Section = Mapping[str, Any]
 
@@ -86,8 +87,6 @@ class Checkpointing:
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise CheckpointError(f"{folder} is not part of a checkpoint: it has no problem.json") from error
         if saved["problem"] not in {c.__name__ for c in type(self).__mro__}:
-            from problems import NAMES
-
             module, _, attribute = NAMES.get(saved["problem"].lower(), "").partition(":")
             is_built_in = attribute == saved["problem"]
             advice = (

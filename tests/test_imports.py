@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,24 @@ def test_the_engine_knows_no_problem_and_its_arrows_go_down_the_stair(path):
         assert rest.startswith("engine."), f"{path}:{line} imports {name}"
         target = rest.split(".")[1]
         assert target == package or step_of(package) < step_of(target), f"{path}:{line} imports {name}"
+
+
+def executed_imports(node: ast.AST) -> Iterator[str]:
+    """Every module or name that is imported when the code runs, inside functions too."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ImportFrom):
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
+            yield from executed_imports(child)
+
+
+def test_no_imports_go_round_in_a_circle():
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    graph = {
+        module: {name if name in modules else name.rpartition(".")[0] for name in executed_imports(ast.parse(text))}
+        for module, text in ((module, path.read_text("utf-8")) for module, path in modules.items())
+    }
+    TopologicalSorter({module: targets & modules.keys() - {module} for module, targets in graph.items()}).prepare()
 
 
 @pytest.mark.parametrize("path", TORCH_FREE, ids=lambda p: str(p.relative_to(ENGINE)))

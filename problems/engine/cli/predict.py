@@ -19,7 +19,7 @@ def predict(problem: Any, arguments: Arguments) -> int:
         raise ConfigError(f"predict needs {missing}: predict {VERBS['predict'].usage}")
     from dataset.audio import AudioError
     from problems.engine.checkpoints.find import find
-    from problems.engine.loops.predictor import Predictor
+    from problems.engine.checkpoints.predictor import Predictor
 
     device, upstream = options.get("device", "auto"), options.get("upstream")
     predictor = Predictor(find(Path(options["ckpt"])), problem, device, upstream)
