@@ -55,9 +55,9 @@ def split_side(id: str, path: str) -> list[tuple[str, str]]:
     return list(zip(ids, paths))
 
 
-def read_trials(csv: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+def read_trials(csv: str | os.PathLike[str], *, may_be_empty: bool = False) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the trials of a CSV as a table ``id1, id2, label``, and the absolute path of each utterance by id."""
-    table = read_csv(csv, COLUMNS)
+    table = read_csv(csv, COLUMNS, may_be_empty=may_be_empty)
     sides = [table[[f"id{side}", f"wav_path{side}"]].drop_duplicates() for side in (1, 2)]
     try:
         rows = (row for side in sides for row in side.itertuples(index=False, name=None))

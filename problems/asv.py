@@ -194,10 +194,13 @@ class ASV(classification.Classification):
         return model
 
     def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
-        """The trials of ``data_csv``, and the cohort of the validation."""
+        """The trials of ``data_csv``, and the cohort of the validation; nothing for a training without validation."""
         from dataset import trial_tables
 
-        tables: dict[str, Any] = {f"{mode}_trials": trial_tables.read_trials(data_csv)[0]}
+        trials, _ = trial_tables.read_trials(data_csv, may_be_empty=mode == "valid")
+        if trials.empty:
+            return {}
+        tables: dict[str, Any] = {f"{mode}_trials": trials}
         if mode == "valid" and build_dataset["cohort_per_speaker"]:
             tables["cohort"] = trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"])[["id", "spk"]]
         return tables

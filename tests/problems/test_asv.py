@@ -231,3 +231,19 @@ def test_trials_may_be_tuples_as_s3prl_documents_them(trained):
     assert len(trials) == len(rows) and trials.targets.tolist() == [bool(label) for label, *_ in tuples]
     with pytest.raises(ValueError, match=r"trial 1 is \(1, 'a'\)"):
         ASV().load_model_and_task(str(best), {"test_trials": [(1, "a")]})
+
+
+def test_asv_trains_without_validation_trials(tmp_path):
+    """The validation set may be a header alone if nothing is validated."""
+
+    class Unvalidated(ASV):
+        def prepare_data(self, prepare_data, target_dir, cache_dir, get_path_only=False):
+            paths = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
+            if not get_path_only:
+                header = Path(paths[1]).read_text(encoding="utf-8").splitlines()[0]
+                Path(paths[1]).write_text(header + "\n", encoding="utf-8")
+            return paths
+
+    options = ["--train.valid_metric=null", "--train.total_steps=2", "--train.save_step=2"]
+    assert execute(Unvalidated(), command(tmp_path, *options)) == 0
+    assert set(results(tmp_path)) == {"pairs", "two"}
