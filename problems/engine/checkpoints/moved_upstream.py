@@ -32,21 +32,31 @@ def load_options(checkpoint: Path, path: str | os.PathLike[str] | None) -> dict[
 
 
 def redirected(build_upstream: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The section with ``path`` in place of the file or folder that it names."""
+    """The section with ``path`` in place of the file or folder that it names.
+
+    Raises:
+        CheckpointError: there is nothing at ``path``, or no setting of the upstream takes a path.
+    """
     moved = Path(path).expanduser().absolute()
     if not moved.exists():
         raise CheckpointError(f"upstream: there is no file or folder {moved}")
-    conf = dict(build_upstream["conf"])
+    conf = dict(build_upstream.get("conf") or {})
     if str(moved) in conf.values():  # saved since it moved
         return dict(build_upstream)
     missing = missing_paths(build_upstream)
-    key = missing[0] if len(missing) == 1 else next((key for key in KEYS if conf.get(key)), KEYS[0])
+    keys = missing if len(missing) == 1 else sorted((key for key in KEYS if key in conf), key=lambda key: not conf[key])
+    if not keys:
+        raise CheckpointError(
+            f"upstream {moved} can replace nothing: build_upstream.conf has none of the keys {', '.join(KEYS)}; omit it"
+        )
+    key = keys[0]
     return {**build_upstream, "conf": conf | {key: str(moved)}}
 
 
 def missing_paths(build_upstream: Mapping[str, Any]) -> list[str]:
     """The keys of the section's ``conf`` whose values look like paths and do not exist."""
-    texts = {key: value for key, value in build_upstream["conf"].items() if isinstance(value, str)}
+    conf = build_upstream.get("conf") or {}
+    texts = {key: value for key, value in conf.items() if isinstance(value, str)}
     return [key for key, value in texts.items() if os.sep in value and not Path(value).expanduser().exists()]
 
 

@@ -159,6 +159,11 @@ class Pipeline:
         chosen = self._from(first)
         if self.train_stage in chosen:
             is_fresh = self._is_fresh(chosen)
+            if self.config["upstream"] and (is_fresh or not store.steps_in(self.train_stage.output_dir)):
+                raise ConfigError(
+                    f"upstream is {self.config['upstream']}, but this run begins a training: upstream is for"
+                    " checkpoints whose frozen upstream has moved; set build_upstream for a new training"
+                )
             if not is_fresh:
                 self._refuse_other_training(first)
             self._find_start(is_fresh)

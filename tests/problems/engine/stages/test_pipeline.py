@@ -297,6 +297,11 @@ class Fetching(Corpus):
 '''
 
 
+def test_upstream_is_refused_by_a_run_that_begins_a_training(empty, tmp_path):
+    text = empty(f"--upstream={tmp_path}", code=2)
+    assert "this run begins a training" in text and not (empty.root / "data").exists()
+
+
 def test_what_stage_0_fetched_itself_does_not_make_it_stale(empty, tones, tmp_path, monkeypatch):
     (tmp_path / "fetching.py").write_text(FETCHING)
     monkeypatch.syspath_prepend(tmp_path)
