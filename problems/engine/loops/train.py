@@ -34,6 +34,10 @@ from tasks.contracts import StepwiseModel
 
 Stream = Iterator[tuple[Place, Batch | Unreadable]]
 
+_OWN_CADENCE = "override it in a subclass of Cadence, and assign that to self.cadence in __init__"
+MOVED = {"after_step": _OWN_CADENCE, "save_checkpoint": _OWN_CADENCE, "fit_window": "override step"}
+"""Methods that this loop had once, and what to do in place of overriding them."""
+
 
 class TrainLoop(Loop):
     """Trains a task. Override its public methods to change how.
@@ -50,6 +54,17 @@ class TrainLoop(Loop):
         device: where batches go.
         callbacks: called after the loop's own hooks.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a method that is no longer called.
+
+        Raises:
+            TypeError: the subclass has one of :data:`MOVED`.
+        """
+        super().__init_subclass__(**kwargs)
+        for name, advice in MOVED.items():
+            if hasattr(cls, name):
+                raise TypeError(f"{cls.__name__}.{name} would never be called: {advice}")
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import torch
 
 from problems.engine.checkpoints import averaging
 from problems.engine.checkpoints.store import steps_in
+from problems.engine.loops.train import TrainLoop
 from problems.engine.runtime.errors import Interrupted
 from tests.parts.least_squares import Fit, Points, StoppedAt, loop_of, resumed, weights
 
@@ -58,3 +59,11 @@ def test_a_signal_in_the_last_step_ends_the_run_there(tmp_path):
     with pytest.raises(Interrupted, match="saved at step 4"):
         loop.fit()
     assert steps_in(tmp_path)[-1].name == "step_00000004"
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("after_step", "Cadence"), ("save_checkpoint", "Cadence"), ("fit_window", "step")]
+)
+def test_a_subclass_that_overrides_a_method_that_has_moved_is_refused(name, place):
+    with pytest.raises(TypeError, match=rf"Own\.{name} would never be called: .*{place}"):
+        type("Own", (TrainLoop,), {name: lambda self: None})
