@@ -152,7 +152,7 @@ def train_stream(
         LoaderError: the dataset cannot be read by index, or the sampler gives no batch.
         Exception: the error of reading an utterance, from any worker, unless ``settings.keep_errors``.
     """
-    keys = _TrainKeys(batch_sampler, seed, epoch, position, rank, size)
+    keys = _TrainKeys(batch_sampler, seed, epoch=epoch, position=position, rank=rank, size=size)
     for batch in _dataloader(_Reader(dataset, collate_fn, seed), keys, settings):
         yield keys.places.popleft(), batch if settings.keep_errors else require_readable(batch)
 
@@ -173,7 +173,7 @@ def eval_stream(
 class _TrainKeys:
     """The batch sampler of the stream: yields (epoch, index) keys, and queues the place of each batch."""
 
-    def __init__(self, batch_sampler: BatchSampler, seed: int, epoch: int, position: int, rank: int, size: int):
+    def __init__(self, batch_sampler: BatchSampler, seed: int, *, epoch: int, position: int, rank: int, size: int):
         self.batch_sampler, self.seed = batch_sampler, seed
         self.epoch, self.position = epoch, position
         self.rank, self.size = rank, size

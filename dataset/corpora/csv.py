@@ -182,11 +182,11 @@ class Csv(Corpus):
         group, stratum = row["id"], ""
         both = {**line, **row}
         if self.split_by:
-            group = _named(both, "split_by", self.split_by, file, number)
+            group = _named(both, "split_by", self.split_by, file=file, number=number)
         if self.stratify_by:
-            stratum = _named(both, "stratify_by", self.stratify_by, file, number)
+            stratum = _named(both, "stratify_by", self.stratify_by, file=file, number=number)
         audio = (row["wav_path"], row.get("start_sec", ""), row.get("end_sec", ""))
-        return CsvRow(row, has_own_id, group, row["id"] if has_own_id else audio, stratum)
+        return CsvRow(row, has_own_id, group=group, identity=row["id"] if has_own_id else audio, stratum=stratum)
 
     def _hold_out(
         self, utterances: list[CsvRow], fraction: float, whole: int, split: str
@@ -257,6 +257,7 @@ class CsvRow:
 
     row: Row
     has_own_id: bool
+    _: dataclasses.KW_ONLY
     group: str
     identity: str | tuple[str, str, str]
     stratum: str = ""
@@ -267,7 +268,7 @@ def _parted(utterances: list[CsvRow], chosen: set[str]) -> tuple[list[CsvRow], l
     return held_out, [utterance for utterance in utterances if utterance.group not in chosen]
 
 
-def _named(columns: Row, setting: str, name: str, file: Path, number: int) -> str:
+def _named(columns: Row, setting: str, name: str, *, file: Path, number: int) -> str:
     """The cell of the column that ``setting`` names. It must not be empty."""
     if name not in columns:
         raise CorpusError(

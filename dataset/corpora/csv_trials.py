@@ -46,7 +46,7 @@ class CsvTrials(Csv):
         if split == "train" or "id1" not in lines[0][1]:
             return super()._utterances(lines, file, split)
         selected = select(lines, self.where.get(split, {}), f"where.{split}", file)
-        return [CsvRow(_absolute_trial(line, file, number), True, "", "") for number, line in selected]
+        return [CsvRow(_absolute_trial(line, file, number), True, group="", identity="") for number, line in selected]
 
     def _utterance(self, line: Row, file: Path, number: int) -> CsvRow:
         if "spk" not in line and "spk" not in self.columns:

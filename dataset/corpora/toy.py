@@ -60,13 +60,15 @@ class Toy(Corpus):
         """The sentences of test, valid and train, in the order in which they are synthesised."""
         taken: set[str] = set()
         return {
-            "test": self._split("test", self.num_test, voices.TEST, ("trained", "new"), taken),
-            "valid": self._split("valid", self.num_valid, voices.VALID, ("trained",), taken),
-            "train": self._split("train", self.num_train, voices.TRAIN, ("trained", "trained", "list"), taken),
+            "test": self._split("test", self.num_test, speakers=voices.TEST, kinds=("trained", "new"), taken=taken),
+            "valid": self._split("valid", self.num_valid, speakers=voices.VALID, kinds=("trained",), taken=taken),
+            "train": self._split(
+                "train", self.num_train, speakers=voices.TRAIN, kinds=("trained", "trained", "list"), taken=taken
+            ),
         }
 
     def _split(
-        self, split: str, count: int, speakers: tuple[str, ...], kinds: tuple[str, ...], taken: set[str]
+        self, split: str, count: int, *, speakers: tuple[str, ...], kinds: tuple[str, ...], taken: set[str]
     ) -> list[Planned]:
         rng = random.Random(f"{self.seed}/{split}")
         generators = {

@@ -19,7 +19,7 @@ class ToyCommands(ToyUtterances):
     num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=1)
 
     def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, voices.BY_SPLIT[split], f"commands/{self.seed}", (120, 190), (30, 70))
+        cast = Cast(split, voices.BY_SPLIT[split], seed=f"commands/{self.seed}", rates=(120, 190), pitches=(30, 70))
         for _ in range(size):
             command = draw_command(cast.rng)
             labels = f"{command.action} ; {command.object} ; {command.location}"

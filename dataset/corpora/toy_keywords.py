@@ -29,7 +29,7 @@ class ToyKeywords(ToyUtterances):
     num_test: int = setting(360, "test utterances, in voices held out of training and validation", min=12)
 
     def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, voices.BY_SPLIT[split], f"keywords/{self.seed}", (120, 190), (30, 70))
+        cast = Cast(split, voices.BY_SPLIT[split], seed=f"keywords/{self.seed}", rates=(120, 190), pitches=(30, 70))
         labels = grammar.Deck((*KEYWORDS, UNKNOWN, SILENCE), cast.rng)
         others = grammar.Deck(tuple(OTHERS), cast.rng)
         for _ in range(size):

@@ -21,7 +21,7 @@ class ToyLanguages(ToyUtterances):
     num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=6)
 
     def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, voices.BY_SPLIT[split], f"languages/{self.seed}", (120, 190), (30, 70))
+        cast = Cast(split, voices.BY_SPLIT[split], seed=f"languages/{self.seed}", rates=(120, 190), pitches=(30, 70))
         labels = grammar.Deck(tuple(languages.VOICES), cast.rng)
         for _ in range(size):
             label = str(labels.deal())

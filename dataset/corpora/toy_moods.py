@@ -40,7 +40,7 @@ class ToyMoods(ToyUtterances):
     num_test: int = setting(300, "test utterances, in voices held out of training and validation", min=4)
 
     def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, voices.BY_SPLIT[split], f"moods/{self.seed}", (0, 0), (0, 0))
+        cast = Cast(split, voices.BY_SPLIT[split], seed=f"moods/{self.seed}", rates=(0, 0), pitches=(0, 0))
         labels = grammar.Deck(tuple(MOODS), cast.rng)
         sentences = grammar.sentences(grammar.TEMPLATES, cast.rng)
         for _ in range(size):

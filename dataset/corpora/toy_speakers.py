@@ -16,7 +16,7 @@ class ToySpeakers(ToyUtterances):
     """
 
     def _split(self, split: str, size: int) -> list[Planned]:
-        cast = Cast(split, voices.TRAIN, f"speakers/{self.seed}", (130, 190), (35, 65))
+        cast = Cast(split, voices.TRAIN, seed=f"speakers/{self.seed}", rates=(130, 190), pitches=(35, 65))
         templates = grammar.HELD_OUT if split == "test" else grammar.TEMPLATES
         sentences = (s for s in grammar.sentences(templates, cast.rng) if _split_of(s.text) == split or split == "test")
         for _ in range(size):

@@ -37,7 +37,7 @@ class ToyTrials(ToyUtterances):
     def _split(self, split: str, size: int) -> list[Planned]:
         names = voices.BY_SPLIT[split]
         pitches = (15, 38, 62, 85) if split == "train" else (25, 75)
-        cast = Cast(split, names, f"trials/{self.seed}", (130, 190), (0, 0))
+        cast = Cast(split, names, seed=f"trials/{self.seed}", rates=(130, 190), pitches=(0, 0))
         speakers = grammar.Deck(tuple((name, pitch) for name in names for pitch in pitches), cast.rng)
         sentences = grammar.sentences(grammar.TEMPLATES, cast.rng)
         for _ in range(size):

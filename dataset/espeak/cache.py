@@ -136,5 +136,9 @@ def _read(folder: Path) -> list[Spoken]:
     with open(folder / "alignments.jsonl", encoding="utf-8") as lines:
         for line in map(json.loads, lines):
             words, phones = (tuple((a, b, label) for a, b, label in line[key]) for key in ("words", "phones"))
-            spoken.append(Spoken(line["id"], folder / line["wav"], line["seconds"], words, phones))
+            spoken.append(
+                Spoken(
+                    id=line["id"], wav_path=folder / line["wav"], seconds=line["seconds"], words=words, phones=phones
+                )
+            )
     return spoken

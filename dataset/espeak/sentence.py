@@ -36,7 +36,7 @@ class ToySentence:
     pitch_range: int = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spoken:
     """A recording (16 kHz mono int16 wav) with the times of its words and phones (IPA)."""
 

@@ -35,7 +35,9 @@ def rows(tmp_path):
 
 def write(tmp_path, train, valid, test, settings=SETTINGS):
     splits = Splits(train, valid, test if isinstance(test, dict) else {"test": test})
-    return prepare.write(splits, settings, ("transcription",), tmp_path / "run", tmp_path / "cache")
+    return prepare.write(
+        splits, settings, ("transcription",), target_dir=tmp_path / "run", cache_dir=tmp_path / "cache"
+    )
 
 
 def test_durations_are_those_of_the_audio_and_of_segments(tmp_path, rows):

@@ -35,7 +35,7 @@ class Cast:
     """
 
     def __init__(
-        self, split: str, names: Sequence[str], seed: str, rates: tuple[int, int], pitches: tuple[int, int]
+        self, split: str, names: Sequence[str], *, seed: str, rates: tuple[int, int], pitches: tuple[int, int]
     ) -> None:
         self.split, self.rates, self.pitches = split, rates, pitches
         self.rng = random.Random(f"{seed}/{split}")
