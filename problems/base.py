@@ -161,7 +161,7 @@ class Problem(Checkpointing):
         if get_path_only:
             return prepare.paths(Path(target_dir))
         splits = self.corpus(prepare_data).load(Path(cache_dir))
-        return prepare.write(splits, prepare_data, self.columns, target_dir, cache_dir)
+        return prepare.write(splits, prepare_data, self.columns, target_dir=target_dir, cache_dir=cache_dir)
 
     def corpus(self, prepare_data: Section) -> Any:
         """The corpus that ``prepare_data`` names, with its settings."""
@@ -407,7 +407,16 @@ class Problem(Checkpointing):
         def save(records: Mapping[str, list[Any]], dump_dir: Path) -> None:
             call(self, "save_predictions", task=task, mode=mode, records=records, dump_dir=dump_dir)
 
-        return loop.evaluate(mode, dataset, batch_sampler, collate_fn, eval_batch, folder, num_workers, save)
+        return loop.evaluate(
+            mode,
+            dataset,
+            batch_sampler,
+            collate_fn,
+            eval_batch=eval_batch,
+            dump_dir=folder,
+            num_workers=num_workers,
+            save_predictions=save,
+        )
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
         """Write ``predictions.csv`` in ``dump_dir``: the records, one row per utterance."""

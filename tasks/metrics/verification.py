@@ -115,7 +115,7 @@ class TrialScores:
     ) -> tuple[float, OperatingPoint]:
         """:meth:`min_dcf`, and the operating point that has it."""
         thresholds, miss, false_alarm = self._corners
-        costs = _dcf(miss, false_alarm, p_target, cost_miss, cost_false_alarm)
+        costs = _dcf(miss, false_alarm, p_target, cost_miss=cost_miss, cost_false_alarm=cost_false_alarm)
         best = int(costs.argmin())
         point = OperatingPoint(float(thresholds[best]), float(miss[best]), float(false_alarm[best]))
         return float(costs[best]), point
@@ -143,7 +143,7 @@ class TrialScores:
 
 
 def _dcf(
-    miss: np.ndarray, false_alarm: np.ndarray, p_target: float, cost_miss: float, cost_false_alarm: float
+    miss: np.ndarray, false_alarm: np.ndarray, p_target: float, *, cost_miss: float, cost_false_alarm: float
 ) -> np.ndarray:
     if not 0 < p_target < 1:
         raise ValueError(f"p_target is {p_target}: expected a probability above 0 and below 1")

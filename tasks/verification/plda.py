@@ -53,7 +53,7 @@ class PLDA:
         residuals = x - centres[speakers]
         projection, between = _diagonalised(centres.T @ centres / len(counts), residuals.T @ residuals / len(x))
         for _ in range(iterations):
-            projection, between = _step(x, speakers, counts, projection, between)
+            projection, between = _step(x, speakers, counts, projection=projection, between=between)
         return cls(mean, projection, between)
 
     def sides(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +82,7 @@ def _diagonalised(between: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _step(
-    x: np.ndarray, speakers: np.ndarray, counts: np.ndarray, projection: np.ndarray, between: np.ndarray
+    x: np.ndarray, speakers: np.ndarray, counts: np.ndarray, *, projection: np.ndarray, between: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """One iteration: the posterior of y for each speaker, then the most likely covariances given these."""
     u = x @ projection

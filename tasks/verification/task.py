@@ -217,7 +217,9 @@ class VerificationTask(Task):
         self._require_fresh_scorer()
         ids = [str(number) for number in range(len(enrolled) + 1)]
         zero = np.zeros(1, dtype=np.int64)
-        trial = Trials([SEPARATOR.join(ids[:-1])], ids[-1:], zero, zero, zero.astype(bool))
+        trial = Trials(
+            enrolments=[SEPARATOR.join(ids[:-1])], tests=ids[-1:], enrol=zero, test=zero, targets=zero.astype(bool)
+        )
         return float(self.scorer.score(ids, np.array([*enrolled, test], dtype=np.float32), trial)[0])
 
     def decide(self, score: float) -> bool | None:

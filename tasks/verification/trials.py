@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LABELS = {"1": True, "0": False, "target": True, "nontarget": False}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trials:
     """Pairs of an enrolment, of one utterance or several, and a test utterance.
 
@@ -54,7 +54,13 @@ class Trials:
                     "expected 1 for one speaker on both sides, or 0 for two"
                 )
         values = np.array([LABELS[str(label)] for label in labels])
-        return cls([str(e) for e in enrolments], [str(t) for t in tests], enrol, test, values[kind])
+        return cls(
+            enrolments=[str(e) for e in enrolments],
+            tests=[str(t) for t in tests],
+            enrol=enrol,
+            test=test,
+            targets=values[kind],
+        )
 
     def __len__(self) -> int:
         return len(self.targets)

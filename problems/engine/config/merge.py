@@ -62,7 +62,7 @@ def resolve(problem: Configurable, layers: Sequence[Layer], to_edit: bool = Fals
     settings = schema(problem, tree)
     for path, value in list(_leaves(tree, settings)):
         try:
-            _check(problem, tree, path, value, settings, texts.get(path), to_edit)
+            _check(problem, tree, path, value, settings=settings, text=texts.get(path), to_edit=to_edit)
         except ValueError as error:
             origin = next((f" ({o})" for key, o in origins.items() if f"{path}.".startswith(f"{key}.")), "")
             errors.append(f"{path}: {error}{origin}")
@@ -89,13 +89,13 @@ def _with_existing_parts(problem: Configurable, layer: Layer, errors: dict[str, 
     return tree
 
 
-def _merge(tree: Tree, layer: Mapping[str, Any], origin: str, origins: dict[str, str], prefix: str = "") -> None:
+def _merge(tree: Tree, layer: Mapping[str, Any], origin: str, origins: dict[str, str], *, prefix: str = "") -> None:
     for key, value in layer.items():
         path = f"{prefix}{key}"
         if value is None and not prefix and isinstance(tree.get(key), dict):
             continue  # a section whose every line is commented out
         if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
-            _merge(tree[key], value, origin, origins, f"{path}.")
+            _merge(tree[key], value, origin, origins, prefix=f"{path}.")
         else:
             tree[key] = copy.deepcopy(value)
             origins[path] = origin
@@ -129,6 +129,7 @@ def _check(
     tree: Tree,
     path: str,
     value: Any,
+    *,
     settings: Mapping[str, Setting],
     text: str | None,
     to_edit: bool,

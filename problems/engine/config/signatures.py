@@ -13,7 +13,7 @@ from problems.engine.runtime.errors import ConfigError
 T = TypeVar("T")
 
 
-def find_class(module: ModuleType, base: type[T], name: str, section: str, also: Iterable[str] = ()) -> type[T]:
+def find_class(module: ModuleType, base: type[T], name: str, section: str, *, also: Iterable[str] = ()) -> type[T]:
     """The subclass of ``base`` that ``module`` calls ``name``.
 
     Args:
@@ -34,6 +34,7 @@ def check_conf(
     function: Callable,
     conf: Mapping[str, Any],
     section: str,
+    *,
     supplied: Iterable[str],
     optional: Iterable[str] = (),
 ) -> None:

@@ -102,6 +102,7 @@ def extract(
     extractor: FeatureExtractor,
     dataset: CacheableDataset,
     groups: Sequence[list[int]],
+    *,
     num_workers: int = 0,
     skip_errors: bool = False,
 ) -> Iterator[dict[int, States]]:
@@ -144,7 +145,8 @@ def extract_share(
     """
     portion: dict[int, States] = {}
     size, began = 0, time.monotonic()
-    for group in extract(extractor, dataset, distributed.world().share(groups), num_workers, skip_errors):
+    share = distributed.world().share(groups)
+    for group in extract(extractor, dataset, share, num_workers=num_workers, skip_errors=skip_errors):
         portion |= group
         size += sum(x.nbytes for states in group.values() for x in states)
         late = time.monotonic() - began > portion_factor * PORTION_SECONDS

@@ -99,6 +99,7 @@ class EvalLoop(Loop):
         dataset: IndexableDataset,
         batch_sampler: BatchSampler,
         collate_fn: CollateFn,
+        *,
         eval_batch: int = -1,
         dump_dir: Path | None = None,
         num_workers: int = 0,

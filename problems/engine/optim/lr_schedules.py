@@ -173,8 +173,10 @@ def check_scheduler(section: Mapping[str, Any]) -> Callable[..., Any]:
         ConfigError: it, or one of its settings, does not exist, or it cannot be stepped at the time that it asks for.
     """
     name, builtin = section["name"], {**FORMULAS, NEWBOB: NewBob}
-    schedule = builtin.get(name) or find_class(lr_scheduler, LRScheduler, name, "build_scheduler", builtin)
-    check_conf(schedule, section["conf"], "build_scheduler.conf", ("step", "optimizer"), ("total_steps",))
+    schedule = builtin.get(name) or find_class(lr_scheduler, LRScheduler, name, "build_scheduler", also=builtin)
+    check_conf(
+        schedule, section["conf"], "build_scheduler.conf", supplied=("step", "optimizer"), optional=("total_steps",)
+    )
     by_metric, every = name in (NEWBOB, PLATEAU), section.get("every")
     if every and by_metric != (every == VALIDATION):
         allowed = VALIDATION if by_metric else f"{STEP} or {EPOCH}"

@@ -41,12 +41,12 @@ def check_optimizer(section: Section) -> type[torch.optim.Optimizer]:
         ConfigError: it, or one of its settings, does not exist.
     """
     optimizer_cls = find_class(torch.optim, torch.optim.Optimizer, section["name"], "build_optimizer")
-    check_conf(optimizer_cls, section["conf"], "build_optimizer.conf", ("params",))
+    check_conf(optimizer_cls, section["conf"], "build_optimizer.conf", supplied=("params",))
     for pattern, settings in settings_by_pattern(section).items():
         key = f"build_optimizer.groups.{pattern}"
         if not isinstance(settings, Mapping):
             raise ConfigError(f"{key}: expected settings such as {{lr: 1.0e-5}}, got {settings!r}")
-        check_conf(optimizer_cls, settings, key, ("params",), section["conf"])
+        check_conf(optimizer_cls, settings, key, supplied=("params",), optional=section["conf"])
     return optimizer_cls
 
 

@@ -33,7 +33,7 @@ class WorstText:
     pairs: list[Pair]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WorstLabel:
     """An utterance whose label, or other single value, was predicted; None for a number that was not recorded."""
 
@@ -114,7 +114,9 @@ def worst_labels(rows: list[Row], count: int) -> list[WorstLabel]:
     for row in rows:
         loss = _number(row["loss"], math.inf) if "loss" in row else None
         confidence = _number(row.get("confidence", ""), None)
-        label = WorstLabel(row["id"], row["reference"], row["hypothesis"], loss, confidence)
+        label = WorstLabel(
+            id=row["id"], reference=row["reference"], hypothesis=row["hypothesis"], loss=loss, confidence=confidence
+        )
         if loss is not None or not label.is_correct:
             labels.append(label)
     return heapq.nsmallest(count, labels, key=_rank)

@@ -53,7 +53,9 @@ def sampler():
 def run(task, folder=None, eval_batch=-1, workers=0, dataset=None, kind=EvalLoop):
     loop = kind(task, torch.device("cpu"))
     data = dataset or Numbers()
-    return loop.evaluate("test", data, sampler(), lambda i: {"indices": i}, eval_batch, folder, workers)
+    return loop.evaluate(
+        "test", data, sampler(), lambda i: {"indices": i}, eval_batch=eval_batch, dump_dir=folder, num_workers=workers
+    )
 
 
 def test_the_loop_makes_its_own_loader():
