@@ -115,7 +115,15 @@ class ASV(classification.Classification):
         get_path_only: bool = False,
     ) -> str:
         """Number the training speakers. The speakers of trials are others and have no number."""
-        return super().build_encoder(build_encoder, target_dir, cache_dir, train_csv, train_csv, [], get_path_only)
+        return super().build_encoder(
+            build_encoder,
+            target_dir,
+            cache_dir,
+            train_csv=train_csv,
+            valid_csv=train_csv,
+            test_csvs=[],
+            get_path_only=get_path_only,
+        )
 
     def build_dataset(
         self,
@@ -133,7 +141,13 @@ class ASV(classification.Classification):
         """
         if mode == "train":
             return super().build_dataset(
-                build_dataset, target_dir, cache_dir, mode, data_csv, encoder_path, frame_shift
+                build_dataset,
+                target_dir,
+                cache_dir,
+                mode=mode,
+                data_csv=data_csv,
+                encoder_path=encoder_path,
+                frame_shift=frame_shift,
             )
         from dataset import trial_tables
         from dataset.utterances import Utterances
@@ -162,7 +176,9 @@ class ASV(classification.Classification):
         per_speaker = settings.pop("per_speaker", None)
         if per_speaker is None:
             section = {**build_batch_sampler, mode: settings}
-            return super().build_batch_sampler(section, target_dir, cache_dir, mode, data_csv, dataset)
+            return super().build_batch_sampler(
+                section, target_dir, cache_dir, mode=mode, data_csv=data_csv, dataset=dataset
+            )
         from dataset.samplers.speakers import SpeakerBatchSampler
 
         if settings["batch_size"] is None or settings["max_seconds"] is not None or settings.get("balance"):
@@ -189,7 +205,13 @@ class ASV(classification.Classification):
         A model of your own must have the attribute ``embedding_size``.
         """
         size = build_model["embedding_size"]
-        model = super().build_model(build_model, size, build_upstream, build_featurizer, build_downstream)
+        model = super().build_model(
+            build_model,
+            size,
+            build_upstream=build_upstream,
+            build_featurizer=build_featurizer,
+            build_downstream=build_downstream,
+        )
         model.embedding_size = size  # build_task builds the loss for it
         return model
 

@@ -145,7 +145,9 @@ class Classification(Problem):
             column = self.columns[0]
             settings["balance"] = read_csv(data_csv, ("id", column))[column].tolist()
         section = {**build_batch_sampler, mode: settings}
-        return super().build_batch_sampler(section, target_dir, cache_dir, mode, data_csv, dataset)
+        return super().build_batch_sampler(
+            section, target_dir, cache_dir, mode=mode, data_csv=data_csv, dataset=dataset
+        )
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """Cross-entropy, accuracy and further metrics."""
