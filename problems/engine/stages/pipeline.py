@@ -266,14 +266,14 @@ class Pipeline:
         config = self.config | {"target_dir": str(scratch)}
         folder = TargetFolder(self.problem, config)
         try:
-            for stage in self.stages[: self.train_stage.number]:
-                if stage.number < first:
-                    shutil.copytree(stage.output_dir, scratch / stage.output_dir.relative_to(self.root))
-                else:
-                    type(stage)(self.problem, config, folder, self.manifest).run(self.device, None)
-            for csv in folder.csvs()[:2]:  # audio that stage 0 made is elsewhere then
-                text = Path(csv).read_text(encoding="utf-8").replace(str(scratch), str(self.root))
-                Path(csv).write_text(text, encoding="utf-8", newline="")
+            if first > 0:
+                _copy_csvs(self.folder, folder)
+            for stage in self.stages[first : self.train_stage.number]:
+                type(stage)(self.problem, config, folder, self.manifest).run(self.device, None)
+            for csv in map(Path, folder.csvs()[:2]):  # audio that stage 0 made is elsewhere then
+                if csv.is_relative_to(scratch):
+                    text = csv.read_text(encoding="utf-8").replace(str(scratch), str(self.root))
+                    csv.write_text(text, encoding="utf-8", newline="")
             return hash_files(Train(self.problem, config, folder, self.manifest).inputs(), scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -344,6 +344,17 @@ class Pipeline:
         fingerprint = stage.final_fingerprint(fingerprint)
         self.manifest.record_done(number, fingerprint, stage.outputs(), seconds=seconds, versions=versions())
         self.freshness.forget(stage)
+
+
+def _copy_csvs(source: TargetFolder, target: TargetFolder) -> None:
+    """Copy the CSVs of a run, and what lies beside them, to the same places of another target folder."""
+    pairs = zip(*([train, valid, *tests] for train, valid, tests in (source.csvs(), target.csvs())))
+    for csv, copy in ((Path(csv), Path(copy)) for csv, copy in pairs if csv != copy):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if csv.parent == source.root:
+            shutil.copy2(csv, copy)
+        else:
+            shutil.copytree(csv.parent, copy.parent, dirs_exist_ok=True)
 
 
 def _listed(reasons: list[str], limit: int) -> str:

@@ -302,6 +302,19 @@ def test_upstream_is_refused_by_a_run_that_begins_a_training(empty, tmp_path):
     assert "this run begins a training" in text and not (empty.root / "data").exists()
 
 
+class Lists(ASR):
+    """Keeps its CSVs in a folder of its own."""
+
+    def prepare_data(self, prepare_data, target_dir, cache_dir, get_path_only=False):
+        return super().prepare_data(prepare_data, os.path.join(target_dir, "lists"), cache_dir, get_path_only)
+
+
+def test_other_labels_are_refused_whatever_the_folder_of_the_csvs(empty):
+    empty(problem=Lists())
+    text = empty("build_encoder.name=word", code=2, problem=Lists())
+    assert 'build_encoder.name: "character" -> "word"' in text and not (empty.root / ".rehearsal").exists()
+
+
 def test_what_stage_0_fetched_itself_does_not_make_it_stale(empty, tones, tmp_path, monkeypatch):
     (tmp_path / "fetching.py").write_text(FETCHING)
     monkeypatch.syspath_prepend(tmp_path)
