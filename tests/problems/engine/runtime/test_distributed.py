@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+
 import torch
 
+from dataset.files import sweep
 from problems.engine.runtime import distributed
 from tests.parts.ranks import run_ranks
 
@@ -19,6 +22,8 @@ else:
 """
 
 GRADIENTS = """
+import ast
+
 import torch
 rank = distributed.world().rank
 a, b, unused = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
@@ -70,3 +75,24 @@ def test_the_world_is_torchruns_or_the_callers(monkeypatch):
     world = distributed.World.from_environment(4, 3)
     assert world == distributed.World(5, 8, 1) and not world.main and not world.writes
     assert distributed.World(5, 8, 0, shared=False).writes and not distributed.World(5, 8, 1, shared=False).writes
+
+
+MARKERS = """
+from pathlib import Path
+folder = Path({folder!r})
+def listed(values=(), waited=distributed.total):
+    print([path.name for path in folder.iterdir()] if distributed.world().main and any(folder.iterdir()) else "")
+    return waited(values)
+distributed.total = listed
+print(distributed.sees_main_files(folder))
+"""
+
+
+def test_the_marker_of_a_killed_process_is_swept(tmp_path):
+    first, second = run_ranks(MARKERS.format(folder=str(tmp_path)))
+    names = {name for line in first.out.splitlines() if line.startswith("[") for name in ast.literal_eval(line)}
+    assert len(names) == 1 and "True" in first.out and "True" in second.out, first.err
+    for name in names:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
