@@ -40,8 +40,8 @@ def make(trials: int, embeddings: int, size: int) -> tuple[list[str], np.ndarray
     targets = np.arange(0, trials, 10)
     test[targets] = np.minimum(enrol[targets] // 8 * 8 + draw.integers(0, 8, len(targets)), embeddings - 1)
     ids = [f"utterance-{n}" for n in range(embeddings)]
-    trials = Trials(enrolments=ids, tests=ids, enrol=enrol, test=test, targets=speakers[enrol] == speakers[test])
-    return ids, x, trials
+    is_target = speakers[enrol] == speakers[test]
+    return ids, x, Trials(enrolments=ids, tests=ids, enrol=enrol, test=test, targets=is_target)
 
 
 def main() -> None:
