@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from dataset.protocols import BatchSampler, CollateFn, HasEpochs, IndexableDataset, LimitsWorkers
+from dataset.protocols import BatchSampler, CollateFn, HasEpochs, HasIds, IndexableDataset, LimitsWorkers
 from dataset.seeding import derive, isolated, seed_cpu
 
 
@@ -200,7 +200,7 @@ class _Reader(Dataset):
     def __init__(self, dataset: IndexableDataset, collate_fn: CollateFn, seed: int):
         require_indexable(dataset)
         self.dataset, self.collate_fn, self.seed = dataset, collate_fn, seed
-        self.ids = getattr(dataset, "ids", None)
+        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
 
     def __len__(self) -> int:
         return len(self.dataset)

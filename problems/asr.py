@@ -44,14 +44,14 @@ class ASR(Problem):
         get_path_only: bool = False,
     ) -> str:
         """Learn a tokenizer from the training transcripts, and warn of symbols that only other sets have."""
-        from dataset.encoders import build_encoder as built
+        from dataset import encoders
         from dataset.encoders.coverage import warn_of_unknown
         from dataset.metadata import read_csv
 
         folder = Path(target_dir) / "encoder"
         if not get_path_only:
             texts = read_csv(train_csv, ("id", "transcription"))["transcription"]
-            encoder = built(build_encoder["name"], texts, **build_encoder["conf"])
+            encoder = encoders.build_encoder(build_encoder["name"], texts, **build_encoder["conf"])
             encoder.save(folder)
             for csv in (valid_csv, *test_csvs):
                 texts = read_csv(csv, ("id", "transcription"), may_be_empty=True)

@@ -300,15 +300,15 @@ class Problem(Checkpointing):
 
     def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
         """The optimizer of ``parameters``: those that are trained, of the modules that it updates."""
-        from problems.engine.optim.optimizers import build_optimizer as made
+        from problems.engine.optim import optimizers
 
-        return made(build_optimizer, parameters)
+        return optimizers.build_optimizer(build_optimizer, parameters)
 
     def build_scheduler(self, build_scheduler: Section, optimizer: Any) -> Any:
         """The schedule of the learning rate."""
-        from problems.engine.optim.lr_schedules import build_scheduler as made
+        from problems.engine.optim import lr_schedules
 
-        return made(build_scheduler, optimizer)
+        return lr_schedules.build_scheduler(build_scheduler, optimizer)
 
     # ---- loops ----
 

@@ -84,8 +84,7 @@ class Classification(Problem):
         get_path_only: bool = False,
     ) -> str:
         """Number the labels of the training set; raise an error that names a label which only other sets have."""
-        from dataset.encoders import EncoderError
-        from dataset.encoders import build_encoder as built
+        from dataset import encoders
         from dataset.encoders.coverage import require_known
         from dataset.metadata import read_csv
 
@@ -95,10 +94,10 @@ class Classification(Problem):
             tables = {csv: read_csv(csv, ("id", column), may_be_empty=csv == valid_csv) for csv in csvs}
             train = tables[train_csv]
             try:
-                encoder = built(self.encoder, train[column], **build_encoder)
-            except EncoderError as error:
+                encoder = encoders.build_encoder(self.encoder, train[column], **build_encoder)
+            except encoders.EncoderError as error:
                 row = "" if error.place is None else f", row {error.place + 2} ({train['id'][error.place]})"
-                raise EncoderError(f"{train_csv}{row}, column {column!r}: {error}") from error
+                raise encoders.EncoderError(f"{train_csv}{row}, column {column!r}: {error}") from error
             for csv, rows in tables.items():
                 require_known(encoder, rows, column, csv)
             encoder.save(folder)

@@ -30,10 +30,8 @@ def files(folder: Path) -> list[Path]:
 
 
 def one_shard(folder: Path, key: str) -> Path:
-    """Write a shard and close it."""
+    """Write a shard that nothing holds open."""
     before = set(files(folder))
-    store = Shards(folder, [0, 1], LIMIT)
-    store.write(entries(key))
-    store.close()
+    Shards(folder, [0, 1], LIMIT).write(entries(key))
     (path,) = set(files(folder)) - before
     return path

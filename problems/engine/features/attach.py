@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from dataset.protocols import CacheableDataset, IndexableDataset
+from dataset.protocols import CacheableDataset, HasIds, IndexableDataset
 from nn.traits import trait
 from problems.engine.features.cache import FeatureCache
 from problems.engine.features.extraction import FeatureExtractor
@@ -37,7 +37,7 @@ class ComputedFeatures(torch.utils.data.Dataset):
     def __init__(self, dataset: IndexableDataset, upstream: torch.nn.Module):
         self.dataset = dataset
         self.upstream = copy.deepcopy(upstream).cpu()
-        self.ids = getattr(dataset, "ids", None)
+        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -59,7 +59,7 @@ class CachedFeatures(torch.utils.data.Dataset):
 
     def __init__(self, dataset: CacheableDataset, cache: FeatureCache):
         self.dataset, self.cache = dataset, cache
-        self.ids = getattr(dataset, "ids", None)
+        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -69,12 +69,6 @@ class Shards:
                     wanted -= self._open_shard(path, wanted)
         return keys & self._shard_of.keys()
 
-    def close(self) -> None:
-        """Close all shards, so that they may be evicted."""
-        for shard in self._opened.values():
-            shard.close()
-        self._opened, self._shard_of = {}, {}
-
     def _open_shard(self, path: Path, wanted: set[str]) -> set[str]:
         """Open a shard if it holds any of ``wanted``, and return those that it holds."""
         try:

@@ -240,7 +240,7 @@ def kill_writers(folder: Path, trials: int, seed: int) -> tuple[int, int]:
         before = dict.fromkeys(opened)
         assert not list(folder.glob(".*.tmp"))  # swept
         assert_unlocked(folder)
-        read.close()
+        del read
     return len(before), cut
 
 
