@@ -13,6 +13,7 @@ from problems.base import Section
 from problems.engine.config import sections
 from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.overrides import call
 
 if TYPE_CHECKING:
     from dataset.audio import AudioError
@@ -154,7 +155,8 @@ class ASV(classification.Classification):
 
         table = trial_tables.utterance_table(trial_tables.read_trials(data_csv)[1], cache_dir)
         if mode == "valid" and build_dataset["cohort_per_speaker"]:
-            train_csv, *_ = self.prepare_data({}, target_dir, cache_dir, get_path_only=True)
+            folders = {"target_dir": target_dir, "cache_dir": cache_dir}
+            train_csv, *_ = call(self, "prepare_data", prepare_data={}, **folders, get_path_only=True)
             table = trial_tables.add_cohort(
                 table, trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"]), data_csv
             )

@@ -247,3 +247,12 @@ def test_asv_trains_without_validation_trials(tmp_path):
     options = ["--train.valid_metric=null", "--train.total_steps=2", "--train.save_step=2"]
     assert execute(Unvalidated(), command(tmp_path, *options)) == 0
     assert set(results(tmp_path)) == {"pairs", "two"}
+
+
+def test_an_override_of_prepare_data_may_take_fewer_arguments_with_a_cohort_too(tmp_path):
+    class Short(ASV):
+        def prepare_data(self, prepare_data, target_dir, get_path_only=False):
+            return super().prepare_data(prepare_data, target_dir, str(tmp_path / "cache"), get_path_only)
+
+    options = ["--build_dataset.cohort_per_speaker=2", "--train={total_steps: 2, eval_step: 2}", "--stop=2"]
+    assert execute(Short(), command(tmp_path, *options)) == 0
