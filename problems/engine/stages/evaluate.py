@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.files import read_json, write_json
 from dataset.protocols import BatchSampler, IndexableDataset
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.moved_upstream import load_options
@@ -17,14 +16,12 @@ from problems.engine.loops.display import format_metrics
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.overrides import call
-from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of
+from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of, read_begun, write_begun
 from problems.engine.stages.stage import DATA, Stage
 
 log = logging.getLogger(__name__)
 
 RESULT = ("result.json", "predictions.csv")
-BEGUN = "fingerprint.json"
-"""The fingerprint with which a result was begun, in its folder."""
 
 Result = tuple[Path, str, Path]
 """A checkpoint, a test set's CSV and the folder of the result."""
@@ -106,14 +103,14 @@ class Evaluate(Stage):
         for checkpoint, csv, folder in self.folder.results():
             names = (name_of(path, self.folder.root) for path in (Path(csv), checkpoint / store.MANIFEST))
             wanted = fingerprint | {"inputs": {name: fingerprint["inputs"][name] for name in names}}
-            begun = _read_fingerprint(folder)
+            begun = read_begun(folder)
             is_same = begun is not None and not differences(begun, wanted, free)
             if is_same and self._is_whole(folder, recorded):
                 log.info("%s on %s: done already", checkpoint.name, Path(csv).stem)
                 continue
             if not is_same or (folder / "result.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                write_json(folder / BEGUN, wanted)
+                write_begun(folder, wanted)
             yield checkpoint, csv, folder
 
     def _is_whole(self, folder: Path, recorded: Mapping[str, str]) -> bool:
@@ -131,10 +128,3 @@ class Evaluate(Stage):
 
         batches = first_batches(batch_sampler, self.config["eval_batch"])
         return attach_features(task, dataset, settings_of(self.config), batches)
-
-
-def _read_fingerprint(folder: Path) -> Fingerprint | None:
-    try:
-        return read_json(folder / BEGUN)
-    except (FileNotFoundError, ValueError):
-        return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from dataset.files import sha256
+from dataset.files import read_json, sha256, write_json
 from problems.engine.runtime.module_sources import source_digests
 
 Fingerprint = dict[str, Any]
@@ -20,6 +20,9 @@ Fingerprint = dict[str, Any]
 
 PART = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """A class that a config names, as ``module:Class``."""
+
+BEGUN = "fingerprint.json"
+"""The fingerprint with which a training or a result was begun, in its folder."""
 
 MISSING = "missing"
 """Stands for the digest of a file that does not exist."""
@@ -39,6 +42,19 @@ def fingerprint(
     digests = overridden_code(problem, names) | part_code([settings, *(getattr(problem, name, None) for name in names)])
     kind = type(problem).__qualname__
     return json.loads(json.dumps({"class": kind, "code": digests, "config": dict(settings), "inputs": dict(inputs)}))
+
+
+def write_begun(folder: Path, fingerprint: Fingerprint) -> None:
+    """Write the fingerprint with which a training or a result is begun into its folder."""
+    write_json(folder / BEGUN, fingerprint)
+
+
+def read_begun(folder: Path) -> Fingerprint | None:
+    """The fingerprint with which the training or the result in a folder was begun; None if there is none to read."""
+    try:
+        return read_json(folder / BEGUN)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset.files import free_name, read_json, sweep, write_json, write_text
+from dataset.files import free_name, sweep, write_json, write_text
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import free_keys, resume_keys
 from problems.engine.config.sections import DIAGNOSTICS
@@ -23,7 +23,7 @@ from problems.engine.runtime.overrides import check_signatures, is_overridden
 from problems.engine.stages.build_encoder import BuildEncoder
 from problems.engine.stages.cache_removal import made_audio, remove_cache
 from problems.engine.stages.evaluate import Evaluate
-from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
+from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, read_begun
 from problems.engine.stages.freshness import Freshness
 from problems.engine.stages.manifest import Manifest
 from problems.engine.stages.prepare_data import PrepareData
@@ -32,7 +32,7 @@ from problems.engine.stages.stage import Stage
 from problems.engine.stages.start_checkpoint import find_start, moved
 from problems.engine.stages.summary import summary
 from problems.engine.stages.target_folder import TargetFolder
-from problems.engine.stages.train import BEGUN, Train
+from problems.engine.stages.train import Train
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ class Pipeline:
             first: the number of the first stage to run.
         """
         train = self.train_stage
-        begun = self._begun()
+        begun = read_begun(train.output_dir)
         if begun is None or not store.steps_in(train.output_dir):
             return
         now = dict(self.freshness.fingerprint(train))
@@ -277,13 +277,6 @@ class Pipeline:
             return hash_files(Train(self.problem, config, folder, self.manifest).inputs(), scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-    def _begun(self) -> Fingerprint | None:
-        """The fingerprint that the existing training was begun with."""
-        try:
-            return read_json(self.train_stage.output_dir / BEGUN)
-        except (FileNotFoundError, ValueError):
-            return None
 
     # ---- what a run changes ----
 

@@ -8,18 +8,15 @@ from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
-from dataset.files import free_name, read_json, write_json
+from dataset.files import free_name, read_json
 from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.moved_upstream import redirected
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError, StageError
 from problems.engine.runtime.overrides import arranged
-from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files
+from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files, write_begun
 from problems.engine.stages.stage import DATA, Stage
-
-BEGUN = "fingerprint.json"
-"""The fingerprint with which a training was begun, in its folder."""
 
 
 class Train(Stage):
@@ -101,7 +98,7 @@ class Train(Stage):
         if is_validated:
             self._require_validation(valid_csv)
         if fingerprint is not None:
-            write_json(self.output_dir / BEGUN, fingerprint)
+            write_begun(self.output_dir, fingerprint)
         encoder_path = self.folder.encoder_path()
         encoder = self.problem.load_encoder(encoder_path)
         train_dataset, train_batch_sampler, train_collate_fn = self.build_data("train", train_csv, encoder_path)
