@@ -144,7 +144,13 @@ class Problem(Checkpointing):
             "upstream": upstream,
         }
         sections = {name: values for name, values in section.items() if values is not None}
-        Pipeline(self, resolve_config(self, [Layer("run()", options | sections)])).run()
+        config = resolve_config(self, [Layer("run()", options | sections)])
+        if config["nproc"] > 1:
+            raise ConfigError(
+                f"nproc is {config['nproc']}, but run() starts no processes: use the command line's --nproc, or call"
+                " run() in each process with world_size and rank"
+            )
+        Pipeline(self, config).run()
 
     # ---- data ----
 

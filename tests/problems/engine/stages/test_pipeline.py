@@ -12,6 +12,7 @@ import pytest
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.stages import fingerprint
 from tests.conftest import tiny_options, write_table
 
@@ -295,6 +296,13 @@ class Fetching(Corpus):
             sets.append(list(csv.DictReader(path.open())))
         return Splits(sets[0], sets[1], {"test": sets[2]})
 '''
+
+
+def test_several_processes_are_not_started_from_code(tmp_path):
+    data = {"corpus": "csv", "train": "none.csv"}
+    with pytest.raises(ConfigError, match=r"nproc is 2, but run\(\) starts no processes"):
+        ASR().run(target_dir=str(tmp_path / "run"), cache_dir=str(tmp_path), prepare_data=data, stop=0, nproc=2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_upstream_is_refused_by_a_run_that_begins_a_training(empty, tmp_path):
