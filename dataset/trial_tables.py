@@ -55,6 +55,16 @@ def split_side(id: str, path: str) -> list[tuple[str, str]]:
     return list(zip(ids, paths))
 
 
+def paths_in(cell: str, folder: str | os.PathLike[str] = "") -> list[str]:
+    """Return the paths in one cell of a path column: of one file, or of the utterances of an enrolment.
+
+    Args:
+        folder: the folder of relative paths.
+    """
+    whole = os.path.join(folder, cell)
+    return [whole] if os.path.exists(whole) else [os.path.join(folder, path) for path in cell.split(SEPARATOR)]
+
+
 def read_trials(csv: str | os.PathLike[str], *, may_be_empty: bool = False) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the trials of a CSV as a table ``id1, id2, label``, and the absolute path of each utterance by id."""
     table = read_csv(csv, COLUMNS, may_be_empty=may_be_empty)

@@ -8,7 +8,7 @@ import soundfile
 
 from dataset.audio import AudioError
 from dataset.metadata import MetadataError, write_csv
-from dataset.trial_tables import add_cohort, cohort_table, read_trials, utterance_paths, utterance_table
+from dataset.trial_tables import add_cohort, cohort_table, paths_in, read_trials, utterance_paths, utterance_table
 from dataset.utterances import Utterances
 
 ROWS = [
@@ -96,3 +96,9 @@ def test_a_cohort_is_added_to_the_utterances_of_trials_with_its_segments(folder)
     clash = utterance_table({cohort["id"][0]: paths["c"]}, folder / "cache")
     with pytest.raises(MetadataError, match="valid.csv: the id .* in the training set"):
         add_cohort(clash, cohort, "valid.csv")
+
+
+def test_a_cell_has_the_path_of_one_file_or_those_of_an_enrolment(tmp_path):
+    (tmp_path / "one ; file.wav").touch()
+    assert paths_in("one ; file.wav", tmp_path) == [str(tmp_path / "one ; file.wav")]
+    assert paths_in("a.wav ; /b.wav", tmp_path) == [str(tmp_path / "a.wav"), "/b.wav"]

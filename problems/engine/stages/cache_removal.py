@@ -67,12 +67,12 @@ def _sources(
 
 def _audio_of(rows: Iterable[Mapping[str, str]], parent: Path) -> list[tuple[str, float | None, float | None]]:
     from dataset.metadata import PATH_COLUMNS
-    from dataset.trial_tables import SEPARATOR
+    from dataset.trial_tables import paths_in
 
     sources = []
     for row in rows:
         segment = tuple(float(row[name]) if row.get(name) else None for name in ("start_sec", "end_sec"))
         cells = (row[column] for column in PATH_COLUMNS if row.get(column))
-        paths = (path for cell in cells for path in cell.split(SEPARATOR))
-        sources += [(os.path.abspath(os.path.join(parent, path)), *segment) for path in paths]
+        paths = (path for cell in cells for path in paths_in(cell, parent))
+        sources += [(os.path.abspath(path), *segment) for path in paths]
     return sources

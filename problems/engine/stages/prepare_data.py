@@ -49,12 +49,12 @@ class PrepareData(Stage):
 
     def _made_audio(self, csv: Path) -> set[str]:
         """The audio of one CSV that is in the cache."""
-        from dataset import SEPARATOR
         from dataset.metadata import PATH_COLUMNS, read_csv
+        from dataset.trial_tables import paths_in
 
         table, cache = read_csv(csv, (), may_be_empty=True), f"{self.folder.cache}{os.sep}"
         cells = {cell for column in PATH_COLUMNS if column in table for cell in table[column]}
-        paths = {path for cell in cells for path in ([cell] if os.path.exists(cell) else cell.split(SEPARATOR))}
+        paths = {path for cell in cells for path in paths_in(cell)}
         return {path for path in paths if path.startswith(cache)}
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
