@@ -45,6 +45,10 @@ class StopRequest:
             if self.signal is not None:
                 raise self.error("")
             yield
+        except Exception as error:
+            if self.signal is not None:  # see raise_on_signals
+                raise self.error("") from error
+            raise
         finally:
             self._raises = False
 
@@ -68,16 +72,25 @@ class StopRequest:
 def raise_on_signals() -> Iterator[None]:
     """Within a ``with`` block, raise :class:`Interrupted` on SIGTERM and KeyboardInterrupt on Ctrl-C.
 
-    Signals that the caller of this process has chosen to ignore, or to handle otherwise, stay as they are.
+    C code may turn what is raised inside it into an error of its own, such as a ValueError; the interruption is then
+    raised in its place. Signals that the caller of this process has chosen to ignore, or to handle otherwise, stay as
+    they are.
     """
+    raised: list[BaseException] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, "SIGTERM: finished work is kept; run the same command to continue")
+        message = "SIGTERM: finished work is kept; run the same command to continue"
+        raised.append(Interrupted(number, message) if number == signal.SIGTERM else KeyboardInterrupt())
+        raise raised[-1]
 
-    handlers = {signal.SIGTERM: interrupt, signal.SIGINT: signal.default_int_handler}
     defaults = (signal.SIG_DFL, signal.default_int_handler)
-    with _handled({n: handler for n, handler in handlers.items() if signal.getsignal(n) in defaults}):
-        yield
+    try:
+        with _handled({number: interrupt for number in _NAMES if signal.getsignal(number) in defaults}):
+            yield
+    except Exception as error:
+        if raised:
+            raise raised[-1] from error
+        raise
 
 
 @contextlib.contextmanager

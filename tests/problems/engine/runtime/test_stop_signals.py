@@ -83,3 +83,21 @@ def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def turn_into_an_error(number: int) -> None:
+    """As C code does that loses the exception of a signal inside it."""
+    try:
+        signal.raise_signal(number)
+    except BaseException:
+        raise ValueError("Invalid affine transformation matrix") from None
+
+
+@pytest.mark.parametrize("number, error", [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)])
+def test_an_interruption_that_c_code_turned_into_an_error_is_one_all_the_same(number, error):
+    with pytest.raises(error), raise_on_signals():
+        turn_into_an_error(number)
+    with pytest.raises(Interrupted), StopRequest() as stop, stop.at_once():
+        turn_into_an_error(number)
+    with pytest.raises(ValueError), raise_on_signals():  # an error without a signal stays what it is
+        raise ValueError
