@@ -10,7 +10,7 @@ from problems.engine.cli.main import execute
 class Reports:
     """A problem whose predictions are the numerics under which they are computed."""
 
-    def load_model_and_task(self, folder):
+    def load_model_and_task(self, ckpts_dir):
         return torch.nn.Identity(), torch.nn.Identity()
 
     def predict_files(self, task, paths, device):

@@ -61,11 +61,15 @@ def test_validation_by_epochs(tmp_path):
     assert [r["step"] for r in read_history(tmp_path) if r["split"] == "valid"] == [8, 16, 20]  # 4 batches an epoch
 
 
-def test_checkpoints_by_the_clock(tmp_path):
-    loop_of(tmp_path, total_steps=3, save_step=1000, save_minutes=0.0, eval_step=1000).fit()
-    assert steps(tmp_path) == ["1", "2", "3"]
-    loop_of(tmp_path / "hour", total_steps=3, save_step=1000, save_minutes=60.0, eval_step=1000).fit()
-    assert steps(tmp_path / "hour") == ["3"]
+@pytest.mark.parametrize("minutes, expected", [(0.0, [1, 2, 3]), (60.0, [3])])
+def test_checkpoints_by_the_clock(tmp_path, minutes, expected):
+    """They are interim: the next planned one takes their place."""
+    loop = loop_of(tmp_path, total_steps=3, save_step=1000, save_minutes=minutes, eval_step=1000)
+    save, saved = loop.cadence.checkpoints.save, []
+    loop.cadence.checkpoints.save = lambda step, *args, **options: (saved.append(step), save(step, *args, **options))
+    loop.fit()
+    assert saved == expected
+    assert steps(tmp_path) == ["3"]
 
 
 def test_a_schedule_that_goes_by_the_metric_is_stepped_at_validations(tmp_path):
