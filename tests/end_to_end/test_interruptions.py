@@ -124,7 +124,7 @@ def test_interrupted_anywhere(runs):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("average", ["best", "newest"])
 def test_interrupted_anywhere_many_times(runs, average):
-    interrupted_runs(runs(f"--train.average={average}"), trials=10, seed=1)
+    interrupted_runs(runs(f"--train.average={average}"), trials=6, seed=1)
 
 
 def test_temporary_files_of_killed_writers_are_removed(runs):
