@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dataset.audio import AudioError, info
-from dataset.sqlite_cache import SqliteCache
+from dataset.storage.sqlite_cache import SqliteCache
 
 COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "seconds": "REAL"}
 CHUNK = 1000  # files a thread looks at in turn

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dataset.files import write_text
+from dataset.storage.files import write_text
 from dataset.wording import nearest
 
 FIRST_COLUMNS = ("id", "wav_path", "seconds")

@@ -15,8 +15,8 @@ from dataset import SAMPLE_RATE, SEPARATOR
 from dataset.audio import END_TOLERANCE_SEC, AudioError
 from dataset.corpora import CorpusError, Row, Splits
 from dataset.durations import durations
-from dataset.files import write_text
 from dataset.metadata import FIRST_COLUMNS, write_csv
+from dataset.storage.files import write_text
 from dataset.trial_tables import COLUMNS, utterance_paths
 from dataset.wording import count, speech_length
 

@@ -48,7 +48,7 @@ def load(
 
 def _class_of(checkpoint: Path) -> type[Problem]:
     """The class that saved a checkpoint, by its recorded name; code is never imported from a recorded path."""
-    from dataset.files import read_json
+    from dataset.storage.files import read_json
     from problems.engine.runtime.errors import CheckpointError
 
     saved = read_json(checkpoint / "model" / "problem.json")

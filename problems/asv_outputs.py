@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.files import replacing, write_json
+from dataset.storage.files import replacing, write_json
 from tasks.metrics.verification import TrialScores
 from tasks.verification.task import from_text
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row, Splits
 from dataset.corpora.fsdd import FSDD, WORDS, Recording
-from dataset.files import sweep, write_folder
-from dataset.locks import locked
 from dataset.setting import setting
+from dataset.storage.files import sweep, write_folder
+from dataset.storage.locks import locked
 
 NUM_DIGITS = (3, 7)  # of a string, both included
 GAP_SECONDS = (0.03, 0.12)  # of silence between two digits

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dataset.files import write_text
+from dataset.storage.files import write_text
 
 FILE = "encoder.json"
 VERSION = 1

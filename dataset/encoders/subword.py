@@ -12,7 +12,7 @@ from typing import Any
 
 from dataset.encoders.base import EncoderError
 from dataset.encoders.text import BLANK, SPECIAL, UNKNOWN, TextEncoder, training_texts
-from dataset.files import write_bytes
+from dataset.storage.files import write_bytes
 
 MODEL_FILE = "sentencepiece.model"
 MODEL_TYPES = ("unigram", "bpe")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
 from dataset.espeak.sentence import Spoken, ToySentence, check
-from dataset.files import sha256, sweep, write_folder
-from dataset.locks import locked
+from dataset.storage.files import sha256, sweep, write_folder
+from dataset.storage.locks import locked
 
 MISSING = (
     "the toy corpus needs the package espeakng-loader (GPL-3): "

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import problems
-from dataset.files import read_json
+from dataset.storage.files import read_json
 from problems.asr import ASR
 from problems.base import Problem
 from problems.engine.cli.main import execute

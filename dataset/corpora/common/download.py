@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
-from dataset.locks import locked
+from dataset.storage.locks import locked
 
 
 def fetch(target: Path, get: Callable[[Path], Path]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.files import read_json, write_json
+from dataset.storage.files import read_json, write_json
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 
 ARGUMENTS = "arguments.json"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset.files import read_json
+from dataset.storage.files import read_json
 from problems.engine.checkpoints import store
 from problems.engine.runtime.errors import CheckpointError
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.files import read_json
+from dataset.storage.files import read_json
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.runtime.errors import CheckpointError
 

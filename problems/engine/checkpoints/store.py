@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dataset.files import (
+from dataset.storage.files import (
     free_name,
     read_json,
     remove_folder,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from dataset.files import read_json, write_text
+from dataset.storage.files import read_json, write_text
 from problems.engine.checkpoints.arguments import has_text_keys
 from problems.engine.checkpoints.weights import WEIGHTS, save_tensors
 from problems.engine.runtime.errors import CheckpointError, ConfigError

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dataset.files import read_json, write_json
+from dataset.storage.files import read_json, write_json
 from problems.engine.runtime.digests import digest
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 from tasks.contracts import TrainableModel, UpstreamModel

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dataset.files import read_json
+from dataset.storage.files import read_json
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.arguments import Arguments, resolve_config
-from problems.engine.loops.display import format_metrics
+from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.report.history import DECLARATIONS, TIMES, read_history
 from problems.engine.runtime.formatting import duration
 from problems.engine.stages.pipeline import Pipeline

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.file_digests import content_digests
 from dataset.protocols import CacheableDataset
+from dataset.storage.file_digests import content_digests
 from problems.engine.features.extraction import (
     PORTION_BYTES,
     PORTION_SECONDS,

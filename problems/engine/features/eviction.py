@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.locks import locked
+from dataset.storage.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ def all_shards(root: Path) -> Iterator[tuple[Path, int, float]]:
 def is_unused(path: Path) -> bool:
     """Return True if no process has the file open, this one included; False if that cannot be determined.
 
-    Shards are held by flock, not by :mod:`dataset.locks`: reading one opens and closes the file, which would release a
-    POSIX lock of this process. NFS needs a file open for writing for an exclusive flock, and one open for reading for a
-    shared one.
+    Shards are held by flock, not by :mod:`dataset.storage.locks`: reading one opens and closes the file, which would
+    release a POSIX lock of this process. NFS needs a file open for writing for an exclusive flock, and one open for
+    reading for a shared one.
     """
     try:
         with open(path, "r+b") as file:

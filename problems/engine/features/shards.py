@@ -28,7 +28,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from dataset.files import fsync
+from dataset.storage.files import fsync
 from problems.engine.features.eviction import SUFFIX, CannotCacheError, all_shards, is_unused, make_room, mutex, sweep
 
 log = logging.getLogger(__name__)

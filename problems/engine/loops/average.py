@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dataset import seeding
-from dataset.files import write_json
+from dataset.storage.files import write_json
 from problems.engine.checkpoints import averaging, store, weights
-from problems.engine.loops.display import format_metrics
+from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.loops.restore import load_weights
 from problems.engine.runtime import distributed
 from tasks.base import Task

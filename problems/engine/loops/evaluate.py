@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from dataset.files import finite, write_json
 from dataset.loader import LoaderSettings, epoch_batches, eval_stream
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
+from dataset.storage.files import finite, write_json
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.runtime import distributed

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import torch
 
 from dataset import seeding
-from dataset.files import write_text
 from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
+from dataset.storage.files import write_text
 from dataset.wording import nearest
 from problems.engine.checkpoints import store, weights
 from problems.engine.config.registry import load_class
@@ -25,7 +25,7 @@ from problems.engine.loops.average import write_average
 from problems.engine.loops.base import Callback
 from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
-from problems.engine.loops.profiler import Profiler
+from problems.engine.loops.monitoring.profiler import Profiler
 from problems.engine.loops.restore import restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers

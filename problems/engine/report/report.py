@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.files import finite, write_bytes
+from dataset.storage.files import finite, write_bytes
 from problems.engine.report.read import Rule, Run, read_predictions, read_run
 from problems.engine.report.worst_utterances import WorstUtterances, worst_utterances
 from problems.engine.runtime.formatting import table

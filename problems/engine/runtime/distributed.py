@@ -154,7 +154,7 @@ def sees_main_files(folder: Path) -> bool:
     """Return True if this process sees what the main one writes into ``folder``. Every process must call it."""
     if _world.size == 1:
         return True
-    marker = folder / f".shared.{broadcast(uuid.uuid4().hex)}.tmp"  # dataset.files.sweep removes it after a kill
+    marker = folder / f".shared.{broadcast(uuid.uuid4().hex)}.tmp"  # sweep() removes it after a kill
     if _world.main:
         marker.touch()
     barrier()

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.locks import LockedError, locked
+from dataset.storage.locks import LockedError, locked
 from problems.engine.runtime.errors import StageError
 
 

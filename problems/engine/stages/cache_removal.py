@@ -21,7 +21,7 @@ def remove_cache(problem: Any, config: Mapping[str, Any], folder: TargetFolder) 
     not make stay, even those that lie in the cache.
     """
     from dataset.durations import length_cache
-    from dataset.file_digests import digest_cache
+    from dataset.storage.file_digests import digest_cache
     from problems.engine.features.removal import remove_shards, shards_of
 
     corpus, features = problem.corpus(dict(config["prepare_data"])), folder.cache / "features"

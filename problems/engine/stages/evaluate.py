@@ -12,7 +12,7 @@ from dataset.protocols import BatchSampler, IndexableDataset
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.schema import resume_keys
-from problems.engine.loops.display import format_metrics
+from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.overrides import call

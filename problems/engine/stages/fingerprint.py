@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from dataset.files import read_json, sha256, write_json
+from dataset.storage.files import read_json, sha256, write_json
 from problems.engine.runtime.module_sources import source_digests
 
 Fingerprint = dict[str, Any]

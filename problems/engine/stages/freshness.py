@@ -1,4 +1,4 @@
-"""Why each stage of a run is stale, worked out once and handed on."""
+"""The reasons why each stage of a run is stale, determined once a run."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class Freshness:
 
     def forget(self, stage: Stage) -> None:
         """Examine a stage that has run, and all after it, anew."""
-        for known in (self._fingerprints, self._reasons):
-            for number in [number for number in known if number >= stage.number]:
-                del known[number]
+        for cache in (self._fingerprints, self._reasons):
+            for number in [number for number in cache if number >= stage.number]:
+                del cache[number]
+
+    def clear(self) -> None:
+        """Examine every stage anew."""
+        self._fingerprints.clear()
+        self._reasons.clear()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.files import read_json, sha256, write_json
+from dataset.storage.files import read_json, sha256, write_json
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
 
 

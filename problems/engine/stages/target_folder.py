@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.files import sha256
+from dataset.storage.files import sha256
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.checkpoints.find import find

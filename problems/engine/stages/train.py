@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
-from dataset.files import free_name, read_json
+from dataset.storage.files import free_name, read_json
 from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.moved_upstream import redirected
 from problems.engine.runtime import distributed

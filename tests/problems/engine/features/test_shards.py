@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from dataset.locks import locked
+from dataset.storage.locks import locked
 from problems.engine.features import shards
 from problems.engine.features.shards import CannotCacheError, Shards
 from tests.conftest import ROOT

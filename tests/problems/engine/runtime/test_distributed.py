@@ -6,7 +6,7 @@ import ast
 
 import torch
 
-from dataset.files import sweep
+from dataset.storage.files import sweep
 from problems.engine.runtime import distributed
 from tests.parts.ranks import run_ranks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
-from problems.engine.loops.display import Display, format_metrics
+from problems.engine.loops.monitoring.display import Display, format_metrics
 from tests.parts.metrics import KINDS, METRICS
 
 

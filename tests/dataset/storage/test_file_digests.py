@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from dataset import file_digests
-from dataset.file_digests import content_digests
+from dataset.storage import file_digests
+from dataset.storage.file_digests import content_digests
 
 
 @pytest.fixture

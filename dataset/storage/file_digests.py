@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dataset.sqlite_cache import SqliteCache
+from dataset.storage.sqlite_cache import SqliteCache
 
 COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "ctime_ns": "INTEGER", "digest": "TEXT"}
 BLOCK = 1 << 20

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from problems.engine.loops.history import History, Stopwatch
+from problems.engine.loops.monitoring.history import History, Stopwatch
 from problems.engine.report.history import DECLARATIONS, HISTORY, read_history
 from tasks.metrics.kinds import from_json
 from tests.parts.metrics import KINDS, METRICS

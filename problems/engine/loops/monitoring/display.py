@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from problems.engine.loops.history import Sink, numbers_in
+from problems.engine.loops.monitoring.history import Sink, numbers_in
 from problems.engine.report.history import TIMES
 from problems.engine.runtime.formatting import duration
 from tasks.metrics.kinds import UNDECLARED, Count, Metric

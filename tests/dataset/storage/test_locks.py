@@ -9,13 +9,13 @@ import threading
 
 import pytest
 
-from dataset.locks import LockedError, locked
+from dataset.storage.locks import LockedError, locked
 from tests.conftest import ROOT
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from dataset.locks import locked
+from dataset.storage.locks import locked
 print("waiting", flush=True)
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
@@ -26,7 +26,7 @@ with locked(Path(sys.argv[1])):
 TRY = """
 import sys
 from pathlib import Path
-from dataset.locks import LockedError, locked
+from dataset.storage.locks import LockedError, locked
 try:
     with locked(Path(sys.argv[1]), shared=sys.argv[2] == "True", wait=False):
         print("free")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.files import finite, write_json, write_text
+from dataset.storage.files import finite, write_json, write_text
 from problems.engine.report.history import DECLARATIONS, HISTORY, read_history
 from tasks.metrics.kinds import Metric, to_json
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dataset.files import (
+from dataset.storage.files import (
     free_name,
     read_json,
     remove_folder,
@@ -121,7 +121,7 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from dataset import files
+from dataset.storage import files
 rename, count = os.rename, [0]
 def renamed(a, b):
     if count[0] == int(sys.argv[2]):

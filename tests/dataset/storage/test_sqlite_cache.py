@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from dataset.sqlite_cache import SqliteCache
+from dataset.storage.sqlite_cache import SqliteCache
 
 COLUMNS = {"path": "TEXT", "size": "INTEGER", "seconds": "REAL"}
 ROWS = [(f"/ü '{number}\".wav", number, number / 3) for number in range(100)]

@@ -1,0 +1,1 @@
+"""Follow a training: its history, its display, its profile."""
