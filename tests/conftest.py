@@ -15,7 +15,12 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("ba", "de", "go", "ku")
 
-os.environ.setdefault("GOMP_SPINCOUNT", "0")  # tests share their cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share their cores
+
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """The workers of ``-n auto``: three on two cores, because many tests wait for other processes."""
+    return min(16, max(2, (os.cpu_count() or 1) * 3 // 2))
 
 
 def data_folder() -> Path:

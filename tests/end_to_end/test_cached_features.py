@@ -13,7 +13,7 @@ from problems.engine.cli.main import execute
 from problems.engine.report.history import read_history
 from tests.parts.features import stored_keys
 from tests.parts.frozen_asr import FrozenASR
-from tests.parts.processes import PLAIN, finish, launch
+from tests.parts.processes import PLAIN, finish, finish_ranks, launch, launch_ranks
 
 PROGRAM = ("-m", "tests.parts.frozen_asr")
 
@@ -107,8 +107,8 @@ def test_the_summary_states_the_space_that_features_will_take(options, tmp_path,
 @pytest.mark.parametrize("mode", [pytest.param("disk", marks=pytest.mark.slow), "ram"])
 def test_two_processes_share_the_computing_and_train_the_same_model(options, tmp_path, mode):
     assert run(options, tmp_path / "one", f"--features.cache={mode}", "--train.gradient_accumulate=2") == 0
-    more = ("--nproc=2", f"--features.cache={mode}", f"--cache_dir={tmp_path / 'other'}")
-    output = finish(launch(tmp_path / "two", options, *more, program=PROGRAM))
+    more = (f"--features.cache={mode}", f"--cache_dir={tmp_path / 'other'}")
+    output = finish_ranks(launch_ranks([tmp_path / "two"] * 2, options, *more, program=PROGRAM))
     assert "22 computed" in output
     one, two = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     assert two[0] == pytest.approx(one[0], rel=1e-4) and two[1] == pytest.approx(one[1], rel=1e-4)

@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 import pytest
@@ -16,51 +14,76 @@ import torch
 
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.report.history import read_history
-from tests.conftest import ROOT
-from tests.parts.processes import finish, launch, options_of, result, rows
+from tests.conftest import ROOT, tiny_options
+from tests.parts.processes import (
+    PROGRAM,
+    finish,
+    finish_ranks,
+    free_port,
+    launch,
+    launch_ranks,
+    options_of,
+    result,
+    rows,
+    start,
+)
 
 
-@pytest.mark.parametrize("how", ["torchrun", "nproc"])
-def test_two_processes_learn_what_one_learns_from_the_same_batches(tiny, tmp_path, how):
-    """22 utterances in batches of 3: 8 batches, the last of 1. Two processes, or one that accumulates two batches."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    options = options_of(tiny)
-    finish(launch(one, options, "--train.gradient_accumulate=2"))
-    if how == "torchrun":
-        finish(launch(two, options, processes=2))
-    else:
-        finish(launch(two, options, "--nproc=2"))
+@pytest.fixture(scope="module")
+def alone(tones, tmp_path_factory):
+    """A run of one process, which accumulates two batches a step; its target folder."""
+    folder = tmp_path_factory.mktemp("alone")
+    finish(launch(folder / "run", options_of(tiny_options(tones, folder)), "--train.gradient_accumulate=2"))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def together(tones, tmp_path_factory):
+    """The same training by two processes; its target folder."""
+    folder = tmp_path_factory.mktemp("together")
+    finish_ranks(launch_ranks([folder / "run"] * 2, options_of(tiny_options(tones, folder))))
+    return folder / "run"
+
+
+def assert_learnt_alike(one, two):
     losses = [[r["loss"] for r in rows(folder, "train")] for folder in (one, two)]
     assert len(losses[0]) == 50
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert result(two)[0] == pytest.approx(result(one)[0], rel=1e-5)
 
 
-def test_evaluation_in_shares_is_that_of_one_process_to_the_last_bit(tiny, tmp_path):
+def test_two_processes_learn_what_one_learns_from_the_same_batches(alone, together):
+    """22 utterances in batches of 3: 8 batches, the last of 1. Two processes, or one that accumulates two batches."""
+    assert_learnt_alike(alone, together)
+
+
+def test_nproc_starts_two_processes_that_learn_the_same(alone, tiny, tmp_path):
+    finish(launch(tmp_path / "two", options_of(tiny), "--nproc=2"))
+    assert_learnt_alike(alone, tmp_path / "two")
+
+
+def test_evaluation_in_shares_is_that_of_one_process_to_the_last_bit(alone, tiny, tmp_path):
     folder = tmp_path / "run"
-    finish(launch(folder, options_of(tiny)))
-    alone = result(folder)
-    os.rename(folder / "evaluate", folder / "alone")
-    finish(launch(folder, options_of(tiny), "start=3", processes=2))
-    assert result(folder) == alone
+    shutil.copytree(alone, folder)
+    shutil.rmtree(folder / "evaluate")
+    options = options_of(tiny, "--train.gradient_accumulate=2")
+    finish_ranks(launch_ranks([folder] * 2, options, "--start=3"))
+    assert result(folder) == result(alone)
 
 
-def test_a_killed_worker_restarts_and_ends_as_if_nothing_had_been(tiny, tmp_path):
-    options = options_of(tiny, "--build_downstream.conf.dropout=0.2", "--train.save_step=5", "--stop=2")
-    finish(launch(tmp_path / "whole", options, processes=2))
+def test_a_killed_worker_restarts_and_ends_as_if_nothing_had_been(together, tiny, tmp_path):
     cut = tmp_path / "cut"
-    process = launch(cut, options, processes=2, restarts=1)
-    while len(steps_in(cut / "train")) < 2:
+    process = launch(cut, options_of(tiny), "--stop=2", processes=2, restarts=1)
+    while len(steps_in(cut / "train")) < 1:
         assert process.poll() is None
         time.sleep(0.005)
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     os.kill(int(workers[-1]), signal.SIGKILL)
     out = finish(process)
-    assert "training continues from step" in out
-    for name in ("model/weights.safetensors",):
-        pair = [(steps_in(f / "train")[-1] / name).read_bytes() for f in (tmp_path / "whole", cut)]
-        assert pair[0] == pair[1]
-    assert rows(tmp_path / "whole", "train") == rows(cut, "train")
+    assert "training continues from step 25" in out
+    weights = [(steps_in(f / "train")[-1] / "model/weights.safetensors").read_bytes() for f in (together, cut)]
+    assert weights[0] == weights[1]
+    assert rows(together, "train") == rows(cut, "train")
 
 
 FAILING = '''
@@ -99,21 +122,26 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.mark.parametrize(
-    ("where", "on"), [("stage 0", "0"), ("train", "1"), ("valid", "1"), ("test", "1"), ("test", "0")]
-)
+@pytest.mark.parametrize(("where", "on"), [("stage 0", 0), ("train", 1), ("valid", 1), ("test", 1), ("test", 0)])
 def test_an_error_on_one_process_ends_all_within_seconds_with_that_error(tiny, tmp_path, where, on):
     file = tmp_path / "failing_asr.py"
     file.write_text(FAILING)
-    process = launch(
-        tmp_path / "run", options_of(tiny), "--train.total_steps=8", "--train.eval_step=4",
-        program=(str(file),), processes=2, WHERE=where, ON=on, WHEN=str(tmp_path / "when"),
-    )  # fmt: skip
-    out = process.communicate(timeout=60)[0]
-    assert process.returncode != 0
-    print(f"gone after {time.time() - float((tmp_path / 'when').read_text()):.1f} s")
+    options = options_of(tiny, "--train.total_steps=8", "--train.eval_step=4")
+    environment = {"WHERE": where, "ON": str(on), "WHEN": str(tmp_path / "when")}
+    processes = launch_ranks([tmp_path / "run"] * 2, options, program=(str(file),), **environment)
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
     assert time.time() - float((tmp_path / "when").read_text()) < 15
-    assert f"broken on purpose in {where}" in out, out[-4000:]
+    assert all(process.returncode for process in processes)
+    assert f"broken on purpose in {where}" in outputs[on], outputs[on][-4000:]
+    assert "broken on purpose" in outputs[1 - on], outputs[1 - on][-4000:]
+
+
+def test_an_error_on_one_process_ends_torchrun_with_that_error(tiny, tmp_path):
+    file = tmp_path / "failing_asr.py"
+    file.write_text(FAILING)
+    environment = {"WHERE": "train", "ON": "1", "WHEN": str(tmp_path / "when")}
+    out = finish(launch(tmp_path / "run", options_of(tiny), program=(str(file),), processes=2, **environment), code=1)
+    assert "broken on purpose in train" in out, out[-4000:]
 
 
 def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny, tmp_path):
@@ -130,30 +158,14 @@ def test_resuming_on_another_number_of_processes_is_said_and_loses_nothing(tiny,
     assert last["step"] == 30
 
 
-def on_two_machines(tmp_path, options, program=("-m", "problems.asr")):
-    """Two machines without a common folder, as two folders: ``target_dir`` is relative to where each runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = []
-    for node in (0, 1):
-        (tmp_path / f"machine{node}").mkdir(exist_ok=True)
-        command = [
-            sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node_rank={node}", "--nproc_per_node=1",
-            "--master_addr=127.0.0.1", f"--master_port={port}", *program, "run", "target_dir=run", *options,
-        ]  # fmt: skip
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        started.append(
-            subprocess.Popen(
-                command,
-                cwd=tmp_path / f"machine{node}",
-                env=environment,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        )
-    return started
+def on_two_machines(tmp_path, options, program=PROGRAM):
+    """Run on two machines without a common folder, as two folders: ``target_dir`` is relative to where each runs."""
+    group = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    folders = [tmp_path / f"machine{node}" for node in (0, 1)]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    words = [*program, "run", "--target_dir=run", *options]
+    finish_ranks([start(words, cwd=folder, **group, RANK=str(rank)) for rank, folder in enumerate(folders)])
 
 
 LEARNING = '''
@@ -186,9 +198,8 @@ if __name__ == "__main__":
 
 def test_what_a_task_learns_in_validation_is_in_the_checkpoint_of_every_machine(tiny, tmp_path):
     (tmp_path / "learning.py").write_text(LEARNING)
-    options = options_of(tiny, "--train.total_steps=4", "--train.eval_step=2", "--train.save_step=2", "stop=2")
-    for process in on_two_machines(tmp_path, options, (str(tmp_path / "learning.py"),)):
-        finish(process)
+    options = options_of(tiny, "--train.total_steps=4", "--train.eval_step=2", "--train.save_step=2", "--stop=2")
+    on_two_machines(tmp_path, options, (str(tmp_path / "learning.py"),))
     for node in (0, 1):
         state = tmp_path / f"machine{node}" / "run" / "train" / "step_00000004" / "task" / "state.json"
         assert json.loads(state.read_text()) == {"seen": 2}  # and nothing of the look before the first step
@@ -196,24 +207,20 @@ def test_what_a_task_learns_in_validation_is_in_the_checkpoint_of_every_machine(
 
 def test_machines_without_common_files_each_have_data_and_checkpoints(tiny, tmp_path):
     options = options_of(tiny, "--train.total_steps=8", "--train.eval_step=4", "--train.save_step=4")
-    for process in on_two_machines(tmp_path, options):
-        finish(process)
+    on_two_machines(tmp_path, options)
     one, two = (tmp_path / f"machine{node}" / "run" for node in (0, 1))
     for name in ("data/train.csv", "encoder/encoder.json", "train/step_00000008/model/weights.safetensors"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
     assert result(one)[0]["utterances"] == 7
     assert not (two / "report").exists()
     shutil.rmtree(two / "train" / "step_00000008")  # as if a kill had come between the two
-    for process in on_two_machines(tmp_path, [*options, "train.total_steps=12", "start=2", "stop=2"]):
-        finish(process)
+    on_two_machines(tmp_path, [*options, "--train.total_steps=12", "--start=2", "--stop=2"])
     assert (two / "train" / "step_00000012").exists()
     assert [r["step"] for r in read_history(one / "train") if r["split"] == "valid"] == [4, 8, 12]
     shutil.rmtree(two / "data")
     (tmp_path / "other.csv").write_text((one / "data" / "train.csv").read_text().replace(" ba", " de"))
     other = [o for o in options if "prepare_data.train" not in o]
-    processes = on_two_machines(tmp_path, [*other, "fresh=true", f"prepare_data.train={tmp_path / 'other.csv'}"])
-    for process in processes:
-        finish(process)
+    on_two_machines(tmp_path, [*other, "--fresh=true", f"--prepare_data.train={tmp_path / 'other.csv'}"])
     assert (two / "train.1").exists()
 
 
@@ -243,7 +250,7 @@ def test_a_schedule_over_epochs_goes_on_on_another_number_of_processes(tiny, tmp
     schedule = "--build_scheduler={name: warmup_linear, conf: {warmup: 0}}"
     options = options_of(tiny, "--train.total_steps=null", schedule, "--train.use_scheduler=true", "--stop=2")
     finish(launch(folder, options, "--train.epochs=2"))
-    finish(launch(folder, options, "--train.epochs=4", processes=2))
+    finish_ranks(launch_ranks([folder] * 2, options, "--train.epochs=4"))
     found = {r["step"]: r["lr"] for r in rows(folder, "train")}
     assert max(found) == 16 + 2 * 4  # two epochs of one process, two of two
     assert all(found[step] > found[step + 1] > 0 for step in range(17, 23))

@@ -8,7 +8,6 @@ import re
 import runpy
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.cli.verbs import VERBS
 from tests.conftest import ROOT
+from tests.parts import python
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
@@ -50,9 +50,7 @@ def options(tiny: list[str]) -> list[str]:
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
+    return python.run(command, cwd=folder, env=environment)
 
 
 def write_pairs(tones: Path, folder: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 
 from problems.engine.report.history import TIMES
 from tests.parts.equality import equal
-from tests.parts.fork_server import ForkServer
+from tests.parts.python import Python
 
 SIGNALS = [signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGKILL]
 ENDED = {0, 128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGKILL, -signal.SIGTERM}
@@ -26,24 +28,36 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = ForkServer()
-    yield server
-    server.close()
+PROGRAM = """
+import sys
+try:
+    from problems.engine.cli.main import execute
+    from tests.parts.frozen_asr import FrozenASR
+    sys.exit(execute(FrozenASR(), sys.argv[1:]))
+except KeyboardInterrupt:
+    sys.exit(130)  # before the run can answer it
+"""
 
 
 class Runs:
     """Whole runs of one command, each with a target folder and a cache of its own."""
 
-    def __init__(self, server: ForkServer, folder: Path, options: list[str]):
-        self.server, self.folder, self.options = server, folder, options
+    def __init__(self, folder: Path, options: list[str]):
+        self.folder, self.options = folder, options
 
     def run(self, name: str, signal_number: int = 0, after: float = 0.0) -> int:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         arguments = ["run", *self.options, f"--target_dir={folder / 'run'}", f"--cache_dir={folder / 'cache'}"]
-        return self.server.run(folder / "log", arguments, signal_number, after)
+        with open(folder / "log", "ab") as log:
+            process = Python(["-c", PROGRAM, *arguments], stdout=log, stderr=subprocess.STDOUT)
+        timer = threading.Timer(after, process.send_signal, [signal_number])
+        if signal_number:
+            timer.start()
+        try:
+            return process.wait(120)
+        finally:
+            timer.cancel()
 
     def finish(self, name: str) -> None:
         assert self.run(name) == 0, self.log(name)[-3000:]
@@ -77,12 +91,12 @@ def content(path: Path) -> object:
 
 
 @pytest.fixture
-def runs(server, tiny, tmp_path):
+def runs(tiny, tmp_path):
     """Makes runs with further options; the undisturbed one is called ``whole``."""
 
     def make(*more: str) -> Runs:
         drop = ("--target_dir", "--cache_dir", "--build_upstream")
-        runs = Runs(server, tmp_path, [*(o for o in tiny if not o.startswith(drop)), *OPTIONS, *more])
+        runs = Runs(tmp_path, [*(o for o in tiny if not o.startswith(drop)), *OPTIONS, *more])
         runs.finish("whole")
         return runs
 

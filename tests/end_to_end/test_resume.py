@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from problems.engine.checkpoints.store import steps_in
 from problems.engine.report.history import TIMES, read_history
 from tests.conftest import tiny_options
 from tests.parts.equality import equal
+from tests.parts.python import Python
 
 SLOWED = '''
 import os, pathlib, time
@@ -56,12 +56,12 @@ class Runs:
         self.file, self.marker = tmp_path / "slowed_asr.py", tmp_path / "marker"
         self.file.write_text(SLOWED)
 
-    def start(self, name: str, *more: str, **env: str) -> subprocess.Popen:
+    def start(self, name: str, *more: str, **env: str) -> Python:
         environment = os.environ | {"MARKER": str(self.marker), "OMP_NUM_THREADS": "1"} | env
         options = [o for o in self.options if not o.startswith("--target_dir")]
-        command = [sys.executable, str(self.file), "run", *options, f"--target_dir={self.folder / name}", *more]
-        log = open(self.folder / f"{name}.log", "ab")
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=Path(__file__).parents[2])
+        words = [self.file, "run", *options, f"--target_dir={self.folder / name}", *more]
+        with open(self.folder / f"{name}.log", "ab") as log:
+            return Python(words, stdout=log, stderr=log, env=environment)
 
     def finish(self, name: str, *more: str) -> None:
         assert self.start(name, *more).wait(120) == 0, (self.folder / f"{name}.log").read_text()[-3000:]
@@ -191,13 +191,11 @@ def test_a_signal_to_the_whole_group_is_answered_by_the_main_process_alone(runs)
     """A terminal's Ctrl-C and a cluster's SIGTERM reach the loader's workers too."""
     environment = os.environ | {"MARKER": str(runs.marker), "OMP_NUM_THREADS": "1", "SLOW_SAVE": "0.05"}
     options = [o for o in runs.options if not o.startswith("--target_dir")]
-    command = [sys.executable, str(runs.file), "run", *options, f"--target_dir={runs.folder / 'cut'}"]
-    process = subprocess.Popen(
-        command, env=environment, start_new_session=True, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
+    words = [runs.file, "run", *options, f"--target_dir={runs.folder / 'cut'}"]
+    process = Python(words, env=environment, start_new_session=True, stderr=subprocess.PIPE)
     assert until(lambda: len(read_history(runs.train_dir("cut"))) >= 2, process)
     os.killpg(process.pid, signal.SIGTERM)
-    stderr = process.communicate(timeout=30)[1].decode()
+    stderr = process.communicate(timeout=30)[1]
     assert process.returncode == 143 and "Traceback" not in stderr
     runs.finish("cut")
     assert_same_training(runs.whole, runs.train_dir("cut"))

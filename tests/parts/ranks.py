@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import socket
 import subprocess
-import sys
 
-from tests.conftest import ROOT
+from tests.parts.processes import free_port
+from tests.parts.python import Python
 
 CODE = """
 import logging, sys
@@ -30,27 +29,16 @@ class Rank:
 
 def run_ranks(body: str, seconds: float = 60) -> tuple[Rank, Rank]:
     """Run ``body`` on two ranks; ``distributed`` is imported and the process group joined."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     code = CODE.format(body="\n".join(f"    {line}" for line in body.splitlines()))
-    ranks = []
-    for rank in (0, 1):
-        environment = os.environ | {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_PORT": str(port)}
-        ranks.append(
-            subprocess.Popen(
-                [sys.executable, "-c", code],
-                cwd=ROOT,
-                env=environment | {"OMP_NUM_THREADS": "1"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
+    group = {"WORLD_SIZE": "2", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    processes = [
+        Python(["-c", code], env=os.environ | group | {"RANK": rank}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for rank in "01"
+    ]
     try:
-        outputs = [process.communicate(timeout=seconds) for process in ranks]
+        outputs = [process.communicate(timeout=seconds) for process in processes]
     finally:
-        for process in ranks:
+        for process in processes:
             process.kill()
-    first, second = (Rank(process.returncode, *output) for process, output in zip(ranks, outputs))
+    first, second = (Rank(process.returncode, *output) for process, output in zip(processes, outputs))
     return first, second

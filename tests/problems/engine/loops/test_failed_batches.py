@@ -12,7 +12,7 @@ from problems.engine.loops.failed_batches import classify_failure, count_failure
 from problems.engine.loops.progress import Progress
 from problems.engine.runtime.errors import ConfigError, Interrupted, TrainingError
 from tests.parts.least_squares import Fit, Points, loop_of, weights
-from tests.parts.processes import finish, launch, options_of
+from tests.parts.processes import finish_ranks, launch_ranks, options_of
 
 
 class Broken(Fit):
@@ -155,7 +155,7 @@ def test_a_batch_that_fails_on_one_process_is_left_out_of_the_step_of_all(tiny, 
     file = tmp_path / "failing_asr.py"
     file.write_text(FAILING)
     options = options_of(tiny, "--train.total_steps=8", "--train.eval_step=4", "--train.skip_errors=true", "--stop=2")
-    out = finish(launch(tmp_path / "run", options, program=(str(file),), processes=2))
+    out = finish_ranks(launch_ranks([tmp_path / "run"] * 2, options, program=(str(file),)))
     assert "a batch of step 3 is left out (1 so far): RuntimeError: broken on purpose" in out
     assert "utterances train-0" in out
 
