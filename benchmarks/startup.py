@@ -97,7 +97,7 @@ def main() -> None:
     """Prepare the data once, then start both scripts in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a folder with FSDD's recordings")
-    parser.add_argument("--runs", type=int, default=7, help="starts of each; the first is a warm-up")
+    parser.add_argument("--runs", type=int, default=9, help="starts of each; the first is a warm-up")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])

@@ -8,9 +8,12 @@ of an epoch.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
+import functools
 import itertools
+import multiprocessing
 import signal
 import traceback
 from collections import deque
@@ -144,17 +147,17 @@ def train_stream(
     size: int = 1,
     settings: LoaderSettings = LoaderSettings(),
 ) -> Iterator[tuple[Place, Any]]:
-    """Yield every batch with its place, without end, from batch ``position`` of ``epoch`` on.
+    """Return every batch with its place, without end, from batch ``position`` of ``epoch`` on.
 
-    Process ``rank`` of ``size`` gets each ``size``-th batch; all processes get equally many.
+    The workers start at once. Process ``rank`` of ``size`` gets each ``size``-th batch; all processes get equally many.
 
     Raises:
         LoaderError: the dataset cannot be read by index, or the sampler gives no batch.
         Exception: the error of reading an utterance, from any worker, unless ``settings.keep_errors``.
     """
     keys = _TrainKeys(batch_sampler, seed, epoch=epoch, position=position, rank=rank, size=size)
-    for batch in _dataloader(_Reader(dataset, collate_fn, seed), keys, settings):
-        yield keys.places.popleft(), batch if settings.keep_errors else require_readable(batch)
+    batches = iter(_dataloader(_Reader(dataset, collate_fn, seed), keys, settings))
+    return ((keys.places.popleft(), batch if settings.keep_errors else require_readable(batch)) for batch in batches)
 
 
 def eval_stream(
@@ -251,6 +254,8 @@ def _dataloader(reader: _Reader, keys: Any, settings: LoaderSettings) -> DataLoa
     num_workers = settings.num_workers
     if isinstance(reader.dataset, LimitsWorkers):
         num_workers = min(num_workers, reader.dataset.most_workers)
+    if num_workers:
+        _kill_workers_at_exit()
     return settings.make_dataloader(
         reader,
         batch_sampler=keys,
@@ -265,6 +270,15 @@ def _dataloader(reader: _Reader, keys: Any, settings: LoaderSettings) -> DataLoa
 
 def _identity(batch: Any) -> Any:
     return batch
+
+
+@functools.cache
+def _kill_workers_at_exit() -> None:
+    """Kill the workers of streams that are open when the interpreter exits, as after an error that nobody handles.
+
+    Python terminates them with the SIGTERM that they ignore, and then waits for them.
+    """
+    atexit.register(lambda: [child.kill() for child in multiprocessing.active_children() if child.daemon])
 
 
 def _ignore_signals(worker: int) -> None:

@@ -39,6 +39,10 @@ class ConnectedDigits(FSDD):
     num_test: int = setting(300, "number of test strings", min=1)
     seed: int = setting(0, "another seed gives other strings", min=0)
 
+    def sources(self) -> list[Path]:
+        """Every recording, because the strings are made of their samples."""
+        return [recording.path for recording in self._recordings()]
+
     def made_audio(self, cache_dir: Path) -> list[Path]:
         """The folder of these strings."""
         return [Path(os.path.abspath(cache_dir)) / "connected_digits" / self._key(self.divide())]

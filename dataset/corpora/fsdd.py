@@ -46,17 +46,21 @@ class FSDD(Corpus):
     )
 
     def sources(self) -> list[Path]:
-        """Every recording."""
-        return [recording.path for recording in self._recordings()]
+        """The folder of the recordings."""
+        return [self._folder]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
         train, valid, test = ([_row(recording) for recording in part] for part in self.divide().values())
         return Splits(train=train, valid=valid, test={"test": test})
 
+    @property
+    def _folder(self) -> Path:
+        return absolute(self.dataset_root) / "recordings"
+
     def _recordings(self) -> list[Recording]:
         """All recordings, sorted by speaker, digit and index."""
-        folder = absolute(self.dataset_root) / "recordings"
+        folder = self._folder
         if not folder.is_dir():
             raise CorpusError(
                 f"FSDD is not in {folder.parent}: there is no folder {folder}; set dataset_root to the folder that "

@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from dataset.loader import (
     train_stream,
 )
 from dataset.samplers.buckets import BucketBatchSampler
+from tests.conftest import ROOT
 from tests.parts.samplers import FixedBatchSampler
 
 
@@ -194,9 +198,35 @@ def test_an_iterable_dataset_is_refused():
         def __iter__(self):
             yield from range(3)
 
-    for stream in (train_stream(Stream(), [[0]], list, seed=0), eval_stream(Stream(), [[0]], list)):
-        with pytest.raises(LoaderError, match="Stream is an IterableDataset"):
-            next(stream)
+    with pytest.raises(LoaderError, match="Stream is an IterableDataset"):
+        train_stream(Stream(), [[0]], list, seed=0)
+    with pytest.raises(LoaderError, match="Stream is an IterableDataset"):
+        next(eval_stream(Stream(), [[0]], list))
+
+
+def test_workers_read_before_the_first_batch_is_asked_for(tmp_path):
+    class Marked(list):
+        def __getitem__(self, index):
+            (tmp_path / "read").touch()
+            return index
+
+    settings = LoaderSettings(num_workers=1)
+    stream = train_stream(Marked(range(4)), [[0, 1], [2, 3]], list, seed=0, settings=settings)
+    end = time.monotonic() + 30
+    while not (tmp_path / "read").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert next(stream)[1] == [0, 1]
+
+
+def test_an_error_that_nobody_handles_ends_a_script_with_open_workers():
+    code = """
+from dataset.loader import LoaderSettings, train_stream
+stream = train_stream(list(range(8)), [[0, 1], [2, 3]], list, seed=0, settings=LoaderSettings(num_workers=2))
+next(stream)
+raise SystemExit(7)
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 7
 
 
 def test_evaluation_sees_each_utterance_once_in_the_order_asked():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.wording import nearest
+from problems.engine.config import yaml_text
 from problems.engine.config.schema import Tree
 from problems.engine.runtime.errors import ConfigError
 
@@ -39,16 +40,12 @@ def load_file(path: Path) -> Layer:
         ConfigError: the file cannot be read, or does not hold keys and values.
     """
     import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     try:
-        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        tree = yaml_text.load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     except OSError as error:
-        if error.strerror is None:  # omegaconf raises this for a file with one scalar
-            raise ConfigError(f"{path}: expected keys and values, got a single value") from error
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(tree).__name__}")
@@ -104,12 +101,10 @@ def override_layer(pairs: Sequence[tuple[str, str]]) -> Layer:
 def _value(text: str) -> Any:
     """``text`` read as YAML. Invalid YAML is text, and so are 0012 and 12:30 (numbers in base 8 and 60)."""
     import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     try:
-        value = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={text}"]), resolve=False)["v"]
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError):
+        value = yaml_text.load(text)
+    except yaml.YAMLError:
         return text
     is_odd = type(value) is int and (":" in text or re.fullmatch(r"[-+]?0\d+", text.strip()))
     return text if is_odd else value

@@ -103,6 +103,8 @@ def _merge(tree: Tree, layer: Mapping[str, Any], origin: str, origins: dict[str,
 
 def _interpolated(tree: Tree) -> Tree:
     """``tree`` with every ``${...}`` replaced by the value that it refers to."""
+    if "${" not in repr(tree):
+        return tree
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

@@ -18,6 +18,7 @@ from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import write_text
 from dataset.wording import nearest
 from problems.engine.checkpoints import store, weights
+from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
 from problems.engine.loops import diagnostics, training_state
@@ -222,9 +223,7 @@ class Setup:
         task = {"build_task_all_args_except_model": self.task_args, "task": self.task}
         call(self.problem, "save_task", save_task=save_task, task_ckpt_dir=str(folder / "task"), **task)
         if self.global_config is not None:
-            from omegaconf import OmegaConf
-
-            write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.global_config))))
+            write_text(folder / "config.yaml", yaml_text.dump(self.global_config))
 
     def _check_validation(self, validate: Validate) -> None:
         """Validate one batch before the first step, so that an error there does not come hours later.

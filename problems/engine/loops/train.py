@@ -81,9 +81,7 @@ class TrainLoop(Loop):
         super().__init__(task, device, train["precision"], callbacks)
         self.make_optimizers, self.train = make_optimizers, train
         self.make_stream, self.validate, self.save = make_stream, validate, save
-        self.optimizers = self.init_optimizers()
         self.scaler = scaler_of(device, self.precision)
-        self.ema = EMA(self.parameters, train["ema"]) if train["ema"] else None
         self.world, self.progress = distributed.world(), Progress()
         self.window = GradientWindow(device)
         self.totals = StepTotals(task, device, train["nonfinite_patience"])
@@ -91,6 +89,16 @@ class TrainLoop(Loop):
         self.stop, self.asked_to_stop, self.save_now = StopRequest(), False, False
         self.is_in_epoch = False
         self.cadence = Cadence(self, Path(train_dir))
+
+    @functools.cached_property
+    def optimizers(self) -> list[OptimScheduler]:
+        """The optimizers, built when they are first needed."""
+        return self.init_optimizers()
+
+    @functools.cached_property
+    def ema(self) -> EMA | None:
+        """The moving average of the weights, if there is one."""
+        return EMA(self.parameters, self.train["ema"]) if self.train["ema"] else None
 
     @functools.cached_property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -201,6 +209,7 @@ class TrainLoop(Loop):
                 if self.progress.step > 0:
                     self.cadence.after_step()  # a validation or a checkpoint that the interruption prevented
                 stream = None if self.finished else self.open_stream()
+                _ = self.optimizers  # torch imports its compiler with the first one; the workers read meanwhile
                 while not self.finished:
                     self.step(self.next_window(stream))
                     self.cadence.after_step()
@@ -215,7 +224,7 @@ class TrainLoop(Loop):
             self.cadence.close()
 
     def open_stream(self) -> Stream:
-        """Return the batches from the training's position on."""
+        """Return the batches from the training's position on; the loader's workers start at once."""
         stream = self.make_stream(self.progress.epoch, self.progress.position, self.make_dataloader)
         return prefetch(stream, self.device)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dataset.storage.files import free_name, sweep, write_json, write_text
 from problems.engine.checkpoints import store
+from problems.engine.config import yaml_text
 from problems.engine.config.sections import DIAGNOSTICS
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import as_typed, describe, versions
@@ -164,9 +165,7 @@ class Pipeline:
                 self.freshness.forget(stage)
 
     def _write_config(self) -> None:
-        from omegaconf import OmegaConf
-
-        text = OmegaConf.to_yaml(OmegaConf.create(self.config))
+        text = yaml_text.dump(self.config)
         write_text(self.root / "config.yaml", text)
         write_text(self.root / "runs" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}.yaml", text)
         write_json(self.root / "env.json", describe(self.device))

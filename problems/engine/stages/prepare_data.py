@@ -53,7 +53,7 @@ class PrepareData(Stage):
         from dataset.trial_tables import paths_in
 
         table, cache = read_csv(csv, (), may_be_empty=True), f"{self.folder.cache}{os.sep}"
-        cells = {cell for column in PATH_COLUMNS if column in table for cell in table[column]}
+        cells = {cell for column in PATH_COLUMNS if column in table for cell in table[column] if cache in cell}
         paths = {path for cell in cells for path in paths_in(cell)}
         return {path for path in paths if path.startswith(cache)}
 

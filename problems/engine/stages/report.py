@@ -34,7 +34,7 @@ class Report(Stage):
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Write the report and print its table."""
-        from problems.engine.report import write_report  # matplotlib takes a second to load
+        from problems.engine.report.report import write_report  # matplotlib takes a second to load
 
         print(write_report(self.folder.root, self.output_dir).to_text())
         log.info("report: %s", self.output_dir / "report.html")

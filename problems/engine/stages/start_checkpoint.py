@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.checkpoints.find import find
+from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import CheckpointError, StageError
 from problems.engine.stages.fingerprint import differences
 
@@ -48,15 +49,13 @@ def moved(start: Mapping[str, str], folder: Path, aside: Path) -> dict[str, str]
 
 
 def _require_same_settings(checkpoint: Path, sections: Mapping[str, Any], may_change: Collection[str]) -> None:
-    from omegaconf import OmegaConf
-
     from problems.engine.loops import training_state
 
     training_state.require(checkpoint)
     path = checkpoint / "config.yaml"
     if not path.is_file():  # saved by Problem.train() without a global_config
         return
-    config = OmegaConf.to_container(OmegaConf.load(path))
+    config = yaml_text.load(path.read_text(encoding="utf-8"))
     before, now = (
         {"class": "", "code": {}, "inputs": {}, "config": json.loads(json.dumps(settings))}
         for settings in ({name: config[name] for name in sections if name in config}, dict(sections))

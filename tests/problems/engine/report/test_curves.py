@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from problems.engine.report import plots, write_report
+from problems.engine.report import plots
 from problems.engine.report.curves import curves
 from problems.engine.report.read import Run, read_run
+from problems.engine.report.report import write_report
 from tests.parts.target_folders import DECLARATIONS, write_training
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from problems.engine.report import write_report
+from problems.engine.report.report import write_report
 from tests.parts.target_folders import SCRIPT, Page, write_result, write_training
 
 
@@ -158,7 +158,7 @@ def test_numbers_that_json_cannot_hold_become_null(target, tmp_path):
 
 def test_import_is_light_and_writing_touches_no_pyplot(tmp_path):
     code = (
-        "import sys; from problems.engine.report import write_report\n"
+        "import sys; from problems.engine.report.report import write_report\n"
         "assert not {'torch', 'matplotlib', 'jinja2', 'pandas'} & set(sys.modules)\n"
         f"write_report({str(tmp_path / 'run')!r}, {str(tmp_path / 'report')!r})\n"
         "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
