@@ -110,9 +110,11 @@ def test_reading_in_the_main_process_leaves_its_generators_and_threads_alone():
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
     before, threads = (torch.rand(1), np.random.rand(), random.random()), torch.get_num_threads()
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    torch.set_num_threads(3)
     batches = take(3, num_workers=0)
     assert (torch.rand(1), np.random.rand(), random.random()) == before
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(threads)
     assert {i["threads"] for _, b in batches for i in b} == {1}
 
 

@@ -58,7 +58,7 @@ def test_a_single_row(corpus):
 
 
 def test_segments(corpus):
-    data = Utterances(corpus([16000] * 4, start_sec=["", "0.25", "0.5", ""], end_sec=["", "0.75", "", "0.125"]))
+    data = Utterances(corpus([16000] * 4, start_sec=["0", "0.25", "0.5", ""], end_sec=["", "0.75", "", "0.125"]))
     expected = [NOISE[:16000], NOISE[4000:12000], NOISE[8000:16000], NOISE[:2000]]
     assert all(np.array_equal(item["wav"], wav) for item, wav in zip(data, expected))
 

@@ -25,7 +25,7 @@ from dataset.storage.files import (
     write_folder,
     write_json,
 )
-from problems.engine.runtime.checkpoint_names import name_of, step_of
+from problems.engine.runtime.checkpoint_names import is_name, name_of, step_of
 from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import CheckpointError
 
@@ -37,7 +37,7 @@ BEST = "best.json"
 
 def steps_in(train_dir: Path) -> list[Path]:
     """The checkpoint folders in ``train_dir``, oldest first."""
-    folders = (p for p in Path(train_dir).glob("step_*") if p.is_dir() and p.name.removeprefix("step_").isdigit())
+    folders = (path for path in Path(train_dir).glob("*") if is_name(path.name) and path.is_dir())
     return sorted(folders, key=step_of)
 
 

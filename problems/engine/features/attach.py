@@ -6,7 +6,6 @@ import copy
 import inspect
 import itertools
 import logging
-import re
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from nn.traits import trait
 from problems.engine.features.cache import FeatureCache
 from problems.engine.features.extraction import FeatureExtractor
 from problems.engine.features.policy import Settings
+from problems.engine.features.shards import folder_name
 from problems.engine.features.upstream_digest import digest_of
 from tasks.base import Task
 
@@ -98,9 +98,9 @@ def attach_features(
     if reason is not None:
         log.info("features are computed again in every epoch: %s", reason)
         return dataset
-    name = re.sub(r"[^A-Za-z0-9_]", "", type(upstream).__name__)
     kind = f"{settings.dtype}-mean" if extractor.mean else settings.dtype
-    cache = FeatureCache(extractor, dataset, settings.root / f"{name}-{_digests[upstream][:16]}-{kind}", settings)
+    folder = settings.root / folder_name(type(upstream).__name__, _digests[upstream], kind)
+    cache = FeatureCache(extractor, dataset, folder, settings)
     plan = cache.plan(sorted(set(itertools.chain.from_iterable(batches))))
     decision = plan.decision if plan.decision.place == "off" else cache.fill(plan)
     if decision.place == "off":

@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -34,6 +35,16 @@ from problems.engine.features.eviction import SUFFIX, CannotCacheError, all_shar
 log = logging.getLogger(__name__)
 
 States = list[torch.Tensor]
+
+
+def folder_name(upstream: str, digest: str, kind: str) -> str:
+    """The name of the folder of an upstream's shards. Files in another format need another name.
+
+    Args:
+        upstream: the name of its class.
+        kind: how states are stored.
+    """
+    return f"{re.sub(r'[^A-Za-z0-9_]', '', upstream)}-{digest[:16]}-{kind}"
 
 
 class Shards:

@@ -160,6 +160,11 @@ class TestSplits:
         with pytest.raises(CorpusError, match="too few groups by 'speaker' to hold out a test set: 1 remain"):
             Csv(numbered(tmp_path / "c.csv", 9, 1), test_fraction=0.5, split_by="speaker").load(tmp_path)
 
+    def test_with_a_test_set_of_its_own_validation_is_a_fraction_of_the_training_rows(self, tmp_path):
+        train, test = numbered(tmp_path / "a.csv", 100), numbered(tmp_path / "b.csv", 400)
+        splits = Csv(train, test=str(test), valid_fraction=0.1).load(tmp_path)
+        assert [len(part) for part in (splits.train, splits.valid, splits.test["b"])] == [90, 10, 400]
+
     def test_a_valid_fraction_of_zero_holds_nothing_out(self, tmp_path):
         splits = Csv(numbered(tmp_path / "a.csv", 9), test_fraction=0.2, valid_fraction=0).load(tmp_path)
         assert [len(splits.train), len(splits.valid), len(splits.test["test"])] == [7, 0, 2]

@@ -37,6 +37,11 @@ def test_a_fold_is_a_session_and_excited_is_happy(root):
     assert {row["gender"] for row in rows["test"]} == {"f", "m"}
 
 
+def test_each_of_the_five_sessions_can_be_the_test_fold():
+    field = IEMOCAP.__dataclass_fields__["test_fold"]
+    assert (field.default, field.metadata["min"], field.metadata["max"]) == (0, 0, 4)
+
+
 def test_validation_is_by_other_dialogues_of_training_speakers(root):
     rows = rows_by_split(IEMOCAP(dataset_root=str(root), test_fold=0).load(root))
     assert are_disjoint(values(rows, "dialogue"))

@@ -57,6 +57,12 @@ def test_an_unknown_voice_is_named_and_leaves_nothing(tmp_path, voice):
     assert not [p for p in (tmp_path / "toy").iterdir() if p.suffix != ".lock"]
 
 
+def test_a_sentence_without_a_word_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="sentence 'a': expected a text with a word"):
+        synthesise([ToySentence("a", "?!", "en-us+m3")], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_crash_of_the_library_is_an_error_with_its_last_lines(tmp_path, monkeypatch):
     crash = "import os, sys; print('espeak: bad data', file=sys.stderr, flush=True); os.kill(os.getpid(), 11)"
     monkeypatch.setattr(cache, "BOOTSTRAP", crash)

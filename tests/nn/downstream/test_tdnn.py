@@ -35,6 +35,13 @@ def test_what_is_past_the_length_does_not_matter(head):
     torch.testing.assert_close(head(other, LENGTHS)[0], head(x, LENGTHS)[0])
 
 
+def test_the_layers_are_normalised_over_the_batch():
+    torch.manual_seed(0)
+    head, x = TDNN(8, 5, channels=[16, 12], dropout=0.0), torch.randn(4, 60, 8)
+    lengths = torch.full((4,), 60)
+    torch.testing.assert_close(head(x, lengths)[0], head(100 * x, lengths)[0], rtol=0.05, atol=0.05)
+
+
 def test_the_order_of_frames_counts_within_what_the_layers_see(head):
     x = torch.randn(1, 60, 8)
     assert not torch.allclose(head(x, LENGTHS[:1])[0], head(x.flip(1), LENGTHS[:1])[0])

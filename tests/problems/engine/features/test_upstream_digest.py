@@ -29,6 +29,15 @@ class Options:
         return self.width * x
 
 
+def unassigned():
+    def function(x):
+        return x * later
+
+    if False:
+        later = 2
+    return function
+
+
 def times(factor):
     return lambda x: factor * x
 
@@ -157,3 +166,10 @@ def test_weights_types_and_code_count():
         space["Edited"].__module__ = "mine"
         upstreams.append(space["Edited"]())
     assert len({digest_of(u) for u in upstreams}) == 5
+
+
+def test_a_variable_that_is_not_assigned_yet_counts_as_empty():
+    upstream = Convolution()
+    plain = digest_of(upstream)
+    upstream.scale = unassigned()
+    assert digest_of(upstream) != plain

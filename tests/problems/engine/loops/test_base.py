@@ -64,6 +64,24 @@ def test_an_epoch_ends_with_the_mean_over_its_units(tmp_path):
     assert means == pytest.approx(2 * [float(Points().y.square().mean())], rel=1e-6)
 
 
+def test_the_mean_of_an_epoch_is_of_that_epoch_alone(tmp_path):
+    means, losses = [], []
+
+    class Means(Callback):
+        def on_fit_batch_end(self, loop, batch, output):
+            losses.append((output.loss.item(), float(output.weight)))
+
+        def on_stage_end(self, loop, stage, metrics):
+            if stage is Mode.TRAIN:
+                means.append((metrics["loss"], losses[:]))
+                losses.clear()
+
+    loop_of(tmp_path, total_steps=10, callbacks=[Means()]).fit()
+    assert len(means) == 2 and means[0][0] != pytest.approx(means[1][0])
+    for mean, batches in means:
+        assert mean == pytest.approx(sum(loss * n for loss, n in batches) / sum(n for _, n in batches))
+
+
 def test_what_a_callback_keeps_comes_back(tmp_path):
     class Counter(Callback):
         seen = 0

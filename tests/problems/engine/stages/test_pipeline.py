@@ -259,6 +259,13 @@ def test_a_checkpoint_of_another_folder(run, tmp_path):
     assert [p for p in (run.root / "evaluate").glob("my step@*/test/result.json")]
 
 
+def test_a_checkpoint_from_elsewhere_is_tested_without_an_encoder_or_a_training(run, tmp_path):
+    checkpoint, other = run.root / "train/step_00000004", tmp_path / "other"
+    assert execute(ASR(), ["run", *run.options, f"--target_dir={other}", f"--test_ckpt_dir={checkpoint}"]) == 0
+    assert sorted(json.loads((other / "stages.json").read_text())["stages"]) == ["0", "3", "4"]
+    assert not (other / "encoder").exists() and list(other.glob("evaluate/*/test/result.json"))
+
+
 def test_run_is_the_same_from_code(empty, tmp_path):
     from problems.engine.cli.arguments import parse
     from problems.engine.config.layers import override_layer
