@@ -81,6 +81,14 @@ class ASR(Problem):
 
         return CTCTask(model, encoder, **build_task)
 
+    def baselines(
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """The most frequent word."""
+        from problems import baselines
+
+        return baselines.of_texts(train_csv, test_csvs)
+
     def predict_wav(self, task: Any, wav: Any, device: str) -> str:
         """The text of one waveform, words separated by one space. Long audio is cut at its quietest places."""
         from dataset.chunking import at_pauses

@@ -260,6 +260,14 @@ class ASV(classification.Classification):
 
     # ---- outputs and new audio ----
 
+    def baselines(
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """The cosine of pooled filter banks."""
+        from problems import baselines
+
+        return baselines.of_trials(train_csv, test_csvs, cache_dir, num_workers)
+
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
         """Write ``predictions.csv`` (one row per trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""
         from problems.asv_outputs import save

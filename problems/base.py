@@ -430,6 +430,15 @@ class Problem(Checkpointing):
 
         write_predictions(records, dump_dir)
 
+    def baselines(
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """What trivial models reach on the same data: metrics by test set (its CSV's stem) and model; none by default.
+
+        Stage 3 calls it once for the same CSVs, and the report compares the checkpoint with it.
+        """
+        return {}
+
     # ---- new audio ----
 
     def predict_wav(self, task: Any, wav: Any, device: str) -> str:

@@ -161,6 +161,16 @@ class Classification(Problem):
         except ValueError as error:
             raise ConfigError(f"build_task: {error}") from error
 
+    def baselines(
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """The most frequent label, and logistic regression on pooled filter banks."""
+        from problems import baselines
+
+        return baselines.of_labels(
+            train_csv, test_csvs, self.columns[0], has_slots=self.encoder == "categories", num_workers=num_workers
+        )
+
 
 class _Labels:
     """Reads the label of a row of metadata. A class, because the loader's workers must be able to pickle it."""

@@ -28,6 +28,12 @@ class MultiLabel(Classification):
         config["train"] |= {"valid_metric": "map"}
         return config
 
+    def baselines(
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """None: those of :class:`Classification` are for one label an utterance."""
+        return {}
+
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """Binary cross-entropy per label, and one threshold."""
         from tasks.multilabel import MultiLabelTask

@@ -82,6 +82,7 @@ def tiny_options(data: Path, folder: Path) -> list[str]:
         "--train.save_step=4",
         "--train.log_step=2",
         "--train.use_scheduler=false",
+        "--evaluate.baselines=false",
     ]
 
 

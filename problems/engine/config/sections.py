@@ -6,6 +6,7 @@ A problem lists its sections in ``Problem.sections``; ``default_config()`` is th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dataset.setting import setting
 
@@ -158,20 +159,31 @@ class BuildScheduler:
 class Train:
     """Stage 2: training."""
 
-    total_steps: int | None = setting(
-        1000, "optimizer steps; null: as many as epochs take", min=1, resume="extends", heading="length"
+    total_steps: int | Literal["auto"] | None = setting(
+        1000,
+        "optimizer steps; auto: auto_epochs, but from 1000 to 20000 steps; null: as many as epochs take",
+        min=1,
+        resume="extends",
+        heading="length",
     )
+    auto_epochs: int = setting(30, "passes over the training set of total_steps auto", min=1, resume="extends")
     epochs: int | None = setting(
         None, "passes over the training set; null: as many as total_steps take", min=1, resume="extends"
     )
 
     log_step: int = setting(50, "log the training loss every so many steps", min=1, resume="free", heading="cadence")
-    eval_step: int | None = setting(
-        500, "validate every so many steps, and at the end; null: only at the end", min=1, resume="free"
+    eval_step: int | Literal["auto"] | None = setting(
+        500,
+        "validate every so many steps, and at the end; auto: 20 times; null: only at the end",
+        min=1,
+        resume="free",
     )
     valid_per_epochs: int | None = setting(None, "also validate every so many epochs; null: off", min=1, resume="free")
-    save_step: int | None = setting(
-        500, "save a checkpoint every so many steps, and at the end; null: only at the end", min=1, resume="free"
+    save_step: int | Literal["auto"] | None = setting(
+        500,
+        "save a checkpoint every so many steps, and at the end; auto: 20 times; null: only at the end",
+        min=1,
+        resume="free",
     )
     save_per_epochs: int | None = setting(
         None, "also save a checkpoint every so many epochs; null: off", min=1, resume="free"
@@ -215,9 +227,9 @@ class Train:
         resume="free",
     )
 
-    patience: int | None = setting(
+    patience: int | Literal["auto"] | None = setting(
         None,
-        "stop after this many validations without improvement; null: off",
+        "stop after this many validations without improvement; auto: 8; null: off",
         min=1,
         resume="extends",
         heading="early stopping",
@@ -267,7 +279,7 @@ class Train:
         diagnostics = [key for key in DIAGNOSTICS if values[key]]
         errors = [f"train: {' and '.join(diagnostics)} are on: turn on only one"] if len(diagnostics) > 1 else []
         if values["valid_metric"] is None:
-            needy = {"patience": values["patience"], "best_rules": values["best_rules"]}
+            needy = {"patience": values["patience"] not in (None, "auto"), "best_rules": values["best_rules"]}
             needy["average"] = values["average"] == "best"
             errors += [f"train.{key}: needs a validation metric; set train.valid_metric" for key in needy if needy[key]]
         if values["resume_ckpt_dir"] and values["init_ckpt_dir"]:
@@ -289,6 +301,9 @@ class Evaluate:
     """Stage 3: evaluation of checkpoints."""
 
     precision: str = setting("fp32", "precision of the forward pass", choices=("fp32", "bf16", "fp16"))
+    baselines: bool = setting(
+        True, "compare with trivial models on the same data, such as logistic regression", resume="free"
+    )
 
 
 @dataclass

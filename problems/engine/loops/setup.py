@@ -27,6 +27,7 @@ from problems.engine.loops.base import Callback
 from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
 from problems.engine.loops.monitoring.profiler import Profiler
+from problems.engine.loops.plan import planned
 from problems.engine.loops.restore import restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
@@ -113,13 +114,14 @@ class Setup:
     def read(
         self, dataset: IndexableDataset, batch_sampler: BatchSampler, collate_fn: CollateFn, num_workers: int
     ) -> None:
-        """Take the training set; turn ``epochs`` into the ``total_steps`` that schedule and progress count with."""
+        """Take the training set; turn ``epochs`` and ``auto`` into the steps that schedule and progress count with."""
         require_indexable(dataset)
         seed = self.config["seed"]
         batches_per_step = self.config["gradient_accumulate"] * self.world.size
         self.windows = math.ceil(len(epoch_batches(batch_sampler, seed, 0)) / batches_per_step)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
+        self.config = planned(self.config, self.windows)
         start = self.config["resume_ckpt_dir"] or self.config["init_ckpt_dir"]
         if start is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
             weights.require_frozen(store.require(Path(start)) / "model", self.model)

@@ -16,6 +16,8 @@ from problems.engine.runtime.checkpoint_names import name_of
 from tasks.metrics.kinds import Metric, from_json
 
 Number = int | float
+BASELINES = "baselines.json"
+"""The metrics of trivial models, in ``evaluate/``."""
 ROW_KEYS = ("step", "epoch", "split")  # the place of a row in the history; its other keys are metrics
 
 
@@ -43,14 +45,15 @@ class Rule:
 class Run:
     """The content of a target folder.
 
-    history: the rows of each split, by rising step; results: by checkpoint and test set; notes: what is missing or
-    damaged.
+    history: the rows of each split, by rising step; results: by checkpoint and test set; baselines: metrics by test set
+    and trivial model; notes: what is missing or damaged.
     """
 
     declarations: dict[str, Metric] = field(default_factory=dict)
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, dict[str, Number]]] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     layers: dict[str, Number] = field(default_factory=dict)
@@ -88,6 +91,7 @@ def read_run(target_dir: Path) -> Run:
     _read_history(run, target_dir)
     _read_rules(run, target_dir)
     _read_results(run, target_dir)
+    run.baselines = _read_json(run, target_dir, f"evaluate/{BASELINES}", optional=True).get("test_sets", {})
     _read_stages(run, target_dir)
     for key, value in _read_json(run, target_dir, "env.json", optional=True).items():
         run.environment[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

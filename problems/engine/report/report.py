@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ class Report:
                 checkpoint: {test_set: result.metrics for test_set, result in tests.items()}
                 for checkpoint, tests in self.run.results.items()
             },
+            "baselines": self.run.baselines,
             "declarations": to_json(self.run.declarations),
             "layers": self.run.layers,
             "notes": self.notes,
@@ -90,6 +92,10 @@ class Report:
             for test_set, result in tests.items():
                 values = [self.metric(name).format(result.metrics.get(name)) for name in self.columns]
                 rows.append([checkpoint + star, test_set, *values])
+        for test_set, models in self.run.baselines.items():
+            for model, metrics in models.items():
+                values = [self.metric(name).format(metrics.get(name)) for name in self.columns]
+                rows.append([model, test_set, *values])
         lines = [table(["checkpoint", "test set", *self.columns], rows, left=2)] if rows else []
         if rows and self.rule:
             lines.append(f"* best in validation ({self.rule.text})")
@@ -119,6 +125,7 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
         rule=rule,
         worst=_worst(run, chosen),
     )
+    run.notes.extend(_unbeaten(report))
     plots: list[Plot] = [draw(plot) for plot in curves(run)]
     for plot in plots:
         write_bytes(report_dir / plot.file, plot.png)
@@ -126,6 +133,25 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
     write_bytes(report_dir / RESULTS, (dumped + "\n").encode("utf-8", "backslashreplace"))
     write_bytes(report_dir / PAGE, page.render(report, plots).encode("utf-8", "backslashreplace"))
     return report
+
+
+def _unbeaten(report: Report) -> Iterator[str]:
+    """A warning for each trivial model that the chosen checkpoint does not beat."""
+    name = report.headline_metric
+    metric = report.metric(name or "")
+    for test_set, result in report.run.results.get(report.chosen or "", {}).items():
+        value = result.metrics.get(name)
+        for model, metrics in report.run.baselines.get(test_set, {}).items():
+            baseline = metrics.get(name)
+            if baseline is None or value is None or metric.better not in ("higher", "lower"):
+                continue
+            if value <= baseline if metric.better == "higher" else value >= baseline:
+                yield (
+                    f"WARNING: {report.chosen} does not beat a trivial model on {test_set}: {metric.heading(name)}"
+                    f" {metric.format(value)}, {model} {metric.format(baseline)}. Train longer (--train.total_steps),"
+                    " try another front end (--build_upstream.conf.cmvn none or mean), or a pretrained upstream"
+                    " (docs/upstreams.md)."
+                )
 
 
 def _choose(run: Run) -> tuple[str | None, Rule | None]:

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dataset.audio import AudioError
+from dataset.metadata import MetadataError
 from dataset.protocols import BatchSampler, IndexableDataset
+from dataset.storage.files import read_json, write_json
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.schema import resume_keys
 from problems.engine.loops.monitoring.display import format_metrics
+from problems.engine.report.read import BASELINES
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.overrides import call
@@ -64,6 +68,8 @@ class Evaluate(Stage):
         results = distributed.on_main(lambda: list(self._open_results(fingerprint)))
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
             self._evaluate(results, device)
+        if distributed.world().main and self.config["evaluate"].get("baselines", False):
+            self._write_baselines()
 
     def _evaluate(self, results: list[Result], device: str) -> None:
         loaded: tuple[Path, str | None] | None = None
@@ -92,6 +98,22 @@ class Evaluate(Stage):
                 num_workers=reading_workers(self.config),
             )
             log.info("%s on %s: %s", checkpoint.name, Path(csv).stem, format_metrics(metrics, task.metrics))
+
+    def _write_baselines(self) -> None:
+        """Write what trivial models reach on the same data, unless that is known."""
+        train_csv, _, test_csvs = self.folder.csvs()
+        inputs, path = hash_files(map(Path, (train_csv, *test_csvs)), self.folder.root), self.output_dir / BASELINES
+        if path.is_file() and read_json(path).get("inputs") == inputs:
+            return
+        csvs = {"train_csv": train_csv, "test_csvs": test_csvs}
+        reading = {"cache_dir": str(self.folder.cache), "num_workers": reading_workers(self.config)}
+        try:
+            baselines = call(self.problem, "baselines", **csvs, **reading)
+        except (AudioError, MetadataError) as error:
+            log.warning("no comparison with trivial models: %s", error)
+            return
+        if baselines:
+            write_json(path, {"inputs": inputs, "test_sets": baselines})
 
     def _open_results(self, fingerprint: Fingerprint) -> Iterator[Result]:
         """The results to compute; the remains of one with another fingerprint are removed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from problems.engine.report.read import BASELINES
 from problems.engine.stages.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.target_folder import files_below
@@ -21,7 +22,8 @@ class Report(Stage):
     def inputs(self) -> list[Path]:
         """The history of the training and every result."""
         results = sorted(self.folder.evaluate_dir.glob("*/*/result.json"))
-        return [self.folder.train_dir / "metrics.jsonl", *results]
+        baselines = self.folder.evaluate_dir / BASELINES
+        return [self.folder.train_dir / "metrics.jsonl", *results, *([baselines] if baselines.exists() else [])]
 
     def outputs(self) -> list[Path]:
         """Every file of the report."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from problems.engine.loops.plan import AUTO, LEAST_STEPS, MOST_STEPS, PATIENCE, planned
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
@@ -54,7 +55,10 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     trained, frozen = count_parameters(model)
     guess = "" if has_encoder else f" (assuming {NOMINAL_LABELS} labels; stage 1 counts them)"
     yield f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}"
-    yield f"  training  {_steps(train.config, folder if has_data else None)}"
+    steps_per_epoch = _steps_per_epoch(train.config, folder) if has_data else None
+    if steps_per_epoch and section["epochs"] is None:
+        section = planned(section, steps_per_epoch)
+    yield f"  training  {_steps(section, train.config, steps_per_epoch)}"
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
         yield from _features(train, model)
@@ -73,7 +77,7 @@ def _require_attributes(problem: Any, model: Any) -> None:
 def _disk(trained: int, train: Mapping[str, Any], train_dir: Path) -> str:
     """The space that checkpoints will take, and what is free if that is not enough."""
     total, newest = train["total_steps"], train["keep_num_ckpts"]
-    is_known = total is not None and train["save_per_epochs"] is None
+    is_known = AUTO not in (total, train["save_step"]) and total is not None and train["save_per_epochs"] is None
     written = math.ceil(total / (train["save_step"] or total)) if is_known else None
     count = (newest or written or 10) + train["keep_best_ckpts"]
     count = count if written is None else min(count, written)
@@ -128,19 +132,39 @@ def _features(train: Train, model: Any) -> Iterator[str]:
     yield f"  features  about {math.ceil(size / 1e6):,} MB of the frozen upstream, computed once, in {place}"
 
 
-def _steps(config: Mapping[str, Any], folder: TargetFolder | None) -> str:
-    """Steps, their batches, and epochs if they are known before the batches are made.
+def _steps_per_epoch(config: Mapping[str, Any], folder: TargetFolder) -> int | None:
+    """The optimizer steps of an epoch; None if they are not known before the batches are made.
 
     Args:
-        folder: holds the metadata, if they are ready.
+        folder: holds the metadata.
     """
-    train, batches = config["train"], (config.get("build_batch_sampler") or {}).get("train") or {}
+    batches = (config.get("build_batch_sampler") or {}).get("train") or {}
+    if not batches.get("batch_size") or batches.get("max_seconds"):
+        return None
+    count, _ = _size(folder.csvs()[0])
+    return math.ceil(math.ceil(count / batches["batch_size"]) / config["train"]["gradient_accumulate"])
+
+
+def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch: int | None) -> str:
+    """Steps, their batches, and epochs if they are known before the batches are made; when the training ends early.
+
+    Args:
+        train: the section, with a plan in place of ``auto`` if it is known.
+    """
+    batches = (config.get("build_batch_sampler") or {}).get("train") or {}
     size, seconds, joined = batches.get("batch_size"), batches.get("max_seconds"), train["gradient_accumulate"]
     limits = ([f"{size} utterances"] if size else []) + ([f"{seconds:g} s"] if seconds else [])
-    text = f"{train['epochs']:,} epochs" if train["epochs"] else f"{train['total_steps']:,} steps"
+    if train["epochs"]:
+        text = f"{train['epochs']:,} epochs"
+    elif train["total_steps"] == AUTO:
+        text = f"{train['auto_epochs']:,} epochs, but from {LEAST_STEPS:,} to {MOST_STEPS:,} steps"
+    else:
+        text = f"{train['total_steps']:,} steps"
     if limits:
         text += f" of {'at most ' if seconds else ''}{' and '.join(limits)}" + (f" x {joined}" if joined > 1 else "")
-    if train["epochs"] or not size or seconds or folder is None:
-        return text
-    an_epoch = math.ceil(math.ceil(_size(folder.csvs()[0])[0] / size) / joined)
-    return f"{text}, about {train['total_steps'] / an_epoch:.1f} epochs"
+    if steps_per_epoch and not train["epochs"]:
+        text += f", about {train['total_steps'] / steps_per_epoch:.1f} epochs"
+    if train["patience"]:
+        patience = PATIENCE if train["patience"] == AUTO else train["patience"]
+        text += f"; ends after {patience} validations without improvement"
+    return text

@@ -1,0 +1,170 @@
+"""Trivial models on the data of a run, which any trained model must beat."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dataset.loader import LoaderSettings, eval_stream
+from dataset.metadata import read_csv
+from dataset.utterances import Utterances
+from nn.upstream.signal.kaldi import Fbank
+from tasks import SEPARATOR
+from tasks.metrics.classification import accuracy, macro_f1, unweighted_average_recall
+from tasks.metrics.text import char_errors, corpus_rate, word_errors
+from tasks.metrics.verification import TrialScores
+from tasks.verification.scoring import Scorer
+from tasks.verification.trials import Trials
+
+log = logging.getLogger(__name__)
+
+MOST_TRAINING = 5000
+"""Training utterances that a baseline learns from; more of them change little and take minutes to read."""
+MOST_LABELS = 500
+"""Labels up to which logistic regression is fitted."""
+NUM_MEL_BINS = 80
+BATCH = 32
+
+Metrics = dict[str, float]
+Baselines = dict[str, dict[str, Metrics]]
+"""The metrics of each trivial model, by test set and model."""
+
+
+def of_labels(train_csv: str, test_csvs: Sequence[str], column: str, *, has_slots: bool, num_workers: int) -> Baselines:
+    """The most frequent label, and logistic regression on pooled filter banks; for each slot of a label alone.
+
+    Args:
+        has_slots: True if a cell is ``a ; b``, one label for each slot.
+
+    Raises:
+        AudioError: an utterance cannot be read.
+    """
+    chosen = _sample(read_csv(train_csv, ("id", column))["id"].tolist())
+    train = _slots(train_csv, column, has_slots)
+    frequent = [Counter(slot).most_common(1)[0][0] for slot in train]
+    is_fitted = max(len(set(slot)) for slot in train) <= MOST_LABELS
+    if not is_fitted:
+        log.info("no logistic regression: the training set has more than %d labels", MOST_LABELS)
+    models = []
+    if is_fitted:
+        x = pooled_filter_banks(Utterances(train_csv), chosen, num_workers)
+        models = [_logistic_regression(x, [slot[index] for index in chosen]) for slot in train]
+    baselines = {}
+    for csv in test_csvs:
+        references = list(zip(*_slots(csv, column, has_slots)))
+        by_model = {"most frequent label": [tuple(frequent)] * len(references)}
+        if is_fitted:
+            utterances = Utterances(csv)
+            x = pooled_filter_banks(utterances, range(len(utterances)), num_workers)
+            by_model["logistic regression"] = list(zip(*(model(x) for model in models)))
+        baselines[Path(csv).stem] = {
+            name: _label_metrics(references, hypotheses) for name, hypotheses in by_model.items()
+        }
+    return baselines
+
+
+def of_trials(train_csv: str, test_csvs: Sequence[str], cache_dir: str, num_workers: int) -> Baselines:
+    """The cosine of pooled filter banks, each feature normalised over training utterances.
+
+    Raises:
+        AudioError: an utterance cannot be read.
+    """
+    from dataset.trial_tables import read_trials, utterance_table
+
+    train = Utterances(train_csv)
+    x = pooled_filter_banks(train, _sample(list(train.ids))[:1000], num_workers)
+    mean, deviation = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+    baselines = {}
+    for csv in test_csvs:
+        table, paths = read_trials(csv)
+        utterances = Utterances(csv, table=utterance_table(paths, cache_dir))
+        x = (pooled_filter_banks(utterances, range(len(utterances)), num_workers) - mean) / deviation
+        trials = Trials.of(table)
+        scores = TrialScores(Scorer().score(list(utterances.ids), x, trials), trials.targets)
+        baselines[Path(csv).stem] = {"cosine of pooled filter banks": {"eer": scores.eer}}
+    return baselines
+
+
+def of_texts(train_csv: str, test_csvs: Sequence[str]) -> Baselines:
+    """The most frequent word of the training texts, once for each utterance."""
+    texts = read_csv(train_csv, ("id", "transcription"))["transcription"]
+    counts = Counter(word for text in texts for word in text.split())
+    word = counts.most_common(1)[0][0] if counts else ""
+    baselines = {}
+    for csv in test_csvs:
+        references = read_csv(csv, ("id", "transcription"))["transcription"].tolist()
+        wer, _ = corpus_rate((word_errors(text, word) for text in references), "word")
+        cer, _ = corpus_rate((char_errors(text, word) for text in references), "character")
+        baselines[Path(csv).stem] = {"most frequent word": {"wer": wer, "cer": cer}}
+    return baselines
+
+
+def pooled_filter_banks(utterances: Any, indices: Sequence[int], num_workers: int) -> np.ndarray:
+    """Mean and standard deviation over time of log mel filter banks: float32 (N, 160); zeros without a frame."""
+    batches = [list(indices[start : start + BATCH]) for start in range(0, len(indices), BATCH)]
+    stream = eval_stream(_Pooled(utterances), batches, np.stack, LoaderSettings(num_workers=num_workers))
+    return np.concatenate(list(stream)) if batches else np.zeros((0, 2 * NUM_MEL_BINS), np.float32)
+
+
+class _Pooled(torch.utils.data.Dataset):
+    """The pooled filter banks of utterances, computed where they are read."""
+
+    def __init__(self, utterances: Any):
+        self.utterances = utterances
+        self.filter_banks = Fbank(num_mel_bins=NUM_MEL_BINS, cmvn="none")
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        wav = self.utterances[index]["wav"]
+        (frames,), (length,) = self.filter_banks(wav[None], torch.tensor([len(wav)]))
+        frames = frames[0, : int(length)]
+        if not len(frames):
+            return np.zeros(2 * NUM_MEL_BINS, np.float32)
+        return torch.cat([frames.mean(dim=0), frames.std(dim=0, correction=0)]).numpy()
+
+
+def _logistic_regression(x: np.ndarray, labels: Sequence[str]) -> Callable[[np.ndarray], list[str]]:
+    """Fit scikit-learn's logistic regression to normalised features; return its prediction for other features."""
+    if len(set(labels)) < 2:
+        return lambda features: [labels[0]] * len(features)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 200 iterations are enough for a baseline, converged or not
+        model.fit(x, labels)
+    return lambda features: model.predict(features).tolist() if len(features) else []
+
+
+def _label_metrics(references: Sequence[tuple[str, ...]], hypotheses: Sequence[tuple[str, ...]]) -> Metrics:
+    metrics = {"accuracy": accuracy([pair[0] == pair[1] for pair in zip(references, hypotheses)])}
+    if len(references[0]) == 1:
+        texts = [[label for (label,) in labels] for labels in (references, hypotheses)]
+        metrics |= {"macro_f1": macro_f1(*texts), "uar": unweighted_average_recall(*texts)}
+    return metrics
+
+
+def _slots(csv: str, column: str, has_slots: bool) -> list[list[str]]:
+    """The labels of each slot: K lists of N."""
+    rows = read_csv(csv, ("id", column))[column].tolist()
+    if not has_slots:
+        return [rows]
+    return [list(slot) for slot in zip(*([part.strip() for part in row.split(SEPARATOR.strip())] for row in rows))]
+
+
+def _sample(ids: Sequence[str]) -> list[int]:
+    """The indices of at most ``MOST_TRAINING`` utterances, chosen by a hash of their ids."""
+    order = sorted(range(len(ids)), key=lambda index: hashlib.sha256(ids[index].encode()).digest())
+    return sorted(order[:MOST_TRAINING])

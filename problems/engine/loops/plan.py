@@ -1,0 +1,31 @@
+"""The length of a training that is planned from its data: numbers in place of ``auto``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+AUTO = "auto"
+LEAST_STEPS, MOST_STEPS = 1000, 20000
+VALIDATIONS = 20
+"""Validations, and checkpoints, of a training."""
+PATIENCE = 8
+"""Validations without improvement, 40 % of the training, after which it ends."""
+
+
+def planned(train: Mapping[str, Any], steps_per_epoch: int) -> dict[str, Any]:
+    """Return the section ``train`` with numbers in place of ``auto``.
+
+    Args:
+        steps_per_epoch: optimizer steps in a pass over the training set.
+    """
+    plan = dict(train)
+    if plan["total_steps"] == AUTO:
+        plan["total_steps"] = min(max(plan["auto_epochs"] * steps_per_epoch, LEAST_STEPS), MOST_STEPS)
+    for key in ("eval_step", "save_step"):
+        if plan[key] == AUTO:
+            plan[key] = math.ceil(plan["total_steps"] / VALIDATIONS)
+    if plan["patience"] == AUTO:
+        plan["patience"] = None if plan["valid_metric"] is None else PATIENCE
+    return plan

@@ -1,0 +1,107 @@
+"""Trivial models: their metrics have references, and a report says if a model does not beat them."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import jiwer
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torchaudio.compliance import kaldi
+
+from dataset.audio import AudioError
+from dataset.utterances import Utterances
+from problems import baselines
+from problems.asr import ASR
+from problems.engine.cli.main import execute
+from tests.conftest import write_table
+from tests.parts.pitches import PITCHES, write_tones
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """The CSVs of tones of three pitches, most of them low in training, and long enough for stage 0 to be left out."""
+    folder = tmp_path_factory.mktemp("tones")
+    for seed, (name, count) in enumerate((("train", 36), ("test", 12))):
+        rows = write_tones(folder / name, count, PITCHES, seed)
+        if name == "train":
+            rows = [row for row in rows if row["label"] == "low" or int(row["id"].split("-")[1]) % 2]
+        write_table(folder / f"{name}.csv", [row | {"seconds": "1"} for row in rows])
+    return folder
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_features_are_the_mean_and_deviation_of_kaldi_s_filter_banks(tables):
+    utterances = Utterances(tables / "test.csv")
+    pooled = baselines.pooled_filter_banks(utterances, [3, 0], num_workers=0)
+    for row, index in zip(pooled, (3, 0)):
+        wav = utterances[index]["wav"][None]
+        frames = kaldi.fbank(wav, num_mel_bins=80, dither=0.0).numpy()
+        np.testing.assert_allclose(row, np.concatenate([frames.mean(0), frames.std(0)]), rtol=0, atol=0.02)
+
+
+def test_labels(tables):
+    result = baselines.of_labels(
+        str(tables / "train.csv"), [str(tables / "test.csv")], "label", has_slots=False, num_workers=0
+    )["test"]
+    rows = {name: read(tables / f"{name}.csv") for name in ("train", "test")}
+    assert result["most frequent label"]["accuracy"] == pytest.approx(4 / 12)
+    assert result["most frequent label"]["uar"] == pytest.approx(1 / 3)
+    x = {
+        name: baselines.pooled_filter_banks(Utterances(tables / f"{name}.csv"), range(len(rows[name])), 0)
+        for name in rows
+    }
+    labels = {name: [row["label"] for row in rows[name]] for name in rows}
+    scaler = StandardScaler().fit(x["train"])
+    model = LogisticRegression(max_iter=200).fit(scaler.transform(x["train"]), labels["train"])
+    expected = model.score(scaler.transform(x["test"]), labels["test"])
+    assert result["logistic regression"]["accuracy"] == pytest.approx(expected)
+
+
+def test_slots_count_together(tables):
+    result = baselines.of_labels(
+        str(tables / "train.csv"), [str(tables / "test.csv")], "labels", has_slots=True, num_workers=0
+    )["test"]
+    assert result["most frequent label"] == {"accuracy": pytest.approx(2 / 12)}
+    assert 0 < result["logistic regression"]["accuracy"] <= 1
+
+
+def test_texts_are_as_jiwer_counts_them(tmp_path):
+    texts = {"train": ["a b", "b c", "b"], "test": ["b a", "c", "b b c d"]}
+    for name, lines in texts.items():
+        write_table(tmp_path / f"{name}.csv", [{"id": str(n), "transcription": t} for n, t in enumerate(lines)])
+    result = baselines.of_texts(str(tmp_path / "train.csv"), [str(tmp_path / "test.csv")])
+    words = texts["test"], ["b"] * 3
+    expected = {"wer": pytest.approx(jiwer.wer(*words)), "cer": pytest.approx(jiwer.cer(*words))}
+    assert result == {"test": {"most frequent word": expected}}
+
+
+def test_a_run_is_compared_and_a_model_that_does_not_beat_a_trivial_one_is_warned_of(tiny, tmp_path, capsys):
+    options = [*tiny, "--evaluate.baselines=true"]
+    assert execute(ASR(), ["run", *options, "--train.total_steps=1"]) == 0
+    printed = capsys.readouterr().out
+    path = tmp_path / "run" / "evaluate" / "baselines.json"
+    wer = json.loads(path.read_text())["test_sets"]["test"]["most frequent word"]["wer"]
+    assert f"most frequent word  test       {100 * wer:.2f}%" in printed.replace("\u2502", " ")
+    assert "WARNING: step_00000001 does not beat a trivial model on test: WER" in printed
+    results = json.loads((tmp_path / "run" / "report" / "results.json").read_text())
+    assert results["baselines"]["test"]["most frequent word"]["wer"] == wer
+    page = (tmp_path / "run" / "report" / "report.html").read_text()
+    assert "most frequent word" in page and "does not beat a trivial model" in page
+
+
+def test_unreadable_audio_leaves_out_the_comparison_and_not_the_results(tiny, tmp_path, monkeypatch, capsys):
+    def fail(*csvs):
+        raise AudioError("x.wav is empty")
+
+    monkeypatch.setattr(baselines, "of_texts", fail)
+    assert execute(ASR(), ["run", *tiny, "--evaluate.baselines=true", "--train.total_steps=1"]) == 0
+    assert "no comparison with trivial models: x.wav is empty" in capsys.readouterr().err
+    assert list((tmp_path / "run").glob("evaluate/*/*/result.json"))
