@@ -30,7 +30,7 @@ def test_only_auto_is_planned():
 
 def test_the_plan_is_on_the_first_screen_and_is_what_is_trained(tiny, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(plan, "LEAST_STEPS", 6)
-    auto = [*tiny, *(f"--{word}" for word in AUTO), "--stop=2"]
+    auto = [*tiny, *(f"--{word}" for word in AUTO), "--train.valid_metric=loss", "--stop=2"]
 
     def shown(epochs: int) -> str:
         assert execute(ASR(), ["run", *auto, f"--train.auto_epochs={epochs}"]) == 0
