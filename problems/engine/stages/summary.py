@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from problems.engine.loops.plan import AUTO, LEAST_STEPS, MOST_STEPS, PATIENCE, planned
+from problems.engine.loops import plan
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
@@ -57,7 +57,7 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     yield f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}"
     steps_per_epoch = _steps_per_epoch(train.config, folder) if has_data else None
     if steps_per_epoch and section["epochs"] is None:
-        section = planned(section, steps_per_epoch)
+        section = plan.planned(section, steps_per_epoch)
     yield f"  training  {_steps(section, train.config, steps_per_epoch)}"
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
@@ -77,7 +77,7 @@ def _require_attributes(problem: Any, model: Any) -> None:
 def _disk(trained: int, train: Mapping[str, Any], train_dir: Path) -> str:
     """The space that checkpoints will take, and what is free if that is not enough."""
     total, newest = train["total_steps"], train["keep_num_ckpts"]
-    is_known = AUTO not in (total, train["save_step"]) and total is not None and train["save_per_epochs"] is None
+    is_known = plan.AUTO not in (total, train["save_step"]) and total is not None and train["save_per_epochs"] is None
     written = math.ceil(total / (train["save_step"] or total)) if is_known else None
     count = (newest or written or 10) + train["keep_best_ckpts"]
     count = count if written is None else min(count, written)
@@ -156,8 +156,8 @@ def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch:
     limits = ([f"{size} utterances"] if size else []) + ([f"{seconds:g} s"] if seconds else [])
     if train["epochs"]:
         text = f"{train['epochs']:,} epochs"
-    elif train["total_steps"] == AUTO:
-        text = f"{train['auto_epochs']:,} epochs, but from {LEAST_STEPS:,} to {MOST_STEPS:,} steps"
+    elif train["total_steps"] == plan.AUTO:
+        text = f"{train['auto_epochs']:,} epochs, but from {plan.LEAST_STEPS:,} to {plan.MOST_STEPS:,} steps"
     else:
         text = f"{train['total_steps']:,} steps"
     if limits:
@@ -165,6 +165,6 @@ def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch:
     if steps_per_epoch and not train["epochs"]:
         text += f", about {train['total_steps'] / steps_per_epoch:.1f} epochs"
     if train["patience"]:
-        patience = PATIENCE if train["patience"] == AUTO else train["patience"]
+        patience = plan.PATIENCE if train["patience"] == plan.AUTO else train["patience"]
         text += f"; ends after {patience} validations without improvement"
     return text
