@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.audio import AudioError
 from dataset.metadata import MetadataError
 from dataset.protocols import BatchSampler, IndexableDataset
 from dataset.storage.files import read_json, write_json
@@ -101,6 +100,8 @@ class Evaluate(Stage):
 
     def _write_baselines(self) -> None:
         """Write what trivial models reach on the same data, unless that is known."""
+        from dataset.audio import AudioError
+
         train_csv, _, test_csvs = self.folder.csvs()
         inputs, path = hash_files(map(Path, (train_csv, *test_csvs)), self.folder.root), self.output_dir / BASELINES
         if path.is_file() and read_json(path).get("inputs") == inputs:
