@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
-.PHONY: help setup asr test test-slow lint clean
+.PHONY: help setup asr ks test test-slow lint clean
 
 help:
 	@echo "make asr        set up, then train and test a speech recogniser on the built-in corpus"
+	@echo "make ks         the same for keywords: half a minute"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the slow ones: many kills, real corpora at length"
 	@echo "make lint       ruff check and format"
@@ -28,8 +29,8 @@ $(TEST_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
 	@touch $@
 
-asr: $(STAMP)
-	$(BIN)/python -m problems.asr run $(ARGS)
+asr ks: $(STAMP)
+	$(BIN)/python -m problems.$@ run $(ARGS)
 
 test: $(TEST_STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

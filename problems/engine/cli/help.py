@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from problems.engine.cli.arguments import flags_of, layers_of, parse
+from problems.engine.cli.next_steps import program_of
 from problems.engine.cli.verbs import VERBS
 from problems.engine.config.layers import presets_of
 from problems.engine.config.merge import merge
@@ -58,9 +57,7 @@ def help_text(problem: Configurable, words: Sequence[str]) -> str:
 
 
 def _usage(problem: Configurable) -> list[str]:
-    module = type(problem).__module__
-    program = f"python -m {module}" if module.startswith("problems.") else f"python {Path(sys.argv[0]).name}"
-    lines = [f"{program} {name} {verb.usage}" for name, verb in VERBS.items()]
+    lines = [f"{program_of(problem)} {name} {verb.usage}" for name, verb in VERBS.items()]
     return [f"usage: {lines[0]}", *(f"       {line}" for line in lines[1:])]
 
 

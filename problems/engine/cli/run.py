@@ -9,6 +9,7 @@ from typing import Any
 
 from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.cli.console import start_logging
+from problems.engine.cli.next_steps import next_steps
 
 log = logging.getLogger(__name__)
 
@@ -29,4 +30,6 @@ def run(problem: Any, arguments: Arguments) -> int:
     start_logging(pipeline.root, main=os.environ.get("RANK", "0") == "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
     pipeline.run()
+    if pipeline.ran_all and os.environ.get("RANK", "0") == "0":
+        log.info("next:\n%s", "\n".join(f"  {line}" for line in next_steps(problem, config)))
     return 0

@@ -145,7 +145,9 @@ def _unbeaten(report: Report) -> Iterator[str]:
             baseline = metrics.get(name)
             if baseline is None or value is None or metric.better not in ("higher", "lower"):
                 continue
-            if value <= baseline if metric.better == "higher" else value >= baseline:
+            is_beaten = value > baseline if metric.better == "higher" else value < baseline
+            is_perfect = value == baseline == (1 if metric.better == "higher" else 0)
+            if not is_beaten and not is_perfect:
                 yield (
                     f"WARNING: {report.chosen} does not beat a trivial model on {test_set}: {metric.heading(name)}"
                     f" {metric.format(value)}, {model} {metric.format(baseline)}. Train longer (--train.total_steps),"

@@ -143,8 +143,10 @@ def test_empty_split_is_named(root, tmp_path):
     ],
 )
 def test_wrong_lists_of_sets_are_named(root, tmp_path, settings, words):
-    with pytest.raises(CorpusError, match=words):
-        LibriSpeech(str(root), **settings).load(tmp_path)
+    corpus = LibriSpeech(str(root), **settings)
+    for read in (corpus.sources, lambda: corpus.load(tmp_path)):
+        with pytest.raises(CorpusError, match=words):
+            read()
 
 
 def test_a_corpus_is_looked_up_by_name():

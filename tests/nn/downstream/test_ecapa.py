@@ -50,3 +50,9 @@ def test_ecapa_has_as_many_parameters_as_the_paper_says():
 def test_ecapa_refuses_channels_that_its_groups_do_not_divide():
     with pytest.raises(ValueError, match=r"scale is 3, expected .* a divisor of channels \(512\)"):
         ECAPA(6, 4, scale=3)
+
+
+def test_the_smallest_scale_is_2():
+    ECAPA(6, 4, channels=8, aggregation_size=12, scale=2, bottleneck=4)
+    with pytest.raises(ValueError, match="scale is 1"):
+        ECAPA(6, 4, channels=8, aggregation_size=12, scale=1, bottleneck=4)
