@@ -433,7 +433,7 @@ class Problem(Checkpointing):
     def baselines(
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
     ) -> dict[str, dict[str, dict[str, float]]]:
-        """What trivial models reach on the same data: metrics by test set (its CSV's stem) and model; none by default.
+        """Metrics of trivial models on the same data, by test set (the stem of its CSV) and model; none by default.
 
         Stage 3 calls it once for the same CSVs, and the report compares the checkpoint with it.
         """

@@ -1,1 +1,1 @@
-"""What every problem shares: stages, config, the train loop, checkpoints. Knows no problem."""
+"""The part that every problem shares: stages, config, the train loop, checkpoints. It knows no problem."""

@@ -1,1 +1,1 @@
-"""What every process needs: errors, ranks, locks, signals, numerics."""
+"""The base of every process: errors, ranks, locks, signals, numerics."""

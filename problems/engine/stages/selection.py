@@ -1,4 +1,4 @@
-"""Which stages a run needs, and the checks that refuse it before anything is changed."""
+"""Choose the stages that a run needs, and refuse it before anything is changed if a check fails."""
 
 from __future__ import annotations
 
