@@ -97,6 +97,17 @@ def test_a_run_is_compared_and_a_model_that_does_not_beat_a_trivial_one_is_warne
     assert "most frequent word" in page and "does not beat a trivial model" in page
 
 
+def test_trivial_models_are_computed_once_for_the_same_csvs(tiny, tones, tmp_path, monkeypatch):
+    plain, computed = baselines.of_texts, []
+    monkeypatch.setattr(baselines, "of_texts", lambda *csvs: computed.append(csvs) or plain(*csvs))
+    options = [option for option in tiny if not option.startswith(("--evaluate", "--prepare_data.test"))]
+    options += ["--evaluate.baselines=true", "--train.total_steps=1"]
+    other = write_table(tmp_path / "test.csv", read(tones / "test.csv")[:4])
+    for test_csv, start, expected in ((tones / "test.csv", 0, 1), (tones / "test.csv", 3, 1), (other, 0, 2)):
+        words = ["run", *options, f"--prepare_data.test={test_csv}", f"--start={start}"]
+        assert execute(ASR(), words) == 0 and len(computed) == expected
+
+
 def test_unreadable_audio_leaves_out_the_comparison_and_not_the_results(tiny, tmp_path, monkeypatch, capsys):
     def fail(*csvs):
         raise AudioError("x.wav is empty")

@@ -43,6 +43,7 @@ def test_multilabel_without_a_single_true_label_says_that_precision_is_undefined
 def test_the_best_threshold_treats_equal_scores_alike():
     truth = np.array([[True], [False], [True], [False]])
     scores = np.array([[0.5], [0.5], [0.9], [0.1]])
+    assert best_threshold(np.array([[True, False]]), np.array([[0.8, 0.2]])) == pytest.approx(0.5)
     threshold = best_threshold(truth, scores)
     assert 0.1 < threshold < 0.5 and micro_f1(truth, scores > threshold) == pytest.approx(0.8)
 
