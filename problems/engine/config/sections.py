@@ -229,7 +229,7 @@ class Train:
 
     patience: int | Literal["auto"] | None = setting(
         None,
-        "stop after this many validations without improvement; auto: 8; null: off",
+        "stop after this many validations without improvement; auto: 8, if total_steps is auto; null: off",
         min=1,
         resume="extends",
         heading="early stopping",

@@ -11,7 +11,7 @@ LEAST_STEPS, MOST_STEPS = 1000, 20000
 VALIDATIONS = 20
 """Validations, and checkpoints, of a training."""
 PATIENCE = 8
-"""Validations without improvement, 40 % of the training, after which it ends."""
+"""Validations without improvement, 40 % of a planned training, after which it ends."""
 
 
 def planned(train: Mapping[str, Any], steps_per_epoch: int) -> dict[str, Any]:
@@ -20,12 +20,12 @@ def planned(train: Mapping[str, Any], steps_per_epoch: int) -> dict[str, Any]:
     Args:
         steps_per_epoch: optimizer steps in a pass over the training set.
     """
-    plan = dict(train)
-    if plan["total_steps"] == AUTO:
+    plan, is_planned = dict(train), train["total_steps"] == AUTO
+    if is_planned:
         plan["total_steps"] = min(max(plan["auto_epochs"] * steps_per_epoch, LEAST_STEPS), MOST_STEPS)
     for key in ("eval_step", "save_step"):
         if plan[key] == AUTO:
             plan[key] = math.ceil(plan["total_steps"] / VALIDATIONS)
     if plan["patience"] == AUTO:
-        plan["patience"] = None if plan["valid_metric"] is None else PATIENCE
+        plan["patience"] = PATIENCE if is_planned and plan["valid_metric"] is not None else None
     return plan

@@ -164,7 +164,9 @@ def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch:
         text += f" of {'at most ' if seconds else ''}{' and '.join(limits)}" + (f" x {joined}" if joined > 1 else "")
     if steps_per_epoch and not train["epochs"]:
         text += f", about {train['total_steps'] / steps_per_epoch:.1f} epochs"
-    if train["patience"]:
-        patience = plan.PATIENCE if train["patience"] == plan.AUTO else train["patience"]
+    patience = train["patience"]
+    if patience == plan.AUTO:
+        patience = plan.PATIENCE if train["total_steps"] == plan.AUTO else None
+    if patience:
         text += f"; ends after {patience} validations without improvement"
     return text

@@ -24,6 +24,7 @@ def test_the_length_is_30_epochs_within_bounds(steps_per_epoch, total):
 def test_only_auto_is_planned():
     train = typed("train.total_steps=70", "train.eval_step=auto", "train.save_step=null")["train"]
     assert planned(train, 5) == train | {"eval_step": 4}
+    assert planned(typed("train.patience=auto")["train"], 5)["patience"] is None
     assert planned(typed(*AUTO, "train.valid_metric=null")["train"], 5)["patience"] is None
     assert "'auto'" in refused("train.total_steps=automatic")
 
