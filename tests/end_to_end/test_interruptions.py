@@ -29,13 +29,16 @@ OPTIONS = [
 
 
 PROGRAM = """
-import sys
+import os, sys
+code = 130  # of a Ctrl-C before the run can answer it
 try:
     from problems.engine.cli.main import execute
     from tests.parts.frozen_asr import FrozenASR
-    sys.exit(execute(FrozenASR(), sys.argv[1:]))
-except KeyboardInterrupt:
-    sys.exit(130)  # before the run can answer it
+    code = execute(FrozenASR(), sys.argv[1:])
+finally:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a signal after the run would interrupt what Python does at exit
 """
 
 
