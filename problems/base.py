@@ -15,10 +15,12 @@ from problems.checkpointing import Checkpointing
 from problems.engine.config import sections
 from problems.engine.config.layers import Layer
 from problems.engine.config.merge import resolve as resolve_config
-from problems.engine.config.registry import build, load_class, resolve
+from problems.engine.config.registry import load_class, resolve
 from problems.engine.config.schema import fields_of, section_defaults
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
+from problems.looping import Looping
+from problems.model_building import ModelBuilding
 from problems.registry import CLASSES, find_class
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 Section = Mapping[str, Any]
 
 
-class Problem(Checkpointing):
+class Problem(ModelBuilding, Looping, Checkpointing):
     """A speech problem in five stages. A built-in one is in the module of its name."""
 
     summary = "a problem of your own"
@@ -232,212 +234,6 @@ class Problem(Checkpointing):
         from dataset.collate import collate
 
         return collate
-
-    # ---- model ----
-
-    def build_upstream(self, build_upstream: Section) -> Any:
-        """The upstream."""
-        target = resolve(build_upstream["name"], load_class("nn.upstream:UPSTREAMS"), "build_upstream.name")
-        return build(target, build_upstream["conf"], "build_upstream")
-
-    def build_featurizer(self, build_featurizer: Section, upstream: Any) -> Any:
-        """The featurizer of an upstream."""
-        return build("nn.featurizer:Featurizer", build_featurizer, "build_featurizer", upstream=upstream)
-
-    def build_downstream(
-        self,
-        build_downstream: Section,
-        downstream_input_size: int,
-        downstream_output_size: int,
-        downstream_input_stride: int,
-    ) -> Any:
-        """The head: (B, T, downstream_input_size) at one frame per ``downstream_input_stride`` samples in."""
-        target = resolve(build_downstream["name"], load_class("nn.downstream:DOWNSTREAMS"), "build_downstream.name")
-        sizes = {"input_size": downstream_input_size, "output_size": downstream_output_size}
-        return build(target, build_downstream["conf"], "build_downstream", **sizes)
-
-    def build_model(
-        self,
-        build_model: Section,
-        model_output_size: int,
-        build_upstream: Section,
-        build_featurizer: Section,
-        build_downstream: Section,
-    ) -> Any:
-        """Upstream, featurizer and head as one model."""
-        upstream = call(self, "build_upstream", build_upstream=build_upstream)
-        featurizer = call(self, "build_featurizer", build_featurizer=build_featurizer, upstream=upstream)
-        downstream = call(
-            self,
-            "build_downstream",
-            build_downstream=build_downstream,
-            downstream_input_size=featurizer.output_size,
-            downstream_output_size=model_output_size,
-            downstream_input_stride=featurizer.downsample_rate,
-        )
-        specaug, finetune = build_model["specaug"], build_model.get("finetune")
-        return build(
-            "nn.model:UpstreamDownstreamModel",
-            None,
-            "build_model",
-            upstream=upstream,
-            featurizer=featurizer,
-            downstream=downstream,
-            upstream_trainable=build_model["upstream_trainable"],
-            augment=None if specaug is None else build("nn.specaug:SpecAugment", specaug, "build_model.specaug"),
-            finetune=None
-            if finetune is None
-            else build("nn.finetune.schedule:FineTuning", finetune, "build_model.finetune"),
-        )
-
-    def build_task(self, build_task: Section, model: Any, encoder: LabelEncoder) -> Any:
-        """One train, valid or test step with its metrics."""
-        raise NotImplementedError(f"{type(self).__name__} must define build_task")
-
-    def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
-        """The arguments of ``build_task`` beside its section, model and encoder.
-
-        Args:
-            mode: valid for a training, whose checkpoints keep what is returned (JSON, encoders, DataFrames); test for
-                an evaluation, in which it takes the place of what the checkpoint kept under the same name.
-            data_csv: the validation set, or the test set.
-        """
-        return {}
-
-    def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
-        """The optimizer of ``parameters``: those that are trained, of the modules that it updates."""
-        from problems.engine.optim import optimizers
-
-        return optimizers.build_optimizer(build_optimizer, parameters)
-
-    def build_scheduler(self, build_scheduler: Section, optimizer: Any) -> Any:
-        """The schedule of the learning rate."""
-        from problems.engine.optim import lr_schedules
-
-        return lr_schedules.build_scheduler(build_scheduler, optimizer)
-
-    # ---- loops ----
-
-    def train(
-        self,
-        train: Section,
-        train_dir: str,
-        build_model_all_args: Section,
-        build_task_all_args_except_model: Section,
-        save_model: Section,
-        save_task: Section,
-        build_optimizer: Section,
-        build_scheduler: Section,
-        evaluate: Section,
-        train_dataset: IndexableDataset,
-        train_batch_sampler: BatchSampler,
-        train_collate_fn: CollateFn,
-        valid_dataset: IndexableDataset | None,
-        valid_batch_sampler: BatchSampler | None,
-        valid_collate_fn: CollateFn | None,
-        num_workers: int,
-        world_size: int,
-        rank: int,
-        eval_batch: int,
-        device: str,
-        global_config: Section | None = None,
-    ) -> None:
-        """Stage 2: build model and task and train them in ``train_dir``, from its newest checkpoint on.
-
-        Args:
-            valid_dataset, valid_batch_sampler, valid_collate_fn: None if ``train.valid_metric`` is None.
-            world_size, rank: ignored; they are those of the process group that is joined (torchrun, --nproc).
-        """
-        from problems.engine.checkpoints.arguments import check_arguments
-        from problems.engine.loops.evaluate import first_batches
-        from problems.engine.loops.setup import Setup
-        from problems.engine.runtime.numerics import numerics
-
-        for arguments in (build_model_all_args, build_task_all_args_except_model):
-            check_arguments(arguments)
-        with numerics(train["deterministic"], train["tf32"]):
-            setup = Setup(
-                self,
-                train,
-                Path(train_dir),
-                device,
-                model_args=build_model_all_args,
-                task_args=build_task_all_args_except_model,
-                build_optimizer=build_optimizer,
-                build_scheduler=build_scheduler,
-                global_config=global_config,
-            )
-            setup.read(train_dataset, train_batch_sampler, train_collate_fn, num_workers)
-            if train["valid_metric"] is None:
-                setup.fit(None, save_model, save_task)
-                return
-            valid_dataset = setup.with_features(valid_dataset, first_batches(valid_batch_sampler, eval_batch))
-
-            def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
-                return call(
-                    self,
-                    "evaluate",
-                    evaluate=evaluate,
-                    mode="valid",
-                    task=setup.task,
-                    dataset=valid_dataset,
-                    batch_sampler=valid_batch_sampler,
-                    collate_fn=valid_collate_fn,
-                    eval_batch=batches,
-                    dump_dir=None,
-                    device=device,
-                    num_workers=workers,
-                )
-
-            setup.fit(validate, save_model, save_task)
-
-    def evaluate(
-        self,
-        evaluate: Section,
-        mode: str,
-        task: Any,
-        dataset: IndexableDataset,
-        batch_sampler: BatchSampler,
-        collate_fn: CollateFn,
-        eval_batch: int,
-        dump_dir: str | None,
-        device: str,
-        num_workers: int,
-    ) -> dict[str, float]:
-        """The metrics over a dataset; predictions and result are written to ``dump_dir`` unless it is None."""
-        import torch
-
-        loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
-        folder = None if dump_dir is None else Path(dump_dir)
-
-        def save(records: Mapping[str, list[Any]], dump_dir: Path) -> None:
-            call(self, "save_predictions", task=task, mode=mode, records=records, dump_dir=dump_dir)
-
-        return loop.evaluate(
-            mode,
-            dataset,
-            batch_sampler,
-            collate_fn,
-            eval_batch=eval_batch,
-            dump_dir=folder,
-            num_workers=num_workers,
-            save_predictions=save,
-        )
-
-    def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
-        """Write ``predictions.csv`` in ``dump_dir``: the records, one row per utterance."""
-        from problems.engine.loops.evaluate import write_predictions
-
-        write_predictions(records, dump_dir)
-
-    def baselines(
-        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
-    ) -> dict[str, dict[str, dict[str, float]]]:
-        """Metrics of trivial models on the same data, by test set (the stem of its CSV) and model; none by default.
-
-        Stage 3 calls it once for the same CSVs, and the report compares the checkpoint with it.
-        """
-        return {}
 
     # ---- new audio ----
 

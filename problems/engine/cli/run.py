@@ -30,6 +30,6 @@ def run(problem: Any, arguments: Arguments) -> int:
     start_logging(pipeline.root, main=os.environ.get("RANK", "0") == "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
     pipeline.run()
-    if pipeline.ran_all and os.environ.get("RANK", "0") == "0":
+    if {2, 4} <= {stage.number for stage in pipeline.ran} and os.environ.get("RANK", "0") == "0":
         log.info("next:\n%s", "\n".join(f"  {line}" for line in next_steps(problem, config)))
     return 0

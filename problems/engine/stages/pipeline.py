@@ -56,8 +56,7 @@ class Pipeline:
         self.diagnostics = [key for key in DIAGNOSTICS if config["train"].get(key)]
         self.selection = Selection(self.stages, self.freshness)
         self.start, self.train_stage = self.selection.start, self.selection.train_stage
-        self.ran_all = False
-        """True once the run has trained and written the report."""
+        self.ran: list[Stage] = []
 
     def run(self) -> None:
         """Run the stages that are asked for, or all from the first that is not done and fresh.
@@ -78,12 +77,10 @@ class Pipeline:
                 self._remove_cache(world)
             if world.writes:
                 locks.enter_context(folder_lock(self.folder.cache, shared=True, option="cache_dir"))
-            trained, stage = False, None
             for stage in self._scheduled() if world.main else self._announced(world):
                 with self._recorded(stage) as fingerprint:
                     stage.run(self.device, fingerprint)
-                trained |= stage is self.train_stage
-            self.ran_all = trained and not self.diagnostics and stage is self.stages[-1]
+                self.ran.append(stage)
 
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed."""
