@@ -74,7 +74,7 @@ class Place:
     epoch: int
     done: int
     batches: int
-    real: bool = True
+    real: bool
 
     @property
     def last(self) -> bool:

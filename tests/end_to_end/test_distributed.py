@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -254,3 +255,27 @@ def test_a_schedule_over_epochs_goes_on_on_another_number_of_processes(tiny, tmp
     found = {r["step"]: r["lr"] for r in rows(folder, "train")}
     assert max(found) == 16 + 2 * 4  # two epochs of one process, two of two
     assert all(found[step] > found[step + 1] > 0 for step in range(17, 23))
+
+
+UNEQUAL = """
+import os
+import torch
+from problems.asr import ASR
+
+class UnequalASR(ASR):
+    def build_model(self, *args, **kwargs):
+        torch.manual_seed(int(os.environ["RANK"]))
+        return super().build_model(*args, **kwargs)
+
+if __name__ == "__main__":
+    UnequalASR().main()
+"""
+
+
+def test_every_process_starts_from_the_weights_of_the_first(tiny, tmp_path):
+    (tmp_path / "unequal.py").write_text(UNEQUAL)
+    options = options_of(tiny, "--train.total_steps=4", "--train.save_step=4", "--build_model.specaug=null", "--stop=2")
+    on_two_machines(tmp_path, options, (str(tmp_path / "unequal.py"),))
+    weights = Path("run/train/step_00000004/model/weights.safetensors")
+    one, two = ((tmp_path / f"machine{node}" / weights).read_bytes() for node in (0, 1))
+    assert one == two

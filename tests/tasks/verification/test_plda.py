@@ -68,3 +68,11 @@ def test_plda_of_fewer_utterances_than_dimensions_is_finite():
     x, labels = draw.standard_normal((6, 20)), np.array([0, 0, 1, 1, 2, 2])
     left, right = PLDA.fit(x, labels).sides(x)
     assert np.isfinite(left @ right.T).all()
+
+
+@pytest.mark.parametrize("speakers", [[0, 0, 0], [0, 1, 2]])
+def test_plda_needs_two_speakers_and_two_utterances_of_one(speakers):
+    x = np.random.default_rng(0).standard_normal((3, 2))
+    with pytest.raises(ValueError, match="at least two speakers, one of them with several utterances"):
+        PLDA.fit(x, np.array(speakers))
+    assert PLDA.fit(x, np.array([0, 0, 1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.engine.cli.verbs import VERBS
 from problems.engine.config.registry import load_class
 from problems.engine.config.schema import defaults, schema
 from tests.conftest import ROOT
@@ -78,3 +81,18 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_usage_is_one_line_for_each_verb_below_the_other(capsys):
+    execute(ASR(), ["--help"])
+    first, *others = itertools.takewhile(str.strip, capsys.readouterr().out.splitlines())
+    assert first.startswith("usage: python -m problems.asr run")
+    names = [re.fullmatch(r" {7}python -m problems.asr (\w+) .*", line)[1] for line in others]
+    assert names == [name for name in VERBS if name != "run"]
+
+
+def test_keys_are_in_the_order_of_the_config_after_those_of_the_run(capsys):
+    sections = list(dict.fromkeys(key.partition(".")[0] for key in shown(capsys) if "." in key))
+    tree = list(defaults(ASR()))
+    assert sections == sorted(sections, key=tree.index)
+    assert "." not in "".join(list(shown(capsys))[:3])

@@ -91,3 +91,7 @@ def test_defaults_are_never_shared():
     defaults(ASR())["train"]["seed"] = 99
     typed("build_downstream.conf.hidden_size=[1]")
     assert typed()["train"]["seed"] != 99 and typed()["build_downstream"]["conf"]["hidden_size"] == [256, 256]
+
+
+def test_a_required_key_of_a_subclass_takes_any_value():
+    assert typed("prepare_data.folder=3", problem=OwnData())["prepare_data"]["folder"] == 3

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from problems.engine.features import shards
+from problems.engine.features.eviction import make_room
 from problems.engine.features.shards import CannotCacheError, Shards
 from tests.conftest import ROOT
 from tests.parts.shards import LIMIT, entries, files, one_shard, same, states_of
@@ -116,3 +117,13 @@ def test_a_shard_that_is_deleted_while_open_stays_readable(tmp_path):
     reader.open(["a"])
     path.unlink()
     assert same(reader.get("a"), states_of("a"))
+
+
+@pytest.mark.parametrize(("spare", "kept"), [(0, [True, True]), (-1, [False, True])])
+def test_a_limit_that_just_suffices_evicts_nothing(tmp_path, spare, kept):
+    paths = [one_shard(tmp_path / "f", key) for key in "ab"]
+    for age, path in zip((200, 100), paths):
+        os.utime(path, (time.time() - age,) * 2)
+    size = paths[0].stat().st_size
+    make_room(tmp_path, 3 * size + spare, size)
+    assert [path.exists() for path in paths] == kept

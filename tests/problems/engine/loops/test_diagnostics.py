@@ -13,6 +13,7 @@ from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.config import sections
 from problems.engine.loops import diagnostics
+from problems.engine.loops.base import Callback
 
 
 def run(options, *more):
@@ -46,9 +47,15 @@ def test_steps_without_an_optimizer_say_where_the_time_goes(tiny, tmp_path, said
 
 @pytest.mark.parametrize(("rate", "verdict"), [("0.02", "the model can fit it"), ("0.0", "THE MODEL DID NOT FIT IT")])
 def test_one_batch_is_learnt_or_not(tiny, tmp_path, said, rate, verdict):
-    plain = ["--build_downstream.conf.dropout=0", "--build_model.specaug=null", "--train.total_steps=80"]
+    plain = [
+        "--build_downstream.conf.dropout=0",
+        "--build_model.specaug=null",
+        "--train.total_steps=80",
+        "--train.log_step=40",
+    ]
     run(tiny, *plain, "--train.overfit_one_batch=true", f"--build_optimizer.conf.lr={rate}")
     assert re.search(rf"loss \S+ to \S+ in 80 steps: {verdict}", said())
+    assert re.findall(r"^  step (\d+)  loss", said(), re.M) == ["40", "80"]
     assert not (tmp_path / "run" / "train").exists()
 
 
@@ -67,3 +74,23 @@ def test_one_trial_at_a_time(tiny, capsys):
 
 def test_each_key_of_a_diagnostic_has_one():
     assert tuple(diagnostics.DIAGNOSTICS) == sections.DIAGNOSTICS
+
+
+class Counting(Callback):
+    """Counts the starts of a training."""
+
+    starts = 0
+
+    def on_fit_start(self, loop):
+        Counting.starts += 1
+
+
+class CountingASR(ASR):
+    callbacks = (Counting(),)
+
+
+@pytest.mark.parametrize("diagnostic", ["no_optim", "overfit_one_batch"])
+def test_a_diagnostic_begins_as_a_training_does(tiny, diagnostic):
+    Counting.starts = 0
+    assert execute(CountingASR(), ["run", *tiny, f"--train.{diagnostic}=true", "--train.total_steps=2"]) in (0, None)
+    assert Counting.starts == 1

@@ -22,3 +22,24 @@ def test_a_failure_reaches_a_process_without_a_common_agent(failing, waiting):
     other = ranks[1 - failing]
     assert other.code == ConfigError.exit_code, other.err
     assert f"rank {1 - failing} exits because rank {failing} failed: ConfigError: broken on purpose" in other.err
+
+
+WAITING = """
+import os, signal, threading, time
+from problems.engine.runtime import failure_watch
+failure_watch.PATIENCE = 1
+signal.signal(signal.SIGTERM, lambda *_: None)
+if distributed.world().rank == 0:
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    distributed.barrier()
+else:
+    time.sleep({seconds})
+    distributed.barrier()
+"""
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(1.5, 0), (20, 143)])
+def test_a_process_that_is_terminated_while_it_waits_ends_if_the_other_does_not_come(seconds, code):
+    first, _ = run_ranks(WAITING.format(seconds=seconds), seconds=40)
+    assert first.code == code, first.err
+    assert ("rank 0 exits: a process it was waiting for has died" in first.err) == (code > 0)

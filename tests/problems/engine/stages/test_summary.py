@@ -64,3 +64,9 @@ def test_a_problem_that_prepares_its_own_data_is_named(screen):
             return super().prepare_data(*args, **kwargs)
 
     assert screen("--stop=1", problem=Mine())["data"] == "to be prepared by Mine"
+
+
+def test_an_empty_validation_set_has_no_utterances(screen):
+    options = ("--prepare_data.valid=null", "--prepare_data.valid_fraction=0", "--train.valid_metric=null")
+    screen("--stop=1", *options)
+    assert "; valid 0 utterances, 0" in screen("--stop=2", *options)["data"]
