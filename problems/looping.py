@@ -74,7 +74,7 @@ class Looping:
             if train["valid_metric"] is None:
                 setup.fit(None, save_model, save_task)
                 return
-            valid_dataset = setup.with_features(valid_dataset, first_batches(valid_batch_sampler, eval_batch))
+            valid_dataset = setup.with_valid_features(valid_dataset, first_batches(valid_batch_sampler, eval_batch))
 
             def validate(batches: int = eval_batch, workers: int = num_workers) -> dict[str, float]:
                 return call(

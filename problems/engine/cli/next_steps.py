@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from problems.engine.config.schema import Configurable
+from problems.engine.runtime.formatting import seconds_of
 
 
 def program_of(problem: Configurable) -> str:
@@ -19,13 +21,29 @@ def program_of(problem: Configurable) -> str:
 
 def next_steps(problem: Configurable, config: Mapping[str, Any]) -> list[str]:
     """Commands that make sense after a whole run: predict, train on, look around."""
-    program, train = program_of(problem), config["train"]
+    program = _python() + program_of(problem).removeprefix("python")
+    return [
+        f"{program} predict --ckpt {shlex.quote(str(config['target_dir']))} a.wav b.wav    # your own audio",
+        f"the same command with {_longer(config)}    # train on",
+        f"{program} --help    # every setting; yours: --prepare_data.corpus csv --prepare_data.train my.csv",
+    ]
+
+
+def _longer(config: Mapping[str, Any]) -> str:
+    """The option that doubles what decides the length of the training."""
+    train = config["train"]
+    if config["budget"] is not None:
+        return f"--budget {2 * seconds_of(config['budget']):g}s"
     if train["total_steps"] in (None, "auto"):
         key = "epochs" if train["epochs"] else "auto_epochs"
     else:
         key = "total_steps"
-    return [
-        f"{program} predict --ckpt {shlex.quote(str(config['target_dir']))} a.wav b.wav    # your own audio",
-        f"the same command with --train.{key} {2 * train[key]}    # train on",
-        f"{program} --help    # every setting; yours: --prepare_data.corpus csv --prepare_data.train my.csv",
-    ]
+    return f"--train.{key} {2 * train[key]}"
+
+
+def _python() -> str:
+    """This Python as it can be typed here: ``python`` if that is found, or else its path."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    path = Path(sys.executable)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from dataset.setting import REQUIRED
 from problems.engine.config.registry import describe, load_class, resolve
+from problems.engine.config.sections import Run
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import is_overridden
 
@@ -113,12 +114,10 @@ def section_defaults(section: type) -> Tree:
 
 def resume_keys(problem: Configurable, resume: Literal["free", "extends", "starts"]) -> set[str]:
     """The dotted keys declared with that ``resume``: those that may change under an existing training."""
-    return {
-        f"{name}.{field.name}"
-        for name, section in problem.sections.items()
-        for field in dataclasses.fields(section)
-        if field.metadata.get("resume") == resume
-    }
+    keys = [(field.name, field) for field in dataclasses.fields(Run)]
+    for name, section in problem.sections.items():
+        keys += [(f"{name}.{field.name}", field) for field in dataclasses.fields(section)]
+    return {key for key, field in keys if field.metadata.get("resume") == resume}
 
 
 def free_keys(problem: Configurable, config: Mapping[str, Any]) -> set[str]:

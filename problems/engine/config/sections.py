@@ -25,6 +25,11 @@ class Run:
         None, "first stage to run, 0-4; null: the first missing or stale one (under torchrun: start=N)", min=0, max=4
     )
     stop: int | None = setting(None, "last stage to run, inclusive; null: 4", min=0, max=4)
+    budget: str | float | None = setting(
+        None,
+        "time for the whole run, e.g. 90s, 5m or 2h: as many steps are trained as fit, in place of train.total_steps",
+        resume="extends",
+    )
     num_workers: int = setting(6, "processes that read audio, at most the number of cores; 0: none", min=0)
     eval_batch: int = setting(-1, "evaluate only this many batches, for a quick look; -1: all", min=-1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")

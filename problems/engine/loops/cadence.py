@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from dataset import seeding
 from problems.engine.checkpoints.store import Checkpoints, Rule
-from problems.engine.loops import training_state
+from problems.engine.loops import plan, training_state
 from problems.engine.loops.early_stopping import EarlyStopping
 from problems.engine.loops.monitoring.display import Display
 from problems.engine.loops.monitoring.history import History, Sink, Stopwatch
 from problems.engine.optim import lr_schedules
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import Interrupted
+from problems.engine.runtime.formatting import duration
 from problems.engine.runtime.watchdog import beat
 from tasks.base import Mode
 
 if TYPE_CHECKING:
     from problems.engine.loops.train import TrainLoop
+
+
+log = logging.getLogger(__name__)
 
 
 class Cadence:
@@ -55,7 +60,7 @@ class Cadence:
             return
         declarations = loop.task.metrics
         history = History(self.train_dir, step, declarations, is_validated=loop.progress.validated == step)
-        self.sinks = [history, Display(step, loop.train["total_steps"], loop.train["valid_metric"], declarations)]
+        self.sinks = [history, Display(step, loop.train, declarations)]
 
     def close(self) -> None:
         """Close the history and the display."""
@@ -69,14 +74,17 @@ class Cadence:
         if loop.is_in_epoch and (progress.position == 0 or loop.finished):
             self._end_epoch()
         beat()
+        self._plan_length()
         for sink in self.sinks:
             sink.tick(progress.step)
         if progress.step % train["log_step"] == 0 or loop.finished:
             self._log_train()
-        planned = progress.is_at(train["save_step"], train["save_per_epochs"]) or loop.finished
+        planned = self._is_at("save_step", "save_per_epochs", progress.saved) or loop.finished
         due = progress.saved != progress.step and (planned or loop.asked_to_stop or loop.save_now)
         if self._is_validation_due() and not loop.asked_to_stop:
-            planned |= self._validate() or loop.finished
+            planned |= self._validate()
+            self._plan_length()
+            planned |= loop.finished
             due |= planned or progress.saved == progress.step
             if progress.ended:
                 self._log_train()
@@ -141,12 +149,32 @@ class Cadence:
         loop, progress = self.loop, self.loop.progress
         if loop.validate is None or progress.validated == progress.step:
             return False
-        return progress.is_at(loop.train["eval_step"], loop.train["valid_per_epochs"]) or loop.finished
+        return self._is_at("eval_step", "valid_per_epochs", progress.validated) or loop.finished
+
+    def _is_at(self, steps: str, epochs: str, last: int) -> bool:
+        """Return True at these intervals. With a budget, whose plan changes, they count from the ``last`` time."""
+        loop = self.loop
+        return loop.progress.is_at(loop.train[steps], loop.train[epochs], since=last if loop.budget else None)
+
+    def _plan_length(self) -> None:
+        """Plan the length anew if there is a budget and the speed is known better. Every process must call it."""
+        loop, budget, before = self.loop, self.loop.budget, self.loop.train["total_steps"]
+        if budget is None or loop.finished or not budget.is_due(loop.progress, before):
+            return
+        total, validations = distributed.broadcast(
+            (budget.total_steps(loop.progress, plan.VALIDATIONS), budget.most_validations(plan.VALIDATIONS))
+        )
+        if total is None:
+            return
+        loop.set_length(total, validations)
+        if abs(total - before) > 0.1 * before:
+            log.info("  the budget of %s is enough for %s steps", duration(budget.seconds), f"{total:,}")
 
     def _validate(self) -> bool:
         """Validate; return True if the weights are among the best. Leaves every random generator as it was."""
         loop, progress = self.loop, self.loop.progress
         loop.hook("on_stage_start", Mode.VALID)
+        began = time.monotonic()
         at_once = loop.stop.at_once() if loop.world.size == 1 else contextlib.nullcontext()
         try:
             with self._averaged(), loop.evaluating(), seeding.isolated(), at_once:
@@ -159,6 +187,8 @@ class Cadence:
                 " run the same command to continue"
             ) from None
         progress.validated = progress.step
+        if loop.budget:
+            loop.budget.validated(time.monotonic() - began)
         is_best = self.checkpoints.rank(progress.step, metrics)
         self._log("valid", metrics)
         value = metrics[loop.train["valid_metric"]]

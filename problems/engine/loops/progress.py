@@ -27,15 +27,22 @@ class Progress:
     weight_sum: float = 0.0
     epoch_loss_sum: float = 0.0  # since the epoch began
     epoch_weight_sum: float = 0.0
+    seconds: float = 0.0  # used of a budget, up to the last checkpoint
 
     @property
     def epochs(self) -> float:
         """Epochs done, with the fraction of the one under way."""
         return self.epoch + self.position / self.batches
 
-    def is_at(self, steps: int | None, epochs: int | None) -> bool:
-        """Return True at each multiple of ``steps`` and at the end of each multiple of ``epochs``; None: never."""
+    def is_at(self, steps: int | None, epochs: int | None, since: int | None = None) -> bool:
+        """Return True at each multiple of ``steps`` and at the end of each multiple of ``epochs``; None: never.
+
+        Args:
+            since: a step to count ``steps`` from, rather than multiples; -1 is the beginning.
+        """
         at_step = steps is not None and self.step % steps == 0
+        if steps is not None and since is not None:
+            at_step = self.step - max(0, since) >= steps
         at_epoch = epochs is not None and self.position == 0 and self.epoch % epochs == 0
         return at_step or at_epoch
 

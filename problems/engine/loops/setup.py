@@ -6,6 +6,7 @@ import copy
 import functools
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,10 +25,11 @@ from problems.engine.features import attach, policy
 from problems.engine.loops import diagnostics, training_state
 from problems.engine.loops.average import write_average
 from problems.engine.loops.base import Callback
+from problems.engine.loops.budget import Budget
 from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
 from problems.engine.loops.monitoring.profiler import Profiler
-from problems.engine.loops.plan import planned
+from problems.engine.loops.plan import AUTO, MOST_STEPS, planned
 from problems.engine.loops.restore import restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
@@ -65,7 +67,8 @@ class Setup:
 
     Args:
         problem: builds the parts and saves them.
-        train: the config's section; a copy of it, with ``total_steps`` filled in, becomes ``config``.
+        train: the config's section, and the ``budget`` if there is one; a copy of it, with ``total_steps`` filled in,
+            becomes ``config``.
         train_dir: the folder.
         device: a name that :func:`pick_device` takes.
         model_args: the arguments of ``build_model``.
@@ -88,6 +91,7 @@ class Setup:
         global_config: Section | None = None,
     ):
         self.problem, self.config, self.train_dir = problem, dict(train), Path(train_dir)
+        self.budget: Budget | None = self.config.pop("budget", None)
         self.device, self.world = pick_device(device), distributed.world()
         self.model_args, self.task_args = model_args, task_args
         self.build_optimizer, self.build_scheduler = build_optimizer, build_scheduler
@@ -97,6 +101,7 @@ class Setup:
             metric = self.task.metrics.get(self.config["valid_metric"], UNDECLARED)
             self.config["valid_higher_better"] = metric.better == "higher"
         self.windows = 0  # steps in an epoch
+        self.valid_batches = 0
         self.make_stream: Callable[[int, int, Callable], Stream]
 
     @property
@@ -111,6 +116,14 @@ class Setup:
         settings = policy.settings_of(self.global_config)
         return attach.attach_features(self.task, dataset, settings, batches)
 
+    def with_valid_features(self, dataset: IndexableDataset, batches: list[list[int]]) -> IndexableDataset:
+        """Return the validation set like :meth:`with_features`, and count its batches and the time for the budget."""
+        began = time.monotonic()
+        dataset, self.valid_batches = self.with_features(dataset, batches), len(batches)
+        if self.budget:
+            self.budget.evaluation = time.monotonic() - began
+        return dataset
+
     def read(
         self, dataset: IndexableDataset, batch_sampler: BatchSampler, collate_fn: CollateFn, num_workers: int
     ) -> None:
@@ -121,7 +134,10 @@ class Setup:
         self.windows = math.ceil(len(epoch_batches(batch_sampler, seed, 0)) / batches_per_step)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
-        self.config = planned(self.config, self.windows)
+        if self.budget:
+            self.budget.intervals = tuple(key for key in ("eval_step", "save_step") if self.config[key] == AUTO)
+            self.config["total_steps"] = MOST_STEPS  # until the speed is known
+        self.config = planned(self.config, self.windows, has_budget=self.budget is not None)
         start = self.config["resume_ckpt_dir"] or self.config["init_ckpt_dir"]
         if start is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
             weights.require_frozen(store.require(Path(start)) / "model", self.model)
@@ -157,7 +173,7 @@ class Setup:
             build_optimizer=self.build_optimizer,
             build_scheduler=self.build_scheduler,
             train=self.config,
-            epochs=self.config["epochs"] or math.ceil(self.config["total_steps"] / self.windows),
+            steps_per_epoch=self.windows,
         )
 
     # ---- training ----
@@ -176,6 +192,8 @@ class Setup:
         checkpoint = None if diagnostic else training_state.newest_everywhere(self.train_dir)
         resumed = checkpoint or self._elsewhere(diagnostic)
         state = training_state.read(resumed) if resumed else None
+        if state and self.budget and state.get("budget"):
+            self.config["total_steps"] = round(state["total_steps"] * self.budget.seconds / state["budget"])
         if state and self.config["epochs"] is not None and len(state["rng"]) != self.world.size:
             self.config["total_steps"] = self._steps_from(state["progress"])
         save = functools.partial(self._save, save_model, save_task)
@@ -216,6 +234,7 @@ class Setup:
             save=save,
             device=self.device,
             callbacks=callbacks,
+            budget=self.budget,
         )
 
     def _save(self, save_model: Section, save_task: Section, folder: Path) -> None:
@@ -234,8 +253,11 @@ class Setup:
             ConfigError: validation lacks a metric that a rule names.
         """
         state = copy.deepcopy(self.task.get_state())
+        began = time.monotonic()
         with seeding.isolated():
             metrics = validate(batches=1, workers=0)
+        if self.budget:
+            self.budget.evaluation += (time.monotonic() - began) * self.valid_batches
         self.task.set_state(state)  # what the task learns from weights that nothing has trained is dropped
         keys = {"train.valid_metric": self.config["valid_metric"]}
         keys |= {f"train.best_rules[{n}].metric": rule["metric"] for n, rule in enumerate(self.config["best_rules"])}

@@ -7,6 +7,7 @@ was interrupted continues as if it had not been.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 from dataset.loader import Place, Unreadable
 from problems.engine.loops import training_state
 from problems.engine.loops.base import Batch, Callback, Loop
+from problems.engine.loops.budget import Budget
 from problems.engine.loops.cadence import Cadence
 from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.prefetch import prefetch
@@ -53,6 +55,7 @@ class TrainLoop(Loop):
         save: writes model and task into a checkpoint's folder.
         device: where batches go.
         callbacks: called after the loop's own hooks.
+        budget: the time that the run may take, by which the length is planned; None leaves it as ``train`` says.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -70,16 +73,17 @@ class TrainLoop(Loop):
         self,
         task: Task,
         make_optimizers: Callable[[Task], list[OptimScheduler]],
-        train: Mapping[str, Any],
+        train: dict[str, Any],
         train_dir: Path,
         make_stream: Callable[..., Stream],
         validate: Callable[[], dict[str, float]] | None,
         save: Callable[[Path], None],
         device: torch.device,
         callbacks: Sequence[Callback] = (),
+        budget: Budget | None = None,
     ):
         super().__init__(task, device, train["precision"], callbacks)
-        self.make_optimizers, self.train = make_optimizers, train
+        self.make_optimizers, self.train, self.budget = make_optimizers, train, budget
         self.make_stream, self.validate, self.save = make_stream, validate, save
         self.scaler = scaler_of(device, self.precision)
         self.world, self.progress = distributed.world(), Progress()
@@ -200,6 +204,8 @@ class TrainLoop(Loop):
             Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
         """
         self.cadence.open()
+        if self.budget:
+            self.budget.begin(self.progress)
         distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
@@ -222,6 +228,17 @@ class TrainLoop(Loop):
             if stream is not None:
                 stream.close()
             self.cadence.close()
+
+    def set_length(self, total_steps: int, validations: int) -> None:
+        """Change the length of a training under way; its schedules go on at the rates of the new plan.
+
+        Args:
+            validations: of the whole training, if ``eval_step`` is planned too.
+        """
+        self.train["total_steps"] = total_steps
+        self.train |= dict.fromkeys(self.budget.intervals, math.ceil(total_steps / validations))
+        for optimizer in self.optimizers:
+            optimizer.plan_again()
 
     def open_stream(self) -> Stream:
         """Return the batches from the training's position on; the loader's workers start at once."""

@@ -75,9 +75,12 @@ def newest_everywhere(train_dir: Path) -> Path | None:
 def state_of(loop: TrainLoop) -> dict[str, Any]:
     """Return the state of all processes; every process must call it."""
     loop.read_totals()
+    if loop.budget:
+        loop.progress.seconds = loop.budget.used()
     return {
         "progress": dataclasses.asdict(loop.progress),
         "total_steps": loop.train["total_steps"],
+        "budget": loop.budget and loop.budget.seconds,
         "ranking": loop.cadence.checkpoints.state(),
         "optimizers": [optimizer.state_dict() for optimizer in loop.optimizers],
         "scaler": loop.scaler.state_dict() if loop.scaler else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -35,13 +37,13 @@ def build_optimizers(
     build_optimizer: Section,
     build_scheduler: Section,
     train: Section,
-    epochs: int,
+    steps_per_epoch: int,
 ) -> list[OptimScheduler]:
     """Build the optimizers over the parameters of ``task``.
 
     Args:
-        build_optimizer, build_scheduler, train: the config's sections; ``total_steps`` is filled in.
-        epochs: the epochs of the training.
+        build_optimizer, build_scheduler, train: the config's sections; ``total_steps`` is filled in, and may change.
+        steps_per_epoch: optimizer steps in a pass over the training set.
 
     Raises:
         ConfigError: two would move the same parameter, or a schedule needs validations and there are none.
@@ -55,14 +57,13 @@ def build_optimizers(
             if owners.setdefault(p, name) != name:
                 raise ConfigError(f"{key}: {parameter} is moved by {owners[p]!r} already; give updated_modules")
         optimizer = call(problem, "build_optimizer", build_optimizer=section, parameters=chosen)
-        schedule, scheduler = section["scheduler"] or build_scheduler, None
+        schedule, build_schedule = section["scheduler"] or build_scheduler, None
         if train["use_scheduler"] or section["scheduler"]:
-            schedule = _planned(problem, schedule, train, epochs)
-            scheduler = call(problem, "build_scheduler", build_scheduler=schedule, optimizer=optimizer)
+            build_schedule = functools.partial(_build_schedule, problem, schedule, train, steps_per_epoch, optimizer)
         schedulers.append(
             OptimScheduler(
                 optimizer,
-                scheduler=scheduler,
+                build_schedule=build_schedule,
                 every=lr_schedules.every(schedule),
                 name=name,
                 loss=section["optim_loss"] or optimizers.MAIN,
@@ -77,9 +78,12 @@ def build_optimizers(
     return schedulers
 
 
-def _planned(problem: BuildsOptimizers, schedule: Section, train: Section, epochs: int) -> Section:
-    """Return the section of a schedule, with what the training knows filled in unless the user builds it."""
+def _build_schedule(
+    problem: BuildsOptimizers, schedule: Section, train: Section, steps_per_epoch: int, optimizer: Optimizer
+) -> Any:
+    """Build a schedule, with what the training knows filled into its section unless the user builds it."""
     lr_schedules.check_validation(schedule, train["valid_metric"])
-    if is_overridden(problem, "build_scheduler"):
-        return schedule
-    return lr_schedules.planned(schedule, train["total_steps"], epochs, train["valid_higher_better"])
+    if not is_overridden(problem, "build_scheduler"):
+        epochs = train["epochs"] or math.ceil(train["total_steps"] / steps_per_epoch)
+        schedule = lr_schedules.planned(schedule, train["total_steps"], epochs, train["valid_higher_better"])
+    return call(problem, "build_scheduler", build_scheduler=schedule, optimizer=optimizer)

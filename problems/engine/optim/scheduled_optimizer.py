@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -20,7 +20,8 @@ class OptimScheduler:
 
     Args:
         optimizer: over the parameters that it moves; no other optimizer moves them.
-        scheduler: of its learning rate; None leaves that alone.
+        build_schedule: builds the schedule of its learning rate for the training's length; None: there is none.
+        scheduler: a schedule that is built already.
         every: when to step the schedule: ``step``, ``epoch`` or ``validation``.
         name: its name among several, in the history.
         loss: the name of the loss that it follows.
@@ -31,6 +32,7 @@ class OptimScheduler:
 
     optimizer: torch.optim.Optimizer
     _: dataclasses.KW_ONLY
+    build_schedule: Callable[[], Any] | None = None
     scheduler: Any = None
     every: str = lr_schedules.STEP
     name: str = ""
@@ -42,6 +44,17 @@ class OptimScheduler:
     """Gradients accumulated since the last update, by parameter number."""
     held_units: float = dataclasses.field(default=0.0, init=False)
     """Units (utterances or tokens) accumulated since then."""
+
+    def __post_init__(self) -> None:
+        if self.build_schedule:
+            self.scheduler = self.build_schedule()
+
+    def plan_again(self) -> None:
+        """Build the schedule for the length that the training has now; it goes on at the rate of the new plan."""
+        if self.build_schedule:
+            state = self.scheduler.state_dict()
+            self.scheduler = self.build_schedule()
+            lr_schedules.load_schedule(self.scheduler, state)
 
     @functools.cached_property
     def parameters(self) -> list[torch.nn.Parameter]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+
+from problems.engine.runtime.errors import ConfigError
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def duration(seconds: float | int | None) -> str:
@@ -16,6 +21,19 @@ def duration(seconds: float | int | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def seconds_of(text: str | float) -> float:
+    """Return a time such as ``90s``, ``5m`` or ``2h`` in seconds; a number is in seconds already.
+
+    Raises:
+        ConfigError: it is not a time above 0.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|m|h|)", str(text).strip())
+    seconds = float(match[1]) * UNITS.get(match[2], 1) if match else 0.0
+    if seconds <= 0:
+        raise ConfigError(f"{text!r} is not a time: expected one such as 90s, 5m or 2h")
+    return seconds
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:

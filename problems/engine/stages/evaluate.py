@@ -67,8 +67,8 @@ class Evaluate(Stage):
         results = distributed.on_main(lambda: list(self._open_results(fingerprint)))
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
             self._evaluate(results, device)
-        if distributed.world().main and self.config["evaluate"].get("baselines", False):
-            self._write_baselines()
+        if distributed.world().main:
+            self.write_baselines()
 
     def _evaluate(self, results: list[Result], device: str) -> None:
         loaded: tuple[Path, str | None] | None = None
@@ -98,8 +98,10 @@ class Evaluate(Stage):
             )
             log.info("%s on %s: %s", checkpoint.name, Path(csv).stem, format_metrics(metrics, task.metrics))
 
-    def _write_baselines(self) -> None:
-        """Write what trivial models reach on the same data, unless that is known."""
+    def write_baselines(self) -> None:
+        """Write what trivial models reach on the same data, unless that is known or not wanted."""
+        if not self.config["evaluate"].get("baselines", False):
+            return
         from dataset.audio import AudioError
 
         train_csv, _, test_csvs = self.folder.csvs()

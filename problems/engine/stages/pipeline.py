@@ -78,9 +78,17 @@ class Pipeline:
             if world.writes:
                 locks.enter_context(folder_lock(self.folder.cache, shared=True, option="cache_dir"))
             for stage in self._scheduled() if world.main else self._announced(world):
+                if stage is self.train_stage and self.config["budget"] is not None and world.main:
+                    self._write_baselines()
                 with self._recorded(stage) as fingerprint:
                     stage.run(self.device, fingerprint)
                 self.ran.append(stage)
+
+    def _write_baselines(self) -> None:
+        """Let stage 3 write what trivial models reach before the training, which then knows the time that is left."""
+        evaluate = self.stages[self.train_stage.number + 1]
+        if self.config["stop"] is None or self.config["stop"] >= evaluate.number:
+            evaluate.write_baselines()
 
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed."""

@@ -11,6 +11,7 @@ from typing import Any
 from problems.engine.loops import plan
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.formatting import duration, seconds_of
 from problems.engine.runtime.overrides import call, is_overridden
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.target_folder import TargetFolder
@@ -57,7 +58,7 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     yield f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}"
     steps_per_epoch = _steps_per_epoch(train.config, folder) if has_data else None
     if steps_per_epoch and section["epochs"] is None:
-        section = plan.planned(section, steps_per_epoch)
+        section = plan.planned(section, steps_per_epoch, has_budget=train.config["budget"] is not None)
     yield f"  training  {_steps(section, train.config, steps_per_epoch)}"
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
@@ -154,7 +155,9 @@ def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch:
     batches = (config.get("build_batch_sampler") or {}).get("train") or {}
     size, seconds, joined = batches.get("batch_size"), batches.get("max_seconds"), train["gradient_accumulate"]
     limits = ([f"{size} utterances"] if size else []) + ([f"{seconds:g} s"] if seconds else [])
-    if train["epochs"]:
+    if config["budget"] is not None:
+        text, steps_per_epoch = f"as many steps as {duration(seconds_of(config['budget']))} allow", None
+    elif train["epochs"]:
         text = f"{train['epochs']:,} epochs"
     elif train["total_steps"] == plan.AUTO:
         text = f"{train['auto_epochs']:,} epochs, but from {plan.LEAST_STEPS:,} to {plan.MOST_STEPS:,} steps"
@@ -166,7 +169,8 @@ def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch:
         text += f", about {train['total_steps'] / steps_per_epoch:.1f} epochs"
     patience = train["patience"]
     if patience == plan.AUTO:
-        patience = plan.PATIENCE if train["total_steps"] == plan.AUTO else None
+        is_planned = train["total_steps"] == plan.AUTO or config["budget"] is not None
+        patience = plan.PATIENCE if is_planned else None
     if patience:
         text += f"; ends after {patience} validations without improvement"
     return text

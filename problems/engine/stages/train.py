@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 from dataset.storage.files import free_name, read_json
 from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.moved_upstream import redirected
+from problems.engine.config.sections import DIAGNOSTICS
+from problems.engine.loops.budget import REPORT_SECONDS, Budget
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError, StageError
+from problems.engine.runtime.formatting import seconds_of
 from problems.engine.runtime.overrides import arranged
 from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files, write_begun
 from problems.engine.stages.stage import DATA, Stage
@@ -44,6 +48,14 @@ class Train(Stage):
     start: Mapping[str, str] = {}
     """The key and path of the checkpoint that a new training starts from or continues (:mod:`.start_checkpoint`)."""
 
+    def __init__(self, *args: Any):
+        super().__init__(*args)
+        self.run_started = time.monotonic()
+        if self.config["budget"] is not None:
+            seconds_of(self.config["budget"])  # refuse what is no time before any work
+            if self.config["train"].get("epochs") is not None:
+                raise ConfigError("budget and train.epochs each set the length of the training: set one of them")
+
     def inputs(self) -> list[Path]:
         """The training and validation CSVs and the encoder's files."""
         train, valid, _ = self.folder.csvs()
@@ -60,8 +72,8 @@ class Train(Stage):
         return self.folder.train_dir
 
     def settings(self) -> dict[str, Any]:
-        """The sections, and how much of the validation set is read."""
-        return super().settings() | {"eval_batch": self.config["eval_batch"]}
+        """The sections, how much of the validation set is read, and the budget."""
+        return super().settings() | {key: self.config[key] for key in ("eval_batch", "budget")}
 
     def damage(self) -> list[str]:
         """Checkpoints that do not verify, and an average that is not of those that the config asks for."""
@@ -92,7 +104,7 @@ class Train(Stage):
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Train, from the newest checkpoint if there is one."""
-        train_csv, valid_csv, _ = self.folder.csvs()
+        train_csv, valid_csv, test_csvs = self.folder.csvs()
         is_validated = self.config["train"]["valid_metric"] is not None
         self._require_same_data()
         if is_validated:
@@ -106,7 +118,7 @@ class Train(Stage):
             self.build_data("valid", valid_csv, encoder_path) if is_validated else (None, None, None)
         )
         arguments = dict(
-            train=self.config["train"] | distributed.broadcast(self.start),
+            train=self.config["train"] | distributed.broadcast(self.start) | self._budget(valid_csv, test_csvs),
             train_dir=str(self.output_dir),
             build_model_all_args=self.model_arguments(encoder),
             build_task_all_args_except_model={
@@ -134,6 +146,18 @@ class Train(Stage):
         )
         positional, named = arranged(self.problem, "train", arguments)
         self.problem.train(*positional, **named)
+
+    def _budget(self, valid_csv: str, test_csvs: list[str]) -> dict[str, Budget]:
+        """The time that the run may take as the entry ``budget``, if it is limited and no diagnostic runs."""
+        from dataset.metadata import read_csv
+
+        limit, stop = self.config["budget"], 4 if self.config["stop"] is None else self.config["stop"]
+        if limit is None or any(self.config["train"].get(key) for key in DIAGNOSTICS):
+            return {}
+        tests = sum(len(read_csv(csv, ())) for csv in test_csvs) if stop > self.number else 0
+        valid = len(read_csv(valid_csv, (), may_be_empty=True))
+        after = REPORT_SECONDS if stop > self.number else 0.0
+        return {"budget": Budget(seconds_of(limit), self.run_started, tests=tests / max(1, valid), after=after)}
 
     def _require_validation(self, valid_csv: str) -> None:
         """Check that there is something to validate on.

@@ -29,30 +29,34 @@ class Display(Sink):
 
     Args:
         step: the step to continue from.
-        total_steps: the last step.
-        primary: the metric that is shown first.
+        train: the config's section; ``total_steps`` may change.
         declarations: the task's declarations of its metrics.
     """
 
-    def __init__(self, step: int, total_steps: int, primary: str | None, declarations: Mapping[str, Metric]):
-        self.first_step, self.total_steps = step, total_steps
-        self.primary, self.declarations = primary, declarations
+    def __init__(self, step: int, train: Mapping[str, Any], declarations: Mapping[str, Metric]):
+        self.first_step, self.train, self.declarations = step, train, declarations
         self.started = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True, leave=False)
+            self.bar = tqdm(total=self.total_steps, initial=step, unit="step", dynamic_ncols=True, leave=False)
+
+    @property
+    def total_steps(self) -> int:
+        """The last step, as planned now."""
+        return self.train["total_steps"]
 
     def tick(self, step: int) -> None:
         """Move the bar."""
         if self.bar is not None:
+            self.bar.total = self.total_steps
             self.bar.update(step - self.bar.n)
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
         """Show the metrics of a split but those with a slash; those of training in the bar, if there is one."""
         if split != "train":
-            self._print(split, step, epoch, format_metrics(values, self.declarations, self.primary))
+            self._print(split, step, epoch, format_metrics(values, self.declarations, self.train["valid_metric"]))
             return
         shown = ((name, value) for name, value in numbers_in(values) if name not in TIMES and "/" not in name)
         text = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)

@@ -10,7 +10,7 @@ from tests.parts.metrics import KINDS, METRICS
 
 
 def test_without_a_terminal_there_are_plain_lines_with_the_time_that_is_left(caplog, capfd):
-    display = Display(0, 10, None, KINDS)
+    display = Display(0, {"total_steps": 10, "valid_metric": None}, KINDS)
     with caplog.at_level(logging.INFO):
         for step in range(1, 11):
             display.tick(step)
