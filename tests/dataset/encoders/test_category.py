@@ -50,3 +50,9 @@ def test_balanced_weights_give_every_label_the_same_part():
     encoder = CategoryEncoder.build(["a"] * 6 + ["b"] * 2)
     assert encoder.balanced_weights() == {"a": 8 / 12, "b": 8 / 4}
     assert 6 * encoder.balanced_weights()["a"] == 2 * encoder.balanced_weights()["b"]
+
+
+@pytest.mark.parametrize("counts", [[1], [1, 2, 3], [1, 0]])
+def test_counts_are_one_positive_number_for_each_label(counts):
+    with pytest.raises(EncoderError, match="counts must be a number from 1 for each of 2 labels"):
+        CategoryEncoder(["down", "up"], counts)

@@ -14,7 +14,7 @@ from tests.parts.configs import refused, typed
 def test_what_may_change_under_a_training_is_declared_beside_the_key():
     free, extends = resume_keys(ASR(), "free"), resume_keys(ASR(), "extends")
     assert {"train.log_step", "train.dry_run", "features.cache"} <= free
-    assert extends == {"train.total_steps", "train.auto_epochs", "train.epochs", "train.patience"}
+    assert extends == {"budget", "train.total_steps", "train.auto_epochs", "train.epochs", "train.patience"}
     assert not free & extends and "train.seed" not in free | extends
 
 

@@ -8,6 +8,7 @@ import re
 import warnings
 
 import pytest
+import torch
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
@@ -42,6 +43,7 @@ def test_steps_without_an_optimizer_say_where_the_time_goes(tiny, tmp_path, said
         warnings.simplefilter("error")  # torch warns of a schedule that is stepped before its optimizer
         run(tiny, "--train.no_optim=true", "--train.use_scheduler=true")
     assert re.search(r"no_optim: \S+ s per step: \d+ % waiting for data", said())
+    assert ("GPU memory" in said()) == torch.cuda.is_available()
     assert not (tmp_path / "run" / "train").exists()
 
 

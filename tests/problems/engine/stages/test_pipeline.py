@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -352,3 +353,14 @@ def test_a_source_is_hashed_once_a_run(state, request, monkeypatch):
     sources = [path for path in hashed if path == "train.csv"]
     # the source, and the CSV in data/ as an output of stage 0 and an input of stage 1
     assert len(sources) == (1 + 2 if state == "empty" else 1 + 1)
+
+
+def test_a_training_without_a_checkpoint_yet_may_begin_with_other_settings(run):
+    for folder in (run.root / "train").glob("step_*"):
+        shutil.rmtree(folder)
+    assert 2 in run.ran("--build_optimizer.conf.lr=0.003")
+
+
+def test_parameters_that_no_optimizer_moves_are_counted_in_a_warning(empty):
+    text = empty("--stop=2", "--build_optimizer.updated_modules=[downstream.output]")
+    assert re.search(r"no optimizer moves [\d,]+ of the parameters that could be trained", text)
