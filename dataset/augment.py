@@ -64,22 +64,37 @@ class SpeedPerturb:
             raise ValueError(f"speeds are {list(speeds)}; expected at least one, each between 0.5 and 2")
         self.speeds = list(speeds)
 
+    @property
+    def num_variants(self) -> int:
+        """The number of speeds."""
+        return len(self.speeds)
+
+    def draw(self) -> int:
+        """The number of a random speed."""
+        return int(torch.randint(len(self.speeds), ()))
+
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (ceil(T / speed),)."""
+        return self.apply(wav, self.draw())
+
+    def apply(self, wav: torch.Tensor, number: int) -> torch.Tensor:
+        """(T,) -> (ceil(T / speed),), at the speed of that number."""
         from torchaudio.functional import resample
 
-        speed = self.speeds[int(torch.randint(len(self.speeds), ()))]
+        speed = self.speeds[number]
         if speed == 1 or len(wav) == 0:
             return wav
         ratio = Fraction(speed).limit_denominator(100)  # a small fraction keeps the filter small
         return resample(wav, ratio.numerator, ratio.denominator)
 
 
-def build_augmentation(settings: Mapping[str, Any]) -> Chain | None:
+def build_augmentation(settings: Mapping[str, Any]) -> Callable[[torch.Tensor], torch.Tensor] | None:
     """Build the augmentation of a training set from the section ``build_dataset``; None if every step is off."""
     steps: list[Callable[[torch.Tensor], torch.Tensor]] = []
     if settings["speeds"] != [1.0]:
         steps.append(SpeedPerturb(settings["speeds"]))
     if settings.get("max_seconds") is not None:
         steps.append(RandomCrop(settings["max_seconds"]))
+    if len(steps) == 1:
+        return steps[0]  # alone, it may offer its variants
     return Chain(steps) if steps else None

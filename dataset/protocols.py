@@ -52,6 +52,22 @@ class HasSources(Protocol):
         """The item without ``wav`` and ``wav_len``."""
 
 
+@runtime_checkable
+class HasVariants(Protocol):
+    """Features of items with a few waveforms each, such as three speeds, can be kept if the class that defines
+    ``__getitem__`` offers this, and ``without_audio``, too."""
+
+    @property
+    def num_variants(self) -> int | None:
+        """The number of waveforms that an item may have; None: any number."""
+
+    def draw_variant(self) -> int:
+        """The number of a random variant, drawn as ``__getitem__`` draws it."""
+
+    def variant(self, index: int, number: int) -> Mapping[str, Any]:
+        """The item with its variant of that number."""
+
+
 class CacheableDataset(IndexableDataset, HasSeconds, HasSources, Protocol):
     """A dataset whose waveforms are the same at every access, such as :class:`dataset.utterances.Utterances`."""
 

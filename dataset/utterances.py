@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from collections.abc import Callable, Sequence
@@ -65,13 +66,29 @@ class Utterances(torch.utils.data.Dataset):
         return len(self.seconds)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._read(index, self.augment)
+
+    @property
+    def num_variants(self) -> int | None:
+        """The number of waveforms that an item may have; None if the augmentation gives any number of them."""
+        return 1 if self.augment is None else getattr(self.augment, "num_variants", None)
+
+    def draw_variant(self) -> int:
+        """The number of a random variant, as an access to an item draws it."""
+        return 0 if self.augment is None else self.augment.draw()
+
+    def variant(self, index: int, number: int) -> dict[str, Any]:
+        """The item with its variant of that number."""
+        return self._read(index, self.augment and functools.partial(self.augment.apply, number=number))
+
+    def _read(self, index: int, augment: Callable[[torch.Tensor], torch.Tensor] | None) -> dict[str, Any]:
         row = self._row(index)
         try:
             wav = audio.read(row["wav_path"], *self._segment(index))
         except audio.AudioError as error:
             raise audio.AudioError(f"{self.csv}, id {row['id']!r}: {error}") from error
-        if self.augment is not None:
-            wav = self.augment(wav)
+        if augment is not None:
+            wav = augment(wav)
         return self._labelled({"id": row["id"], "wav": wav, "wav_len": len(wav)}, row)
 
     def without_audio(self, index: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import itertools
 import logging
@@ -15,6 +14,7 @@ import torch
 from dataset.protocols import CacheableDataset, HasIds, IndexableDataset
 from nn.traits import trait
 from problems.engine.features.cache import FeatureCache
+from problems.engine.features.computed import ComputedFeatures, kept_in_ram
 from problems.engine.features.extraction import FeatureExtractor
 from problems.engine.features.policy import Settings
 from problems.engine.features.shards import folder_name
@@ -24,31 +24,6 @@ from tasks.base import Task
 log = logging.getLogger(__name__)
 
 _digests: weakref.WeakKeyDictionary[torch.nn.Module, str] = weakref.WeakKeyDictionary()  # of frozen upstreams
-
-
-class ComputedFeatures(torch.utils.data.Dataset):
-    """A dataset whose items carry ``hidden_states`` (a list of L tensors (T', H)) in place of ``wav``.
-
-    Args:
-        dataset: gives items with ``wav`` (T,) and ``wav_len``.
-        upstream: called for one utterance at a time, as a copy on the CPU.
-    """
-
-    def __init__(self, dataset: IndexableDataset, upstream: torch.nn.Module):
-        self.dataset = dataset
-        self.upstream = copy.deepcopy(upstream).cpu()
-        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item = dict(self.dataset[index])
-        wav, length = item.pop("wav"), item.pop("wav_len")
-        with torch.no_grad():
-            states, lengths = self.upstream(wav[None], torch.tensor([length]))
-        item["hidden_states"] = [s[0, : int(n)] for s, n in zip(states, lengths)]
-        return item
 
 
 class CachedFeatures(torch.utils.data.Dataset):
@@ -69,7 +44,12 @@ class CachedFeatures(torch.utils.data.Dataset):
 
 
 def attach_features(
-    task: Task, dataset: IndexableDataset, settings: Settings | None, batches: Sequence[Sequence[int]]
+    task: Task,
+    dataset: IndexableDataset,
+    settings: Settings | None,
+    batches: Sequence[Sequence[int]],
+    *,
+    passes: float = 1,
 ) -> IndexableDataset:
     """Return ``dataset`` with features in place of waveforms if that saves work, and unchanged otherwise.
 
@@ -78,12 +58,15 @@ def attach_features(
     Args:
         settings: of the cache; None for no cache.
         batches: every batch whose features will be read.
+        passes: how often each utterance will be read.
     """
     if not _takes_features(task):
         return dataset
     upstream = task.model.upstream
-    if not any(True for _ in upstream.parameters()):
-        return ComputedFeatures(dataset, upstream)
+    has_weights, indices = any(True for _ in upstream.parameters()), sorted(set(itertools.chain.from_iterable(batches)))
+    if not has_weights:
+        computed = ComputedFeatures(dataset, upstream)
+        return computed if settings is None else kept_in_ram(computed, settings, indices, passes)
     if settings is None or settings.mode == "off":
         return dataset
     extractor = extractor_of(task.model, settings)
@@ -101,7 +84,7 @@ def attach_features(
     kind = f"{settings.dtype}-mean" if extractor.mean else settings.dtype
     folder = settings.root / folder_name(type(upstream).__name__, _digests[upstream], kind)
     cache = FeatureCache(extractor, dataset, folder, settings)
-    plan = cache.plan(sorted(set(itertools.chain.from_iterable(batches))))
+    plan = cache.plan(indices)
     decision = plan.decision if plan.decision.place == "off" else cache.fill(plan)
     if decision.place == "off":
         log.log(decision.level, "features are computed again in every epoch: %s", decision.reason)

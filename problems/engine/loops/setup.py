@@ -29,7 +29,7 @@ from problems.engine.loops.budget import Budget
 from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
 from problems.engine.loops.monitoring.profiler import Profiler
-from problems.engine.loops.plan import AUTO, MOST_STEPS, planned
+from problems.engine.loops.plan import AUTO, MOST_STEPS, VALIDATIONS, planned
 from problems.engine.loops.restore import restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
@@ -111,10 +111,16 @@ class Setup:
 
     # ---- data ----
 
-    def with_features(self, dataset: IndexableDataset, batches: list[list[int]]) -> IndexableDataset:
-        """Return ``dataset`` with features in place of waveforms if they can be computed ahead for these batches."""
+    def with_features(
+        self, dataset: IndexableDataset, batches: list[list[int]], passes: float = VALIDATIONS
+    ) -> IndexableDataset:
+        """Return ``dataset`` with features in place of waveforms if they can be computed ahead for these batches.
+
+        Args:
+            passes: how often each utterance will be read.
+        """
         settings = policy.settings_of(self.global_config)
-        return attach.attach_features(self.task, dataset, settings, batches)
+        return attach.attach_features(self.task, dataset, settings, batches, passes=passes)
 
     def with_valid_features(self, dataset: IndexableDataset, batches: list[list[int]]) -> IndexableDataset:
         """Return the validation set like :meth:`with_features`, and count its batches and the time for the budget."""
@@ -142,7 +148,8 @@ class Setup:
         if start is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
             weights.require_frozen(store.require(Path(start)) / "model", self.model)
         needed = first_utterances(batch_sampler, seed, self.config["total_steps"] * batches_per_step)
-        with_features = self.with_features(dataset, [needed])
+        passes = 1 if diagnostics.requested(self.config) else self.config["total_steps"] / self.windows
+        with_features = self.with_features(dataset, [needed], passes)
 
         def make_stream(epoch: int, position: int, make_dataloader: Callable) -> Stream:
             settings = LoaderSettings(
