@@ -1,4 +1,4 @@
-"""Lengths of many audio files, read from their headers and cached."""
+"""Lengths and sample rates of many audio files, read from their headers and cached."""
 
 from __future__ import annotations
 
@@ -7,55 +7,71 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from dataset.audio import AudioError, info
 from dataset.storage.sqlite_cache import SqliteCache
 
-COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "seconds": "REAL"}
+COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "seconds": "REAL", "sample_rate": "INTEGER"}
 CHUNK = 1000  # files a thread looks at in turn
 
 _Key = tuple[str, int, int]  # absolute path, size, mtime_ns
 
 
-def length_cache(cache_dir: str | os.PathLike[str]) -> SqliteCache:
-    """The cached lengths."""
-    return SqliteCache(Path(cache_dir) / "durations.sqlite", COLUMNS)
+class Header(NamedTuple):
+    """The length of a file in seconds, and its sample rate in Hz."""
+
+    seconds: float
+    sample_rate: int
+
+
+def header_cache(cache_dir: str | os.PathLike[str]) -> SqliteCache:
+    """The cached headers."""
+    return SqliteCache(Path(cache_dir) / "headers.sqlite", COLUMNS)
 
 
 def durations(
     paths: Iterable[str | os.PathLike[str]], cache_dir: str | os.PathLike[str], num_workers: int = 8
 ) -> tuple[dict[str, float], dict[str, AudioError]]:
-    """Return the seconds of each file, read in ``num_workers`` threads, and the error of each bad one.
+    """Return the seconds of each file, as :func:`headers` reads them, and the error of each bad one."""
+    lengths, errors = headers(paths, cache_dir, num_workers)
+    return {path: header.seconds for path, header in lengths.items()}, errors
 
-    Lengths are cached in ``cache_dir/durations.sqlite`` under absolute path, size and modification time. Errors are
+
+def headers(
+    paths: Iterable[str | os.PathLike[str]], cache_dir: str | os.PathLike[str], num_workers: int = 8
+) -> tuple[dict[str, Header], dict[str, AudioError]]:
+    """Return the header of each file, read in ``num_workers`` threads, and the error of each bad one.
+
+    Headers are cached in ``cache_dir/headers.sqlite`` under absolute path, size and modification time. Errors are
     not, so that a repaired file is seen.
 
     Returns:
-        ``{path: seconds}`` and ``{path: error}``, by the paths as given; each path is in one of them.
+        ``{path: header}`` and ``{path: error}``, by the paths as given; each path is in one of them.
     """
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
     errors: dict[str, AudioError] = {}
-    cache = length_cache(cache_dir)
+    cache = header_cache(cache_dir)
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         keys: dict[str, _Key] = {}
         for part in pool.map(_keys, (names[i : i + CHUNK] for i in range(0, len(names), CHUNK))):
             keys.update(part)
-        cached = {row[:3]: row[3] for row in cache.load(key[0] for key in keys.values())}
-        seconds = {name: cached[key] for name, key in keys.items() if key in cached}
-        missing = [name for name in names if name not in seconds]
+        cached = {row[:3]: Header(*row[3:]) for row in cache.load(key[0] for key in keys.values())}
+        known = {name: cached[key] for name, key in keys.items() if key in cached}
+        missing = [name for name in names if name not in known]
         # saved every few thousand files, so that an interrupted first pass over a large corpus is not lost
         for i in range(0, len(missing), 10 * CHUNK):
             part = missing[i : i + 10 * CHUNK]
             rows = []
-            for name, result in zip(part, pool.map(_seconds_or_error, part)):
+            for name, result in zip(part, pool.map(_header_or_error, part)):
                 if isinstance(result, AudioError):
                     errors[name] = result
                     continue
-                seconds[name] = result
+                known[name] = result
                 if name in keys:
-                    rows.append((*keys[name], result))
+                    rows.append((*keys[name], *result))
             cache.save(rows)
-    return {name: seconds[name] for name in names if name in seconds}, errors
+    return {name: known[name] for name in names if name in known}, errors
 
 
 def _keys(names: list[str]) -> dict[str, _Key]:
@@ -68,8 +84,9 @@ def _keys(names: list[str]) -> dict[str, _Key]:
     return keys
 
 
-def _seconds_or_error(path: str) -> float | AudioError:
+def _header_or_error(path: str) -> Header | AudioError:
     try:
-        return info(path).seconds
+        content = info(path)
+        return Header(content.seconds, content.sample_rate)
     except AudioError as error:
         return error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from dataset import SAMPLE_RATE, SEPARATOR
 from dataset.audio import END_TOLERANCE_SEC, AudioError
 from dataset.corpora import CorpusError, Row, Splits
-from dataset.durations import durations
+from dataset.durations import headers
 from dataset.metadata import FIRST_COLUMNS, write_csv
 from dataset.storage.files import write_text
 from dataset.trial_tables import COLUMNS, utterance_paths
@@ -45,21 +46,39 @@ def split(rows: Sequence[Row], valid: float = 0.1, test: float = 0.1) -> Splits:
     return Splits(train=ranked[num_held_out:], valid=ranked[:num_valid], test={"test": ranked[num_valid:num_held_out]})
 
 
+def part(rows: Sequence[Row], fraction: float, label: str | None = None) -> list[Row]:
+    """Return a fraction of the rows, chosen by a hash of their ids, so that a larger part holds every smaller one.
+
+    Args:
+        label: take the fraction of each value of this column, at least one row.
+    """
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row[label] if label else ""].append(row)
+    chosen: set[str] = set()
+    for group in groups.values():
+        ids = sorted((row["id"] for row in group), key=lambda id: hashlib.sha256(id.encode()).digest())
+        chosen.update(ids[: math.ceil(len(ids) * fraction)])
+    return [row for row in rows if row["id"] in chosen]
+
+
 def write(
     splits: Splits,
     settings: Mapping[str, Any],
     columns: Sequence[str],
     target_dir: str | Path,
     cache_dir: str | Path,
+    label: str | None = None,
 ) -> tuple[str, str, list[str]]:
     """Write ``data/train.csv``, ``data/valid.csv`` and one CSV a test set. CSVs of an earlier corpus are removed.
 
     Args:
         splits: rows with ``id``, ``wav_path`` and ``columns``; ``seconds`` is read from the audio. A set may be a list
             of trials instead: rows with ``id1, id2, wav_path1, wav_path2, label``. The validation set may be empty.
-        settings: the config's ``prepare_data``; ``min_seconds`` and ``skip_bad`` are read.
+        settings: the config's ``prepare_data``; ``min_seconds``, ``skip_bad`` and ``train_fraction`` are read.
         columns: the columns that the problem needs.
         target_dir, cache_dir: the run's folders.
+        label: the column of which a part of the training set keeps every value.
 
     Returns:
         The paths of the training, the validation and the test CSVs.
@@ -76,7 +95,9 @@ def write(
             rows = _utterances_of(name, rows)
         _check_columns(name, rows, () if name in trials else columns)
         sets[name] = [{**row, "wav_path": os.path.abspath(row["wav_path"])} for row in rows]
-    usable = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
+    usable, rates = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
+    if settings.get("train_fraction") is not None:
+        usable["train"] = part(usable["train"], settings["train_fraction"], label)
     for csv in data.glob("*.csv"):
         if csv.stem not in usable:
             csv.unlink()
@@ -87,8 +108,27 @@ def write(
             continue
         write_csv(data / f"{name}.csv", _usable_trials(trials[name], rows) if name in trials else rows)
         speech = speech_length(sum(float(row["seconds"]) for row in rows))
-        log.info("  %-12s %6d utterances  %9s", name, len(rows), speech)
+        log.info("  %-12s %6d utterances  %9s%s", name, len(rows), speech, _said_rates(rates[name]))
+    _warn_of_rates(rates)
     return paths(target_dir)
+
+
+def _said_rates(rates: Sequence[int]) -> str:
+    """The sample rates of a set, unless all are at least 16 kHz."""
+    return f"  {', '.join(f'{rate / 1000:g}' for rate in rates)} kHz" if rates and rates[0] < SAMPLE_RATE else ""
+
+
+def _warn_of_rates(rates: Mapping[str, Sequence[int]]) -> None:
+    """Warn if a set has narrower audio than the training set: a model learns what it finds in the upper bands."""
+    least = min(rates["train"])
+    narrow = {name: min(own) for name, own in rates.items() if own and min(own) < min(least, SAMPLE_RATE)}
+    if narrow:
+        name, rate = min(narrow.items(), key=lambda item: item[1])
+        log.warning(
+            "%s has audio at %g kHz, with nothing above %g kHz, and train has none so narrow: train on such audio too,"
+            " with --build_dataset.band_limits [%g,8000]",
+            *(name, rate / 1000, rate / 2000, rate / 2),
+        )
 
 
 def _named_sets(splits: Splits) -> dict[str, list[Row]]:
@@ -154,10 +194,13 @@ def _check_columns(name: str, rows: list[Row], columns: Sequence[str]) -> None:
 
 def _with_seconds(
     sets: dict[str, list[Row]], settings: Mapping[str, Any], cache_dir: Path, listing: Path
-) -> dict[str, list[Row]]:
-    """Return the rows with usable audio and their ``seconds``. Bad audio is refused, or left out, and listed."""
+) -> tuple[dict[str, list[Row]], dict[str, list[int]]]:
+    """Return the rows with usable audio and their ``seconds``, and the sample rates of each set.
+
+    Bad audio is refused, or left out, and listed.
+    """
     files = sorted({row["wav_path"] for rows in sets.values() for row in rows})
-    file_seconds, file_errors = durations(files, cache_dir)
+    file_headers, file_errors = headers(files, cache_dir)
     usable: dict[str, list[Row]] = {}
     bad: list[str] = []
     for name, rows in sets.items():
@@ -167,7 +210,7 @@ def _with_seconds(
             try:
                 if path in file_errors:
                     raise file_errors[path]
-                seconds = _utterance_seconds(row, file_seconds[path], settings.get("min_seconds", 0.0))
+                seconds = _utterance_seconds(row, file_headers[path].seconds, settings.get("min_seconds", 0.0))
             except AudioError as error:
                 bad.append(f"{name} {row['id']}: {error}")
             else:
@@ -178,7 +221,8 @@ def _with_seconds(
     for name, rows in usable.items():
         if sets[name] and not rows:
             raise CorpusError(f"the {name} set is empty without its unusable audio; expected at least one utterance")
-    return usable
+    rates = {name: sorted({file_headers[row["wav_path"]].sample_rate for row in rows}) for name, rows in usable.items()}
+    return usable, rates
 
 
 def _utterance_seconds(row: Row, file_seconds: float, min_seconds: float) -> float:

@@ -61,6 +61,8 @@ class Problem(ModelBuilding, Looping, Checkpointing):
     """Attributes that ``build_task`` reads from the model."""
     columns: tuple[str, ...] = ()
     """Columns that the metadata CSVs need beside ``id, wav_path, seconds``."""
+    label_column: str | None = None
+    """The column of which ``prepare_data.train_fraction`` keeps every value."""
     train_loop: type | str = "problems.engine.loops.train:TrainLoop"
     """The loop of stage 2, or a subclass of it."""
     eval_loop: type | str = "problems.engine.loops.evaluate:EvalLoop"
@@ -169,7 +171,8 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         if get_path_only:
             return prepare.paths(Path(target_dir))
         splits = self.corpus(prepare_data).load(Path(cache_dir))
-        return prepare.write(splits, prepare_data, self.columns, target_dir=target_dir, cache_dir=cache_dir)
+        folders = {"target_dir": target_dir, "cache_dir": cache_dir}
+        return prepare.write(splits, prepare_data, self.columns, **folders, label=self.label_column)
 
     def corpus(self, prepare_data: Section) -> Any:
         """The corpus that ``prepare_data`` names, with its settings."""

@@ -66,6 +66,11 @@ class Classification(Problem):
     encoder = "category"
     """The label encoder, a key of ``dataset.encoders.LABEL_ENCODERS``; it reads the first of ``columns``."""
 
+    @property
+    def label_column(self) -> str:
+        """The column of labels."""
+        return self.columns[0]
+
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, with ``usual_corpus`` and SUPERB's linear head, validated by accuracy."""
         parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": "mean_pool_linear"}}

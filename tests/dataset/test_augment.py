@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dataset.augment import Chain, RandomCrop, SpeedPerturb, build_augmentation
+from dataset.augment import BandLimit, Chain, RandomCrop, SpeedPerturb, build_augmentation
 
 
 def tone(hertz, seconds=1.0):
@@ -75,3 +75,67 @@ def test_the_settings_of_a_data_set_decide_which_steps_there_are_and_in_which_or
     chain = build_augmentation({"speeds": [0.5], "max_seconds": 1.5})
     assert [type(step) for step in chain.steps] == [SpeedPerturb, RandomCrop]
     assert len(chain(tone(500))) == 24000
+
+
+def above(wav, hertz):
+    """The share of the energy above a frequency."""
+    power = torch.fft.rfft(wav).abs() ** 2
+    return float(power[int(hertz * len(wav) / 16000) :].sum() / power.sum())
+
+
+@pytest.mark.parametrize("limit", [2000.0, 4000.0, 5510.3])
+def test_nothing_is_left_above_the_limit_and_all_below_it(limit):
+    torch.manual_seed(0)
+    noise = torch.randn(16000)
+    narrow = BandLimit([limit])(noise)
+    assert len(narrow) == len(noise) and above(narrow, 1.15 * limit) < 1e-3
+    assert above(noise, 1.15 * limit) > 0.15
+    assert torch.allclose(
+        below(noise, limit), below(narrow, limit), rtol=0, atol=0.03 * below(noise, limit).abs().max()
+    )
+
+
+def below(wav, hertz):
+    """The spectrum below 60 % of a frequency."""
+    return torch.fft.rfft(wav)[: int(0.6 * hertz * len(wav) / 16000)]
+
+
+def test_a_narrow_band_is_that_of_audio_at_a_lower_rate():
+    from torchaudio.functional import resample
+
+    torch.manual_seed(0)
+    recorded = torch.randn(8000)
+    wav = resample(recorded, 8000, 16000)
+    assert torch.allclose(below(BandLimit([4000])(wav), 4000), below(wav, 4000), rtol=0, atol=10)
+    assert float(below(wav, 4000).abs().max()) > 300
+
+
+def test_the_whole_band_and_no_samples_are_left_alone():
+    wav = tone(500)
+    assert BandLimit([8000])(wav) is wav and len(BandLimit([4000])(wav[:0])) == 0
+
+
+@pytest.mark.parametrize("limits", [[], [0], [-4000.0]])
+def test_limits_that_cannot_be_are_refused(limits):
+    with pytest.raises(ValueError, match="expected at least one, each of 500 Hz or more"):
+        BandLimit(limits)
+
+
+def test_a_chain_of_choices_has_each_combination_as_a_variant():
+    chain = build_augmentation({"speeds": [0.9, 1.0], "band_limits": [2000, 4000, 8000]})
+    wav = tone(3000, 0.1)
+    assert chain.num_variants == 6
+    for number in range(6):
+        speed, limit = divmod(number, 3)
+        expected = BandLimit([2000, 4000, 8000]).apply(SpeedPerturb([0.9, 1.0]).apply(wav, speed), limit)
+        assert torch.equal(chain.apply(wav, number), expected)
+    drawn = set()
+    for seed in range(60):
+        torch.manual_seed(seed)
+        at_once = chain(wav)
+        torch.manual_seed(seed)
+        number = chain.draw()
+        assert torch.equal(chain.apply(wav, number), at_once)
+        drawn.add(number)
+    assert drawn == set(range(6))
+    assert Chain([SpeedPerturb([0.9]), RandomCrop(1.0)]).num_variants is None

@@ -189,3 +189,49 @@ def test_trials_that_are_not_whole_are_refused(tmp_path, rows):
         write(tmp_path, rows(1), [half], rows(1, name="t"))
     with pytest.raises(CorpusError, match="the valid set: the id 'v0' is used for"):
         write(tmp_path, rows(1), [trial(a, b), trial(a, {**b, "id": "v0"})], rows(1, name="t"))
+
+
+def test_a_part_of_the_training_set_keeps_every_label_and_is_in_every_larger_part(tmp_path, rows):
+    rows = [{"id": f"u{i}", "label": "rare" if i < 3 else "common"} for i in range(53)]
+    parts = [{row["id"] for row in prepare.part(rows, fraction, "label")} for fraction in (0.1, 0.3, 1.0)]
+    assert [len(part) for part in parts] == [1 + 5, 1 + 15, 53] and parts[0] < parts[1] < parts[2]
+    assert all({"u0", "u1", "u2"} & part for part in parts)
+    assert len(prepare.part(rows, 0.1)) == 6
+    assert prepare.part(rows[::-1], 0.3, "label") == prepare.part(rows, 0.3, "label")[::-1]
+
+
+def test_only_the_training_set_is_cut(tmp_path, rows):
+    sets = rows(*[0.1] * 5, name="t"), rows(0.1, 0.1, name="v"), rows(0.1, 0.1, name="x")
+    train, valid, (test,) = write(tmp_path, *sets, settings=SETTINGS | {"train_fraction": 0.5})
+    assert [len(read_csv(csv, ())) for csv in (train, valid, test)] == [3, 2, 2]
+
+
+@pytest.fixture
+def at(tmp_path):
+    """Make one row with audio at a sample rate."""
+
+    def make(name: str, rate: int) -> list[dict[str, str]]:
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, np.zeros(rate), rate)
+        return [{"id": name, "wav_path": str(path), "transcription": "a"}]
+
+    return make
+
+
+def test_narrow_audio_is_told_beside_its_set(tmp_path, at, caplog):
+    with caplog.at_level(logging.INFO):
+        write(tmp_path, at("t", 8000) + at("u", 11025), at("v", 8000), at("x", 44100))
+    lines = {
+        line.split()[0]: line
+        for line in caplog.text.splitlines()
+        if " utterances " in line
+        for line in [line[line.index("  ") :]]
+    }
+    assert lines["train"].endswith("8, 11.025 kHz") and lines["valid"].endswith("8 kHz")
+    assert "kHz" not in lines["test"] and "band_limits" not in caplog.text
+
+
+def test_a_test_set_narrower_than_the_training_set_is_warned_of(tmp_path, at, caplog):
+    write(tmp_path, at("t", 16000), at("v", 48000), at("x", 8000))
+    assert "test has audio at 8 kHz, with nothing above 4 kHz" in caplog.text
+    assert "--build_dataset.band_limits [4000,8000]" in caplog.text

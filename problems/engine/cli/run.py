@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any
 
+from problems.engine.cli import learning_curve
 from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.cli.console import start_logging
 from problems.engine.cli.next_steps import next_steps
@@ -20,6 +21,8 @@ def run(problem: Any, arguments: Arguments) -> int:
     # process, an LSTM step took 60 times as long. A short spin costs nothing alone. Read when torch is first loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     config = resolve_config(problem, arguments.configs, arguments.overrides)
+    if config["learning_curve"]:
+        learning_curve.check(config)
     if config["nproc"] > 1 and "RANK" not in os.environ:
         from problems.engine.cli.launch import launch
 
@@ -29,6 +32,9 @@ def run(problem: Any, arguments: Arguments) -> int:
     pipeline = Pipeline(problem, config)
     start_logging(pipeline.root, main=os.environ.get("RANK", "0") == "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
+    if config["learning_curve"]:
+        learning_curve.run_parts(config, lambda config: Pipeline(problem, config).run())
+        return 0
     pipeline.run()
     if {2, 4} <= {stage.number for stage in pipeline.ran} and os.environ.get("RANK", "0") == "0":
         log.info("next:\n%s", "\n".join(f"  {line}" for line in next_steps(problem, config)))

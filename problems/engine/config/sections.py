@@ -30,6 +30,9 @@ class Run:
         "time for the whole run, e.g. 90s, 5m or 2h: as many steps are trained as fit, in place of train.total_steps",
         resume="extends",
     )
+    learning_curve: bool = setting(
+        False, "also train on 10 and 30 % of the training set, in learning_curve/, and compare", resume="free"
+    )
     num_workers: int = setting(6, "processes that read audio, at most the number of cores; 0: none", min=0)
     eval_batch: int = setting(-1, "evaluate only this many batches, for a quick look; -1: all", min=-1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
@@ -50,6 +53,9 @@ class PrepareData:
         "toy", "the corpus; its own settings are keys of this section", registry="dataset.corpora:CORPORA"
     )
     min_seconds: float = setting(0.05, "shortest usable audio", min=0)
+    train_fraction: float | None = setting(
+        None, "part of the training set to use, chosen by a hash of the ids; null: all of it", min=0.001, max=1
+    )
     skip_bad: bool = setting(False, "skip unusable audio, and log it, instead of stopping")
 
 
@@ -58,6 +64,9 @@ class BuildDataset:
     """Augmentation of the training audio."""
 
     speeds: list[float] = setting([1.0], "speed perturbation: one speed is drawn per utterance, e.g. [0.9, 1.0, 1.1]")
+    band_limits: list[float] | None = setting(
+        None, "remove all above one of these frequencies in Hz, drawn per utterance, e.g. [4000, 8000]; null: off"
+    )
 
 
 @dataclass
@@ -179,14 +188,14 @@ class Train:
     log_step: int = setting(50, "log the training loss every so many steps", min=1, resume="free", heading="cadence")
     eval_step: int | Literal["auto"] | None = setting(
         500,
-        "validate every so many steps, and at the end; auto: 20 times; null: only at the end",
+        "validate every so many steps, and at the end; auto: 10 times; null: only at the end",
         min=1,
         resume="free",
     )
     valid_per_epochs: int | None = setting(None, "also validate every so many epochs; null: off", min=1, resume="free")
     save_step: int | Literal["auto"] | None = setting(
         500,
-        "save a checkpoint every so many steps, and at the end; auto: 20 times; null: only at the end",
+        "save a checkpoint every so many steps, and at the end; auto: 10 times; null: only at the end",
         min=1,
         resume="free",
     )
@@ -234,7 +243,7 @@ class Train:
 
     patience: int | Literal["auto"] | None = setting(
         None,
-        "stop after this many validations without improvement; auto: 8, if total_steps is auto; null: off",
+        "stop after this many validations without improvement; auto: 4, if total_steps is auto; null: off",
         min=1,
         resume="extends",
         heading="early stopping",

@@ -8,9 +8,9 @@ from typing import Any
 
 AUTO = "auto"
 LEAST_STEPS, MOST_STEPS = 1000, 20000
-VALIDATIONS = 20
+VALIDATIONS = 10
 """Validations, and checkpoints, of a training."""
-PATIENCE = 8
+PATIENCE = 4
 """Validations without improvement, 40 % of a planned training, after which it ends."""
 
 

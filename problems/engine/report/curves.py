@@ -28,6 +28,7 @@ def curves(run: Run) -> list[Plot]:
         title = f"validation {declaration.heading(metric)}"
         file = _file_name(metric, files)
         plots.append(Plot(file, title, declaration, validation_curve, best=_best(run, metric)))
+    plots += _learning_curves(run)
     rates = _learning_rates(run)
     return plots + ([Plot("learning_rate.png", "learning rate", UNDECLARED, rates)] if rates else [])
 
@@ -49,6 +50,25 @@ def _series(run: Run, split: str, metric: str) -> list[Series]:
     is_training = split == "train"
     colour = TRAIN if is_training else VALID
     return [Series(NAMES[split], steps, values, colour, sparse=not is_training and len(points) <= SPARSE)]
+
+
+def _learning_curves(run: Run) -> list[Plot]:
+    """For each test set, the metric on growing parts of the training set, beside those of trivial models."""
+    curve, plots = run.learning_curve, []
+    if not curve:
+        return []
+    metric, points = curve["metric"], curve["points"]
+    declaration = run.declarations.get(metric, UNDECLARED)
+    for test_set in points[-1]["results"]:
+        numbers = [point["utterances"] for point in points]
+        series = [Series("model", numbers, [p["results"].get(test_set, math.nan) for p in points], TRAIN, sparse=True)]
+        for model, colour in zip(points[-1]["baselines"].get(test_set, {}), itertools.cycle((MUTED, VALID))):
+            values = [point["baselines"].get(test_set, {}).get(model, math.nan) for point in points]
+            series.append(Series(model, numbers, values, colour, sparse=True))
+        title = f"{declaration.heading(metric)} on {test_set} by amount of training data"
+        file = "learning_curve_" + re.sub(r"[^A-Za-z0-9_.-]", "_", test_set) + ".png"
+        plots.append(Plot(file, title, declaration, series, x_label="training utterances"))
+    return plots
 
 
 def _learning_rates(run: Run) -> list[Series]:

@@ -43,7 +43,7 @@ class Series:
 
 @dataclass
 class Plot:
-    """One plot over the steps of the training.
+    """One plot, over the steps of the training unless ``x_label`` says otherwise.
 
     file: the name of the PNG; metric: the declaration of the values; log: a log scale; best: a point (step, value).
     """
@@ -54,6 +54,7 @@ class Plot:
     series: list[Series]
     log: bool = False
     best: tuple[float, float] | None = None
+    x_label: str = "step"
     png: bytes = field(default=b"", repr=False)
     svg: str = field(default="", repr=False)
 
@@ -71,7 +72,7 @@ def draw(plot: Plot) -> Plot:
     if plot.best is not None:
         axes.plot(*plot.best, "o", color=VALID, markersize=9, fillstyle="none", markeredgewidth=1.6, clip_on=False)
     _scale_values(axes, plot)
-    _style(axes)
+    _style(axes, plot.x_label)
     if len(plot.series) > 1:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     plot.svg = _svg(figure, plot)
@@ -97,9 +98,9 @@ def _scale_values(axes: Axes, plot: Plot) -> None:
             axes.set_ylim(max(bottom, 0.0), min(top, 1.0))
 
 
-def _style(axes: Axes) -> None:
+def _style(axes: Axes, x_label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel("step", color=MUTED)
+    axes.set_xlabel(x_label, color=MUTED)
     axes.tick_params(which="both", color=LINE, labelcolor=MUTED, labelsize=9)
     axes.grid(axis="y", color=LINE, linewidth=0.7)
     axes.set_axisbelow(True)

@@ -18,6 +18,8 @@ from tasks.metrics.kinds import Metric, from_json
 Number = int | float
 BASELINES = "baselines.json"
 """The metrics of trivial models, in ``evaluate/``."""
+LEARNING_CURVE = "learning_curve/learning_curve.json"
+"""The metric on growing parts of the training set, in the target folder."""
 ROW_KEYS = ("step", "epoch", "split")  # the place of a row in the history; its other keys are metrics
 
 
@@ -46,7 +48,8 @@ class Run:
     """The content of a target folder.
 
     history: the rows of each split, by rising step; results: by checkpoint and test set; baselines: metrics by test set
-    and trivial model; notes: what is missing or damaged.
+    and trivial model; learning_curve: ``metric``, and ``points`` with ``utterances``, ``results`` and ``baselines`` by
+    test set; notes: what is missing or damaged.
     """
 
     declarations: dict[str, Metric] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class Run:
     rules: list[Rule] = field(default_factory=list)
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
     baselines: dict[str, dict[str, dict[str, Number]]] = field(default_factory=dict)
+    learning_curve: dict[str, Any] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     layers: dict[str, Number] = field(default_factory=dict)
@@ -92,6 +96,7 @@ def read_run(target_dir: Path) -> Run:
     _read_rules(run, target_dir)
     _read_results(run, target_dir)
     run.baselines = _read_json(run, target_dir, f"evaluate/{BASELINES}", optional=True).get("test_sets", {})
+    run.learning_curve = _read_json(run, target_dir, LEARNING_CURVE, optional=True)
     _read_stages(run, target_dir)
     for key, value in _read_json(run, target_dir, "env.json", optional=True).items():
         run.environment[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -72,6 +72,7 @@ class Report:
         content = {
             "name": self.name,
             "best": {"checkpoint": self.chosen, "rule": self.rule.text if self.rule else None},
+            "metric": self.headline_metric,
             "validation": self.validation,
             "checkpoints": {
                 checkpoint: {test_set: result.metrics for test_set, result in tests.items()}

@@ -20,7 +20,7 @@ def remove_cache(problem: Any, config: Mapping[str, Any], folder: TargetFolder) 
     Its audio is that of the run's CSVs; before stage 0 has written them, that of the corpus. Files that the corpus did
     not make stay, even those that lie in the cache.
     """
-    from dataset.durations import length_cache
+    from dataset.durations import header_cache
     from dataset.storage.file_digests import digest_cache
     from problems.engine.features.removal import remove_shards, shards_of
 
@@ -32,7 +32,7 @@ def remove_cache(problem: Any, config: Mapping[str, Any], folder: TargetFolder) 
     log.info("removing from the cache %s:", folder.cache)
     for path in (*audio_folders, *shards):
         log.info("  %s", path)
-    lengths, digests = length_cache(folder.cache).remove(paths), digest_cache(features).remove(paths)
+    lengths, digests = header_cache(folder.cache).remove(paths), digest_cache(features).remove(paths)
     log.info("  %d lengths and %d digests of %d audio files", lengths, digests, len(paths))
     remove_shards(shards, features)
     for path in audio_folders:

@@ -17,13 +17,13 @@ AUTO = ("train.total_steps=auto", "train.eval_step=auto", "train.save_step=auto"
 @pytest.mark.parametrize(("steps_per_epoch", "total"), [(1, 1000), (33, 1000), (34, 1020), (100, 3000), (9999, 20000)])
 def test_the_length_is_30_epochs_within_bounds(steps_per_epoch, total):
     train = planned(typed(*AUTO)["train"], steps_per_epoch)
-    assert train["total_steps"] == total and train["eval_step"] == train["save_step"] == total / 20
-    assert train["patience"] == 8
+    assert train["total_steps"] == total and train["eval_step"] == train["save_step"] == total / 10
+    assert train["patience"] == 4
 
 
 def test_only_auto_is_planned():
     train = typed("train.total_steps=70", "train.eval_step=auto", "train.save_step=null")["train"]
-    assert planned(train, 5) == train | {"eval_step": 4}
+    assert planned(train, 5) == train | {"eval_step": 7}
     assert planned(typed("train.patience=auto")["train"], 5)["patience"] is None
     assert planned(typed(*AUTO, "train.valid_metric=null")["train"], 5)["patience"] is None
     assert "'auto'" in refused("train.total_steps=automatic")
@@ -38,7 +38,7 @@ def test_the_plan_is_on_the_first_screen_and_is_what_is_trained(tiny, tmp_path, 
         lines = capfd.readouterr().err.splitlines()
         return next(line for line in lines if line.startswith("  training")).removeprefix("  training  ")
 
-    ends = "of 4 utterances{}; ends after 8 validations without improvement"
+    ends = "of 4 utterances{}; ends after 4 validations without improvement"
     assert shown(2) == "2 epochs, but from 6 to 20,000 steps " + ends.format("")
     assert store.steps_in(tmp_path / "run" / "train")[-1].name == "step_00000012"
     assert shown(3) == "18 steps " + ends.format(", about 3.0 epochs")

@@ -148,9 +148,9 @@ def test_shared_locks_stand_together_and_keep_writers_out(tmp_path):
 
 def test_removing_the_cache_is_refused_while_another_run_uses_it(tiny, tmp_path, capsys):
     assert execute(ASR(), ["run", *tiny, "--stop=0"]) == 0
-    lengths = (tmp_path / "cache" / "durations.sqlite").read_bytes()
+    lengths = (tmp_path / "cache" / "headers.sqlite").read_bytes()
     with holder(tmp_path / "cache", shared=True):
         assert execute(ASR(), ["run", *tiny, "--remove_all_cache", "--stop=0"]) == 2
-        assert (tmp_path / "cache" / "durations.sqlite").read_bytes() == lengths
+        assert (tmp_path / "cache" / "headers.sqlite").read_bytes() == lengths
         assert f"{tmp_path / 'cache'} is in use" in capsys.readouterr().err
         assert execute(ASR(), ["run", *tiny, "--stop=0"]) == 0  # using it is fine

@@ -61,7 +61,7 @@ def test_features_lengths_and_digests_of_the_runs_audio_go_and_those_of_other_au
     lines = capfd.readouterr().err
     assert stored_keys(tmp_path / "cache") == kept and "34 lengths and 34 digests of 34 audio files" in lines
     assert len(re.findall(r"^  \S+\.safetensors$", lines, re.M)) >= 1
-    assert len(rows_of("durations", tmp_path / "cache" / "durations.sqlite")) == 7
+    assert len(rows_of("headers", tmp_path / "cache" / "headers.sqlite")) == 7
     assert rows_of("content", tmp_path / "cache" / "features" / "content.sqlite") == digests
 
 
