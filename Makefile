@@ -8,7 +8,7 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 .PHONY: help setup asr ks test test-slow lint clean
 
 help:
-	@echo "make asr        set up, then train and test a speech recogniser on the built-in corpus"
+	@echo "make asr        set up, then train and test a speech recogniser on the built-in corpus: two minutes"
 	@echo "make ks         the same for keywords: half a minute"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the slow ones: many kills, real corpora at length"
@@ -29,8 +29,11 @@ $(TEST_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
 	@touch $@
 
-asr ks: $(STAMP)
-	$(BIN)/python -m problems.$@ run $(ARGS)
+asr: $(STAMP)
+	$(BIN)/python -m problems.asr run --config toy $(ARGS)
+
+ks: $(STAMP)
+	$(BIN)/python -m problems.ks run $(ARGS)
 
 test: $(TEST_STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

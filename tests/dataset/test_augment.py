@@ -90,9 +90,8 @@ def test_nothing_is_left_above_the_limit_and_all_below_it(limit):
     narrow = BandLimit([limit])(noise)
     assert len(narrow) == len(noise) and above(narrow, 1.15 * limit) < 1e-3
     assert above(noise, 1.15 * limit) > 0.15
-    assert torch.allclose(
-        below(noise, limit), below(narrow, limit), rtol=0, atol=0.03 * below(noise, limit).abs().max()
-    )
+    assert torch.allclose(below(noise, limit), below(narrow, limit), rtol=0, atol=10)
+    assert float(below(noise, limit).abs().max()) > 300
 
 
 def below(wav, hertz):

@@ -221,12 +221,7 @@ def at(tmp_path):
 def test_narrow_audio_is_told_beside_its_set(tmp_path, at, caplog):
     with caplog.at_level(logging.INFO):
         write(tmp_path, at("t", 8000) + at("u", 11025), at("v", 8000), at("x", 44100))
-    lines = {
-        line.split()[0]: line
-        for line in caplog.text.splitlines()
-        if " utterances " in line
-        for line in [line[line.index("  ") :]]
-    }
+    lines = {text.split()[0]: text for record in caplog.records if "utterances" in (text := record.getMessage())}
     assert lines["train"].endswith("8, 11.025 kHz") and lines["valid"].endswith("8 kHz")
     assert "kHz" not in lines["test"] and "band_limits" not in caplog.text
 
