@@ -22,7 +22,13 @@ from problems.engine.runtime.formatting import seconds_of
 from tests.parts.configs import refused
 from tests.parts.processes import finish, launch, options_of, rows
 
-AUTO = ("--train.eval_step=auto", "--train.save_step=auto", "--train.use_scheduler=true", "--stop=2")
+AUTO = (
+    "--train.eval_step=auto",
+    "--train.save_step=auto",
+    "--train.use_scheduler=true",
+    "--train.patience=null",
+    "--stop=2",
+)
 
 
 class Clock:
