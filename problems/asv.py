@@ -183,9 +183,11 @@ class ASV(classification.Classification):
             )
         from dataset.samplers.speakers import SpeakerBatchSampler
 
-        if settings["batch_size"] is None or settings["max_seconds"] is not None or settings.get("balance"):
+        excluded = [key for key in ("max_seconds", "balance", "any_length") if settings.get(key)]
+        if settings["batch_size"] is None or excluded:
             raise ConfigError(
-                "build_batch_sampler.train: per_speaker needs batch_size, and excludes max_seconds and balance"
+                "build_batch_sampler.train: per_speaker needs batch_size, and excludes max_seconds, balance and"
+                " any_length"
             )
         try:
             return SpeakerBatchSampler(read_csv(data_csv, ("spk",))["spk"], settings["batch_size"], per_speaker)

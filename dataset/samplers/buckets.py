@@ -33,10 +33,12 @@ class BucketBatchSampler(Sampler[list[int]]):
         balance: the class of each utterance. Every class is then drawn equally often in an epoch of the same length:
             utterances of rare classes several times, of frequent classes only a part, another one each epoch.
             Needs ``shuffle``.
+        any_length: put utterances of any length together, in random order, rather than those of similar length. Needs
+            ``shuffle``.
 
     Raises:
-        ValueError: an argument is out of range, both limits are None, a length is negative or not finite, or
-            ``balance`` comes without ``shuffle`` or has another length.
+        ValueError: an argument is out of range, both limits are None, a length is negative or not finite,
+            ``balance`` or ``any_length`` comes without ``shuffle``, or ``balance`` has another length.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         shuffle: bool = False,
         seed: int = 0,
         balance: Sequence[str] | None = None,
+        any_length: bool | None = None,
     ) -> None:
         self.seconds = np.asarray(seconds, dtype=np.float64)
         if self.seconds.ndim != 1 or not len(self.seconds):
@@ -67,7 +70,9 @@ class BucketBatchSampler(Sampler[list[int]]):
                 f"balance needs shuffle (got {shuffle}) and a class for each of {len(self.seconds)} utterances "
                 f"(got {len(balance)})"
             )
-        self.shuffle = shuffle
+        if any_length and not shuffle:
+            raise ValueError("any_length needs shuffle: without it, the same utterances would meet in every epoch")
+        self.shuffle, self.any_length = shuffle, any_length
         self.classes = None if balance is None else np.unique(np.asarray(balance), return_inverse=True)[1]
         self.seed = _whole("seed", seed, 0)
         self.epoch = 0
@@ -93,7 +98,8 @@ class BucketBatchSampler(Sampler[list[int]]):
         drawn = np.arange(len(self.seconds)) if self.classes is None else _balanced(self.classes, generator)
         keys = self.seconds[drawn]
         if generator is not None:
-            keys = keys * generator.uniform(1 - _SPREAD, 1 + _SPREAD, len(keys))
+            factors = generator.uniform(1 - _SPREAD, 1 + _SPREAD, len(keys))
+            keys = factors if self.any_length else keys * factors
         order = drawn[np.argsort(-keys, kind="stable")]
         bounds = self._cut(self.seconds[order].tolist())
         if generator is not None:

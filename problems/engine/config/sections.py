@@ -84,6 +84,9 @@ class Batches:
     batch_size: int | None = setting(16, "utterances per batch; null: as many as fit in max_seconds", min=1)
     max_seconds: float | None = setting(None, "longest batch in seconds, padding included; null: no limit", min=0)
     shuffle: bool = setting(False, "draw a new order each epoch, from the seed and the epoch")
+    any_length: bool | None = setting(
+        None, "batch utterances of any length together, with more padding; null: those of similar length"
+    )
 
 
 @dataclass

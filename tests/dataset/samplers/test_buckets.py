@@ -95,6 +95,19 @@ def test_neighbours_and_batches_are_mixed_anew():
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4  # not from long to short
 
 
+def test_batches_of_any_length_are_a_fair_sample():
+    spread = {}
+    for any_length in (None, True):
+        sampler = BucketBatchSampler(SECONDS, 8, shuffle=True, any_length=any_length)
+        batches = [batch for epoch in range(5) for batch in (sampler.set_epoch(epoch) or sampler)]
+        assert sorted(i for batch in batches for i in batch) == sorted(list(range(len(SECONDS))) * 5)
+        spread[any_length] = np.mean([SECONDS[batch].std() for batch in batches if len(batch) == 8])
+    drawn = np.mean([SECONDS[np.random.default_rng(i).choice(503, 8)].std() for i in range(500)])
+    assert spread[True] == pytest.approx(drawn, rel=0.1) and spread[None] < 0.3 * drawn
+    with pytest.raises(ValueError, match="any_length needs shuffle"):
+        BucketBatchSampler(SECONDS, 8, any_length=True)
+
+
 def test_equal_lengths_are_shuffled():
     sampler = BucketBatchSampler(np.ones(100), batch_size=10, shuffle=True)
     assert sorted(next(iter(sampler))) != list(range(10))
