@@ -263,12 +263,21 @@ class ASV(classification.Classification):
     # ---- outputs and new audio ----
 
     def baselines(
-        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+        self,
+        train_csv: str,
+        test_csvs: list[str],
+        cache_dir: str,
+        num_workers: int,
+        build_upstream: Section | None = None,
+        device: str = "cpu",
     ) -> dict[str, dict[str, dict[str, float]]]:
-        """The cosine of pooled filter banks."""
+        """The cosine of pooled filter banks, and of the mean last state of an upstream that has weights."""
         from problems import baselines
 
-        return baselines.of_trials(train_csv, test_csvs, cache_dir, num_workers)
+        upstream = build_upstream and call(self, "build_upstream", build_upstream=build_upstream)
+        return baselines.of_trials(
+            train_csv, test_csvs, cache_dir, num_workers=num_workers, upstream=upstream, device=device
+        )
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
         """Write ``predictions.csv`` (one row per trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""

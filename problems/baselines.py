@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from dataset.collate import collate
 from dataset.loader import LoaderSettings, eval_stream
 from dataset.metadata import read_csv
 from dataset.utterances import Utterances
+from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank
 from tasks import SEPARATOR
 from tasks.metrics.classification import accuracy, macro_f1, unweighted_average_recall
@@ -31,7 +33,7 @@ MOST_TRAINING = 5000
 MOST_LABELS = 500
 """Labels up to which logistic regression is fitted."""
 NUM_MEL_BINS = 80
-BATCH = 32
+BATCH, STATES_BATCH = 32, 8
 
 Metrics = dict[str, float]
 Baselines = dict[str, dict[str, Metrics]]
@@ -71,8 +73,19 @@ def of_labels(train_csv: str, test_csvs: Sequence[str], column: str, *, has_slot
     return baselines
 
 
-def of_trials(train_csv: str, test_csvs: Sequence[str], cache_dir: str, num_workers: int) -> Baselines:
-    """The cosine of pooled filter banks, each feature normalised over training utterances.
+def of_trials(
+    train_csv: str,
+    test_csvs: Sequence[str],
+    cache_dir: str,
+    *,
+    num_workers: int,
+    upstream: torch.nn.Module | None = None,
+    device: str = "cpu",
+) -> Baselines:
+    """The cosine of pooled filter banks, each feature normalised over training utterances, and that of an upstream.
+
+    Args:
+        upstream: its last state, averaged over time, is compared if it has weights.
 
     Raises:
         AudioError: an utterance cannot be read.
@@ -85,12 +98,33 @@ def of_trials(train_csv: str, test_csvs: Sequence[str], cache_dir: str, num_work
     baselines = {}
     for csv in test_csvs:
         table, paths = read_trials(csv)
-        utterances = Utterances(csv, table=utterance_table(paths, cache_dir))
-        x = (pooled_filter_banks(utterances, range(len(utterances)), num_workers) - mean) / deviation
-        trials = Trials.of(table)
-        scores = TrialScores(Scorer().score(list(utterances.ids), x, trials), trials.targets)
-        baselines[Path(csv).stem] = {"cosine of pooled filter banks": {"eer": scores.eer}}
+        utterances, trials = Utterances(csv, table=utterance_table(paths, cache_dir)), Trials.of(table)
+        embeddings = pooled_filter_banks(utterances, range(len(utterances)), num_workers)
+        by_model = {"cosine of pooled filter banks": (embeddings - mean) / deviation}
+        if upstream is not None and any(True for _ in upstream.parameters()):
+            states = mean_states(upstream, utterances, num_workers=num_workers, device=device)
+            by_model["cosine of the upstream"] = states
+        baselines[Path(csv).stem] = {
+            name: {"eer": TrialScores(Scorer().score(list(utterances.ids), x, trials), trials.targets).eer}
+            for name, x in by_model.items()
+        }
     return baselines
+
+
+def mean_states(
+    upstream: torch.nn.Module, utterances: Utterances, *, num_workers: int, device: str = "cpu"
+) -> np.ndarray:
+    """The mean over time of an upstream's last state for each utterance: float32 (N, H); zeros without a frame."""
+    order = np.argsort(-utterances.seconds, kind="stable")  # little padding, and memory that runs out does so at once
+    batches = [order[start : start + STATES_BATCH].tolist() for start in range(0, len(order), STATES_BATCH)]
+    stream = eval_stream(utterances, batches, collate, LoaderSettings(num_workers=num_workers))
+    upstream, pooling = upstream.to(device).eval(), MeanPooling()
+    means = np.zeros((len(order), upstream.hidden_sizes[-1]), np.float32)
+    with torch.inference_mode():
+        for batch, indices in zip(stream, batches):
+            states, lengths = upstream(batch["wav"].to(device), batch["wav_len"].to(device))
+            means[indices] = pooling(states[-1].float(), lengths[-1]).cpu().numpy()
+    return means
 
 
 def of_texts(train_csv: str, test_csvs: Sequence[str]) -> Baselines:

@@ -134,10 +134,16 @@ class Looping:
         write_predictions(records, dump_dir)
 
     def baselines(
-        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+        self,
+        train_csv: str,
+        test_csvs: list[str],
+        cache_dir: str,
+        num_workers: int,
+        build_upstream: Section | None = None,
+        device: str = "cpu",
     ) -> dict[str, dict[str, dict[str, float]]]:
         """Metrics of trivial models on the same data, by test set (the stem of its CSV) and model; none by default.
 
-        Stage 3 calls it once for the same CSVs, and the report compares the checkpoint with it.
+        Stage 3 calls it once for the same CSVs and upstream, and the report compares the checkpoint with it.
         """
         return {}

@@ -8,16 +8,20 @@ import json
 import jiwer
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torchaudio.compliance import kaldi
 
 from dataset.audio import AudioError
 from dataset.utterances import Utterances
+from nn.upstream.signal.kaldi import Fbank
 from problems import baselines
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from tasks.metrics.verification import TrialScores
 from tests.conftest import write_table
+from tests.parts.features import Convolution, utterances
 from tests.parts.pitches import PITCHES, write_tones
 
 
@@ -116,3 +120,40 @@ def test_unreadable_audio_leaves_out_the_comparison_and_not_the_results(tiny, tm
     assert execute(ASR(), ["run", *tiny, "--evaluate.baselines=true", "--train.total_steps=1"]) == 0
     assert "no comparison with trivial models: x.wav is empty" in capsys.readouterr().err
     assert list((tmp_path / "run").glob("evaluate/*/*/result.json"))
+
+
+def test_the_states_of_an_upstream_are_averaged_over_each_utterance_alone(tmp_path):
+    data, upstream = utterances(tmp_path), Convolution()
+    means = baselines.mean_states(upstream, data, num_workers=0)
+    for index, mean in enumerate(means):
+        item = data[index]
+        with torch.no_grad():
+            states, lengths = upstream(item["wav"][None], torch.tensor([item["wav_len"]]))
+        frames = states[-1][0, : int(lengths[-1])]
+        np.testing.assert_allclose(mean, frames.sum(0) / max(1, len(frames)), rtol=1e-4, atol=1e-6)
+
+
+def test_a_verifier_is_compared_with_the_cosine_of_its_upstream(tmp_path):
+    data = utterances(tmp_path, seed=3)
+    pairs = [(i, j) for i in range(1, 9) for j in range(i + 1, 9)]
+    rows = [
+        {
+            "id1": data.ids[i],
+            "id2": data.ids[j],
+            "wav_path1": data.sources[i][0],
+            "wav_path2": data.sources[j][0],
+            "label": str(int((i + j) % 3 == 0)),
+        }
+        for i, j in pairs
+    ]
+    csv = str(write_table(tmp_path / "trials.csv", rows))
+    upstream = Convolution()
+    settings = {"cache_dir": str(tmp_path / "cache"), "num_workers": 0}
+    models = baselines.of_trials(data.csv, [csv], **settings, upstream=upstream)["trials"]
+    means = torch.tensor(baselines.mean_states(upstream, data, num_workers=0))
+    scores = [float(torch.cosine_similarity(means[i], means[j], dim=0)) for i, j in pairs]
+    expected = TrialScores(np.array(scores), np.array([row["label"] == "1" for row in rows])).eer
+    assert models["cosine of the upstream"]["eer"] == pytest.approx(expected, abs=1e-6)
+    plain = baselines.of_trials(data.csv, [csv], **settings, upstream=Fbank())["trials"]
+    assert list(plain) == ["cosine of pooled filter banks"]
+    assert plain["cosine of pooled filter banks"] == models["cosine of pooled filter banks"]

@@ -68,7 +68,7 @@ class Evaluate(Stage):
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
             self._evaluate(results, device)
         if distributed.world().main:
-            self.write_baselines()
+            self.write_baselines(device)
 
     def _evaluate(self, results: list[Result], device: str) -> None:
         loaded: tuple[Path, str | None] | None = None
@@ -98,7 +98,7 @@ class Evaluate(Stage):
             )
             log.info("%s on %s: %s", checkpoint.name, Path(csv).stem, format_metrics(metrics, task.metrics))
 
-    def write_baselines(self) -> None:
+    def write_baselines(self, device: str) -> None:
         """Write what trivial models reach on the same data, unless that is known or not wanted."""
         if not self.config["evaluate"].get("baselines", False):
             return
@@ -106,17 +106,19 @@ class Evaluate(Stage):
 
         train_csv, _, test_csvs = self.folder.csvs()
         inputs, path = hash_files(map(Path, (train_csv, *test_csvs)), self.folder.root), self.output_dir / BASELINES
-        if path.is_file() and read_json(path).get("inputs") == inputs:
+        upstream = self.config.get("build_upstream")
+        known = {"inputs": inputs, "build_upstream": upstream}
+        if path.is_file() and {key: read_json(path).get(key) for key in known} == known:
             return
         csvs = {"train_csv": train_csv, "test_csvs": test_csvs}
         reading = {"cache_dir": str(self.folder.cache), "num_workers": reading_workers(self.config)}
         try:
-            baselines = call(self.problem, "baselines", **csvs, **reading)
+            baselines = call(self.problem, "baselines", **csvs, **reading, build_upstream=upstream, device=device)
         except (AudioError, MetadataError) as error:
             log.warning("no comparison with trivial models: %s", error)
             return
         if baselines:
-            write_json(path, {"inputs": inputs, "test_sets": baselines})
+            write_json(path, known | {"test_sets": baselines})
 
     def _open_results(self, fingerprint: Fingerprint) -> Iterator[Result]:
         """The results to compute; the remains of one with another fingerprint are removed.

@@ -88,7 +88,7 @@ class Pipeline:
         """Let stage 3 write what trivial models reach before the training, which then knows the time that is left."""
         evaluate = self.stages[self.train_stage.number + 1]
         if self.config["stop"] is None or self.config["stop"] >= evaluate.number:
-            evaluate.write_baselines()
+            evaluate.write_baselines(self.device)
 
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed."""
