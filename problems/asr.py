@@ -69,8 +69,8 @@ class ASR(Problem):
         frame_shift: int | None,
     ) -> Any:
         """Utterances with ``tokens`` int64 (S,) and ``text``."""
-        from dataset.augment import build_augmentation
         from dataset.utterances import Utterances
+        from problems.augmentation import build_augmentation
 
         augment = build_augmentation(build_dataset) if mode == "train" else None
         return Utterances(data_csv, _Transcripts(self.load_encoder(encoder_path)), augment)

@@ -121,8 +121,8 @@ class Classification(Problem):
         """Utterances with ``label``: a number, or K numbers for slots."""
         import numpy as np
 
-        from dataset.augment import build_augmentation
         from dataset.utterances import Utterances
+        from problems.augmentation import build_augmentation
 
         labels = _Labels(self.load_encoder(encoder_path), self.columns[0])
         if mode != "train":

@@ -67,6 +67,9 @@ class BuildDataset:
     band_limits: list[float] | None = setting(
         None, "remove all above one of these frequencies in Hz, drawn per utterance, e.g. [4000, 8000]; null: off"
     )
+    augment: list[dict] | None = setting(
+        None, "further augmentations in their order, e.g. [{name: noise, prob: 0.5, conf: {source: DIR, snr: [0, 20]}}]"
+    )
 
 
 @dataclass

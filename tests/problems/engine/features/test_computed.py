@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from dataset.audio import AudioError
-from dataset.augment import Chain, RandomCrop, SpeedPerturb
+from dataset.augmentations.chain import Chain
+from dataset.augmentations.crop import RandomCrop
+from dataset.augmentations.speed import SpeedPerturb
 from dataset.loader import LoaderSettings, Unreadable, train_stream
 from nn.downstream.linear import FrameLinear
 from nn.upstream.signal.kaldi import Fbank

@@ -1,0 +1,69 @@
+"""Several augmentations in turn, and one that is applied to a part of the utterances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+Augmentation = Callable[[torch.Tensor], torch.Tensor]
+"""From a waveform (T,) to another."""
+
+
+class Chain:
+    """Apply several augmentations in turn.
+
+    Args:
+        steps: functions from a waveform (T,) to another.
+    """
+
+    def __init__(self, steps: Sequence[Augmentation]):
+        self.steps = list(steps)
+
+    @property
+    def num_variants(self) -> int | None:
+        """The number of waveforms that one may become; None if a step gives any number of them."""
+        numbers = [getattr(step, "num_variants", None) for step in self.steps]
+        return None if None in numbers else math.prod(numbers)
+
+    def draw(self) -> int:
+        """The number of a random variant, drawn step by step."""
+        variant = 0
+        for step in self.steps:
+            variant = variant * step.num_variants + step.draw()
+        return variant
+
+    def apply(self, wav: torch.Tensor, number: int) -> torch.Tensor:
+        """(T,) -> (T',), the variant of that number."""
+        numbers = []
+        for step in reversed(self.steps):
+            number, own = divmod(number, step.num_variants)
+            numbers.append(own)
+        for step, own in zip(self.steps, reversed(numbers)):
+            wav = step.apply(wav, own)
+        return wav
+
+    def __call__(self, wav: torch.Tensor) -> torch.Tensor:
+        """(T,) -> (T',)."""
+        for step in self.steps:
+            wav = step(wav)
+        return wav
+
+
+class Sometimes:
+    """Apply an augmentation to a part of the utterances.
+
+    Args:
+        step: from a waveform (T,) to another.
+        prob: the probability of it.
+    """
+
+    def __init__(self, step: Augmentation, prob: float):
+        if not 0 <= prob <= 1:
+            raise ValueError(f"prob is {prob}; expected from 0 to 1")
+        self.step, self.prob = step, prob
+
+    def __call__(self, wav: torch.Tensor) -> torch.Tensor:
+        """(T,) -> (T',)."""
+        return self.step(wav) if float(torch.rand(())) < self.prob else wav
