@@ -56,3 +56,16 @@ def test_the_second_layer_of_an_xvector_is_for_training_alone():
     head.segment7.weight.data.zero_(), head.segment7.bias.data.fill_(2.5)
     assert (head(x, lengths)[0] == 2.5).all()
     assert not (head.eval()(x, lengths)[0] == 2.5).all()
+
+
+def test_a_frame_of_the_pooled_layer_sees_15_frames():
+    """5 frames, 3 two apart, 3 three apart, 1, 1: Snyder et al. 2018, table 1."""
+    model = tiny(pooling="mean").eval()
+    x = torch.randn(1, 31, 6, requires_grad=True)
+    y, frames = model.projector(x), torch.tensor([31])
+    for layer in model.layers:
+        y, frames = layer(y, frames)
+    assert int(frames) == 31 - 14
+    y[0, 0].sum().backward()
+    seen = x.grad[0].abs().sum(dim=1).nonzero().flatten().tolist()
+    assert seen == list(range(15)) and CONTEXT == 15

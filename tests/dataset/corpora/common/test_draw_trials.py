@@ -28,6 +28,7 @@ def test_if_there_are_fewer_pairs_all_are_taken():
     trials = draw_trials(ROWS, 10**6, 0)
     assert Counter(t["label"] for t in trials) == {"1": 6 * 10, "0": 30 * 29 // 2 - 60}
     assert len({frozenset((t["id1"], t["id2"])) for t in trials}) == 30 * 29 // 2
+    assert all(t["id1"] != t["id2"] for t in trials)
 
 
 @pytest.mark.parametrize("rows", [ROWS[:5], ROWS[::5]])

@@ -16,6 +16,7 @@ from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.runtime.errors import StageError
 from problems.engine.runtime.folder_lock import folder_lock
+from problems.engine.stages.prepare_data import PrepareData
 from tests.conftest import ROOT
 
 HOLD = """
@@ -144,6 +145,25 @@ def test_shared_locks_stand_together_and_keep_writers_out(tmp_path):
         pass
     with holder(tmp_path) as (process, _), pytest.raises(StageError), folder_lock(tmp_path, shared=True):
         pass
+
+
+def test_a_run_holds_its_cache_against_a_removal(tiny, tmp_path, monkeypatch):
+    codes = []
+
+    def prepare(self, device, fingerprint):
+        command = [
+            sys.executable,
+            "-c",
+            HOLD.format(before="", shared=False, inside="sys.exit()"),
+            str(tmp_path / "cache"),
+        ]
+        codes.append(subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stderr)
+        return plain(self, device, fingerprint)
+
+    plain = PrepareData.run
+    monkeypatch.setattr(PrepareData, "run", prepare)
+    assert execute(ASR(), ["run", *tiny, "--stop=0"]) == 0
+    assert len(codes) == 1 and "is in use" in codes[0]
 
 
 def test_removing_the_cache_is_refused_while_another_run_uses_it(tiny, tmp_path, capsys):
