@@ -158,7 +158,7 @@ def extract_share(
 
 
 def measure_speed(
-    extractor: FeatureExtractor, dataset: CacheableDataset, indices: np.ndarray, skip_errors: bool = False
+    extractor: FeatureExtractor, dataset: CacheableDataset, indices: np.ndarray, skip_errors: bool
 ) -> float:
     """Measure the seconds that one second of audio takes, on a few utterances of about the median length."""
     lengths = np.asarray(dataset.seconds)

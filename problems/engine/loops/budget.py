@@ -40,6 +40,8 @@ class Budget:
     """Seconds that interrupted runs of this training have taken."""
     evaluation: float = dataclasses.field(default=0.0, init=False)
     """Seconds of one validation."""
+    features: float = dataclasses.field(default=0.0, init=False)
+    """Seconds that computing the features of the validation set took."""
     mark: tuple[int, float] | None = dataclasses.field(default=None, init=False)
     """The step and the time of the last plan."""
     taken: tuple[float, float] = dataclasses.field(default=(0.0, 0.0), init=False)
@@ -58,7 +60,12 @@ class Budget:
 
     def left(self) -> float:
         """Return the seconds left for the training, its last validation included."""
-        return self.seconds - self.after - self.tests * self.evaluation - self.used()
+        return self.available - self.used()
+
+    @property
+    def available(self) -> float:
+        """Seconds of the run up to the end of its training: those of the tests and of the report are left out."""
+        return self.seconds - self.after - self.tests * (self.evaluation + self.features)
 
     def validated(self, seconds: float) -> None:
         """Take the time of a validation."""
@@ -66,8 +73,7 @@ class Budget:
 
     def most_validations(self, wanted: int) -> int:
         """Return how many validations the time allows, at most ``wanted`` and at least one."""
-        seconds = self.seconds - self.after - self.tests * self.evaluation
-        affordable = VALIDATION_SHARE * seconds / self.evaluation if self.evaluation else wanted
+        affordable = VALIDATION_SHARE * self.available / self.evaluation if self.evaluation else wanted
         return int(min(max(affordable, 1), wanted))
 
     def is_due(self, progress: Progress, total_steps: int) -> bool:

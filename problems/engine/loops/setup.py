@@ -127,7 +127,7 @@ class Setup:
         began = time.monotonic()
         dataset, self.valid_batches = self.with_features(dataset, batches), len(batches)
         if self.budget:
-            self.budget.evaluation = time.monotonic() - began
+            self.budget.features = time.monotonic() - began
         return dataset
 
     def read(
@@ -260,11 +260,10 @@ class Setup:
             ConfigError: validation lacks a metric that a rule names.
         """
         state = copy.deepcopy(self.task.get_state())
-        began = time.monotonic()
         with seeding.isolated():
             metrics = validate(batches=1, workers=0)
-        if self.budget:
-            self.budget.evaluation += (time.monotonic() - began) * self.valid_batches
+            if self.budget:
+                self.budget.evaluation = self._validation_seconds(validate)
         self.task.set_state(state)  # what the task learns from weights that nothing has trained is dropped
         keys = {"train.valid_metric": self.config["valid_metric"]}
         keys |= {f"train.best_rules[{n}].metric": rule["metric"] for n, rule in enumerate(self.config["best_rules"])}
@@ -275,6 +274,16 @@ class Setup:
         ]
         if errors:
             raise ConfigError("\n".join(errors))
+
+    def _validation_seconds(self, validate: Validate) -> float:
+        """Estimate the time of a validation from one batch and from four."""
+        seconds = []
+        for batches in (1, min(4, self.valid_batches)):
+            began = time.monotonic()
+            validate(batches=batches, workers=0)
+            seconds.append(time.monotonic() - began)
+        one, four = seconds
+        return one + max(0.0, four - one) * (self.valid_batches - 1) / 3
 
     def _steps_from(self, progress: Mapping[str, Any]) -> int:
         """Return ``epochs`` in steps, if those done so far were taken by another number of processes."""
