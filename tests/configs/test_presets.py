@@ -70,7 +70,7 @@ S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
     "prepare_data.test_sets": ["test-clean"],
     "build_encoder.name": "character",
     "build_dataset.speeds": [1.0],
-    "build_batch_sampler.train": {"batch_size": 16, "max_seconds": None, "shuffle": True},
+    "build_batch_sampler.train": {"batch_size": 16, "max_seconds": None, "shuffle": True, "any_length": None},
     "build_batch_sampler.valid.batch_size": 1,
     "build_batch_sampler.test.batch_size": 1,
     "build_featurizer": {"layer_selections": None, "normalize": False},

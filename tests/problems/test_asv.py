@@ -177,7 +177,13 @@ def test_superb_is_the_recipe_that_was_published():
     assert found["build_task"]["loss"] == "amsoftmax"
     assert found["build_task"]["conf"] == {"margin": 0.4, "scale": 30.0, "subcentres": 1}
     assert found["build_task"]["margin_schedule"] == [0, 0] and not found["build_task"]["scoring"]["centre"]
-    assert found["build_dataset"] == {"speeds": [1.0], "band_limits": None, "max_seconds": 8.0, "cohort_per_speaker": 0}
+    assert found["build_dataset"] == {
+        "speeds": [1.0],
+        "band_limits": None,
+        "augment": None,
+        "max_seconds": 8.0,
+        "cohort_per_speaker": 0,
+    }
     assert [found["build_batch_sampler"][mode]["batch_size"] for mode in ("train", "valid", "test")] == [10, 1, 1]
     assert found["build_optimizer"]["name"] == "AdamW" and found["build_optimizer"]["conf"]["lr"] == 1e-4
     train = found["train"]
