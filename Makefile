@@ -33,7 +33,7 @@ asr: $(STAMP)
 	$(BIN)/python -m problems.asr run --config toy $(ARGS)
 
 ks: $(STAMP)
-	$(BIN)/python -m problems.ks run $(ARGS)
+	$(BIN)/python -m problems.ks run --budget 30s $(ARGS)
 
 test: $(TEST_STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
