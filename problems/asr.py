@@ -70,7 +70,7 @@ class ASR(Problem):
     ) -> Any:
         """Utterances with ``tokens`` int64 (S,) and ``text``."""
         from dataset.utterances import Utterances
-        from problems.augmentation import build_augmentation
+        from problems.methods.augmentation import build_augmentation
 
         augment = build_augmentation(build_dataset) if mode == "train" else None
         return Utterances(data_csv, _Transcripts(self.load_encoder(encoder_path)), augment)
@@ -85,7 +85,7 @@ class ASR(Problem):
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
     ) -> dict[str, dict[str, dict[str, float]]]:
         """The most frequent word."""
-        from problems import baselines
+        from problems.methods import baselines
 
         return baselines.of_texts(train_csv, test_csvs)
 

@@ -272,7 +272,7 @@ class ASV(classification.Classification):
         device: str = "cpu",
     ) -> dict[str, dict[str, dict[str, float]]]:
         """The cosine of pooled filter banks, and of the mean last state of an upstream that has weights."""
-        from problems import baselines
+        from problems.methods import baselines
 
         upstream = build_upstream and call(self, "build_upstream", build_upstream=build_upstream)
         return baselines.of_trials(

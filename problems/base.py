@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from problems.checkpointing import Checkpointing
 from problems.engine.config import sections
 from problems.engine.config.layers import Layer
 from problems.engine.config.merge import resolve as resolve_config
@@ -19,8 +18,9 @@ from problems.engine.config.registry import load_class, resolve
 from problems.engine.config.schema import fields_of, section_defaults
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
-from problems.looping import Looping
-from problems.model_building import ModelBuilding
+from problems.methods.checkpointing import Checkpointing
+from problems.methods.looping import Looping
+from problems.methods.model_building import ModelBuilding
 from problems.registry import CLASSES, find_class
 
 if TYPE_CHECKING:

@@ -122,7 +122,7 @@ class Classification(Problem):
         import numpy as np
 
         from dataset.utterances import Utterances
-        from problems.augmentation import build_augmentation
+        from problems.methods.augmentation import build_augmentation
 
         labels = _Labels(self.load_encoder(encoder_path), self.columns[0])
         if mode != "train":
@@ -170,7 +170,7 @@ class Classification(Problem):
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
     ) -> dict[str, dict[str, dict[str, float]]]:
         """The most frequent label, and logistic regression on pooled filter banks."""
-        from problems import baselines
+        from problems.methods import baselines
 
         return baselines.of_labels(
             train_csv, test_csvs, self.columns[0], has_slots=self.encoder == "categories", num_workers=num_workers

@@ -16,9 +16,9 @@ from torchaudio.compliance import kaldi
 from dataset.audio import AudioError
 from dataset.utterances import Utterances
 from nn.upstream.signal.kaldi import Fbank
-from problems import baselines
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.methods import baselines
 from tasks.metrics.verification import TrialScores
 from tests.conftest import write_table
 from tests.parts.features import Convolution, utterances

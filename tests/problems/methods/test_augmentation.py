@@ -14,9 +14,9 @@ from dataset.augmentations.noise import Noise
 from dataset.augmentations.speed import SpeedPerturb
 from dataset.augmentations.volume import Volume
 from problems.asr import ASR
-from problems.augmentation import build_augmentation
 from problems.engine.cli.main import execute
 from problems.engine.runtime.errors import ConfigError
+from problems.methods.augmentation import build_augmentation
 from tests.parts.waves import tone
 
 OFF = {"speeds": [1.0], "band_limits": None, "augment": None}
