@@ -276,14 +276,14 @@ class Setup:
             raise ConfigError("\n".join(errors))
 
     def _validation_seconds(self, validate: Validate) -> float:
-        """Estimate the time of a validation from one batch and from four."""
-        seconds = []
-        for batches in (1, min(4, self.valid_batches)):
+        """Estimate the time of a validation from one batch and from up to four."""
+        few, seconds = min(4, self.valid_batches), []
+        for batches in (1, few):
             began = time.monotonic()
             validate(batches=batches, workers=0)
             seconds.append(time.monotonic() - began)
-        one, four = seconds
-        return one + max(0.0, four - one) * (self.valid_batches - 1) / 3
+        of_one, of_few = seconds
+        return of_one + max(0.0, of_few - of_one) * (self.valid_batches - 1) / max(1, few - 1)
 
     def _steps_from(self, progress: Mapping[str, Any]) -> int:
         """Return ``epochs`` in steps, if those done so far were taken by another number of processes."""

@@ -24,7 +24,7 @@ def duration(seconds: float | int | None) -> str:
 
 
 def seconds_of(text: str | float) -> float:
-    """Return a time such as ``90s``, ``5m`` or ``2h`` in seconds; a number is in seconds already.
+    """Return a budget such as ``90s``, ``5m`` or ``2h`` in seconds; a number is in seconds already.
 
     Raises:
         ConfigError: it is not a time above 0.
@@ -32,7 +32,7 @@ def seconds_of(text: str | float) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|m|h|)", str(text).strip())
     seconds = float(match[1]) * UNITS.get(match[2], 1) if match else 0.0
     if seconds <= 0:
-        raise ConfigError(f"{text!r} is not a time: expected one such as 90s, 5m or 2h")
+        raise ConfigError(f"budget: {text!r} is not a time: expected one such as 90s, 5m or 2h")
     return seconds
 
 
