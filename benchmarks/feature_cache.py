@@ -29,7 +29,7 @@ from dataset.corpora import get_corpus
 from dataset.durations import durations
 from dataset.loader import LoaderSettings, train_stream
 from dataset.metadata import write_csv
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.random import RandomBatchSampler
 from dataset.utterances import Utterances
 from nn.downstream.linear import MeanPoolLinear
 from nn.featurizer import Featurizer
@@ -116,7 +116,7 @@ def loop_of(task: Task, dataset: object, sampler: object, workers: int, folder: 
     return Timed(task, optimizers, train, folder, stream, dict, lambda folder: None, torch.device("cpu"))
 
 
-def bare(task: Digits, dataset: object, sampler: BucketBatchSampler, epochs: int) -> list[float]:
+def bare(task: Digits, dataset: object, sampler: RandomBatchSampler, epochs: int) -> list[float]:
     """Seconds of each epoch of a hand-written loop over fp16 states in RAM, the upper bound of the speed."""
     items = [dataset[index] for index in range(len(dataset))]
     states = [torch.stack(item["hidden_states"]).clone() for item in items]  # (L, T, H), copied
@@ -162,7 +162,7 @@ def main() -> None:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """All measurements as one flat dict; times in seconds."""
     dataset = make_data(options.root, folder, options.utterances)
-    sampler, steps = BucketBatchSampler([1.0] * len(dataset), BATCH, shuffle=True), -(-len(dataset) // BATCH)
+    sampler, steps = RandomBatchSampler(dataset, BATCH, None), -(-len(dataset) // BATCH)
     upstream = make_upstream()
 
     task = make_task(upstream, options.pooled)

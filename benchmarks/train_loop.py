@@ -27,7 +27,8 @@ from dataset.corpora import get_corpus
 from dataset.encoders import build_encoder
 from dataset.loader import LoaderSettings, train_stream
 from dataset.metadata import write_csv
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.bucket import BucketBatchSampler
+from dataset.samplers.random import RandomBatchSampler
 from dataset.utterances import Utterances
 from nn.downstream.linear import MeanPoolLinear
 from nn.downstream.rnn import RNNEncoder
@@ -63,7 +64,7 @@ def make(name: str, root: str, folder: Path) -> tuple[Task, object, object]:
     featurizer = Featurizer(upstream)
     if name == "digits":
         dataset = Utterances(csv, lambda row: {"label": int(row["label"])})
-        head, sampler = MeanPoolLinear(80, 10), BucketBatchSampler([1.0] * len(rows), 32, shuffle=True)
+        head, sampler = MeanPoolLinear(80, 10), RandomBatchSampler(dataset, 32, None)
         task = Digits(UpstreamDownstreamModel(upstream, featurizer, head))
     else:
         encoder = build_encoder("character", [r["transcription"] for r in rows])
@@ -71,7 +72,7 @@ def make(name: str, root: str, folder: Path) -> tuple[Task, object, object]:
             csv,
             lambda row: {"tokens": torch.tensor(encoder.encode(row["transcription"])), "text": row["transcription"]},
         )
-        sampler = BucketBatchSampler(dataset.seconds, batch_size=16, shuffle=True)
+        sampler = BucketBatchSampler(dataset, 16, None)
         head = RNNEncoder(80, len(encoder), hidden_size=[256, 256], stack=3)
         task = CTCTask(UpstreamDownstreamModel(upstream, featurizer, head), encoder)
     return task, ComputedFeatures(dataset, upstream), sampler

@@ -17,13 +17,14 @@ import multiprocessing
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from dataset.protocols import BatchSampler, CollateFn, HasEpochs, HasIds, IndexableDataset, LimitsWorkers
+from dataset.samplers.base import NumberedBatchSampler
 from dataset.seeding import derive, isolated, seed_cpu
 
 
@@ -82,12 +83,32 @@ class Place:
         return self.done == self.batches
 
 
-def epoch_batches(batch_sampler: BatchSampler, seed: int, epoch: int) -> list[list[int]]:
+class EpochBatches(Sequence[list[int]]):
+    """The batches of one epoch of a sampler that gives them by number; none of them is held."""
+
+    def __init__(self, batch_sampler: NumberedBatchSampler, seed: int, epoch: int):
+        self.batch_sampler, self.seed, self.epoch = batch_sampler, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"no batch {number}; the epoch has {len(self)}")
+        return self.batch_sampler.batch(self.seed, self.epoch, number % len(self))
+
+
+def epoch_batches(batch_sampler: BatchSampler, seed: int, epoch: int) -> Sequence[list[int]]:
     """Return the batches of one epoch, a function of (seed, epoch) alone; so too for torch's own samplers.
 
-    On the sampler and the samplers inside it, ``set_epoch`` is called, and ``seed`` and ``generator`` are set if they
-    exist. What they draw from the global generators follows from (seed, epoch) as well.
+    Those of a :class:`NumberedBatchSampler` are made when they are asked for. On any other sampler, and on the samplers
+    inside it, ``set_epoch`` is called, and ``seed`` and ``generator`` are set if they exist. What they draw from the
+    global generators follows from (seed, epoch) as well.
     """
+    if isinstance(batch_sampler, NumberedBatchSampler):
+        return EpochBatches(batch_sampler, seed, epoch)
     order_seed = derive(seed, epoch, "order")
     sampler: Any = batch_sampler
     while sampler is not None:
@@ -102,11 +123,18 @@ def epoch_batches(batch_sampler: BatchSampler, seed: int, epoch: int) -> list[li
         return [list(batch) for batch in batch_sampler]
 
 
-def first_utterances(batch_sampler: BatchSampler, seed: int, count: int) -> list[int]:
+def utterances_in(batches: Iterable[Sequence[int]]) -> list[int]:
+    """Return the sorted indices of the utterances in some batches, each once."""
+    return sorted(set(itertools.chain.from_iterable(batches)))
+
+
+def first_utterances(batch_sampler: BatchSampler, seed: int, count: int) -> Sequence[int]:
     """Return the sorted indices of the utterances in the first ``count`` batches of a training.
 
     The search stops at the first epoch without a new utterance. A sampler that draws may later add a few.
     """
+    if isinstance(batch_sampler, NumberedBatchSampler):
+        return batch_sampler.utterances(seed, count)
     indices: set[int] = set()
     for epoch in itertools.count():
         batches = epoch_batches(batch_sampler, seed, epoch)[:count]
@@ -162,7 +190,7 @@ def train_stream(
 
 def eval_stream(
     dataset: IndexableDataset,
-    batches: list[list[int]],
+    batches: Sequence[Sequence[int]],
     collate_fn: CollateFn,
     settings: LoaderSettings = LoaderSettings(),
 ) -> Iterator[Any]:

@@ -62,6 +62,17 @@ class Utterances(torch.utils.data.Dataset):
         """The ids, in the order of the CSV."""
         return self._columns["id"]
 
+    def column(self, name: str) -> list[str]:
+        """A column of the CSV.
+
+        Raises:
+            KeyError: there is none of that name; it lists those that there are.
+        """
+        if name not in self._columns:
+            raise KeyError(f"{self.csv} has the columns {', '.join(self._columns)}")
+        values = self._columns[name]
+        return [values[index] for index in range(len(self))]
+
     def __len__(self) -> int:
         return len(self.seconds)
 

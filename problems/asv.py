@@ -30,22 +30,6 @@ class BuildDataset(classification.BuildDataset):
 
 
 @dataclass
-class TrainBatches(classification.TrainBatches):
-    """Batches of training utterances."""
-
-    per_speaker: int | None = setting(
-        None, "utterances of each speaker in a batch (required by ge2e); null: any", min=2
-    )
-
-
-@dataclass
-class BuildBatchSampler(classification.BuildBatchSampler):
-    """Batches of utterances of similar length, for each mode."""
-
-    train: TrainBatches = setting(TrainBatches(16, None, True), "batches to train on")
-
-
-@dataclass
 class BuildModel(sections.BuildModel):
     """Upstream, featurizer and head together."""
 
@@ -88,7 +72,6 @@ class ASV(classification.Classification):
     summary = "speaker verification: decide if two utterances are of one speaker"
     sections: dict[str, Any] = classification.Classification.sections | {
         "build_dataset": BuildDataset,
-        "build_batch_sampler": BuildBatchSampler,
         "build_model": BuildModel,
         "build_task": BuildTask,
     }
@@ -161,38 +144,6 @@ class ASV(classification.Classification):
                 table, trial_tables.cohort_table(train_csv, build_dataset["cohort_per_speaker"]), data_csv
             )
         return Utterances(data_csv, table=table)
-
-    def build_batch_sampler(
-        self,
-        build_batch_sampler: Section,
-        target_dir: str,
-        cache_dir: str,
-        mode: str,
-        data_csv: str,
-        dataset: Any,
-    ) -> Any:
-        """Batches of utterances of similar length, or of ``per_speaker`` utterances of each speaker."""
-        from dataset.metadata import read_csv
-
-        settings = dict(build_batch_sampler[mode])
-        per_speaker = settings.pop("per_speaker", None)
-        if per_speaker is None:
-            section = {**build_batch_sampler, mode: settings}
-            return super().build_batch_sampler(
-                section, target_dir, cache_dir, mode=mode, data_csv=data_csv, dataset=dataset
-            )
-        from dataset.samplers.speakers import SpeakerBatchSampler
-
-        excluded = [key for key in ("max_seconds", "balance", "any_length") if settings.get(key)]
-        if settings["batch_size"] is None or excluded:
-            raise ConfigError(
-                "build_batch_sampler.train: per_speaker needs batch_size, and excludes max_seconds, balance and"
-                " any_length"
-            )
-        try:
-            return SpeakerBatchSampler(read_csv(data_csv, ("spk",))["spk"], settings["batch_size"], per_speaker)
-        except ValueError as error:
-            raise ConfigError(f"build_batch_sampler.{mode}: {error}") from error
 
     # ---- model and task ----
 

@@ -224,13 +224,10 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         data_csv: str,
         dataset: IndexableDataset,
     ) -> BatchSampler:
-        """Batches of utterances of similar length."""
-        from dataset.samplers.buckets import BucketBatchSampler
+        """The batch sampler that ``mode`` names."""
+        from problems.methods.batches import build_sampler
 
-        try:
-            return BucketBatchSampler(dataset.seconds, **build_batch_sampler[mode])
-        except ValueError as error:
-            raise ConfigError(f"build_batch_sampler.{mode}: {error}") from error
+        return build_sampler(build_batch_sampler[mode], f"build_batch_sampler.{mode}", dataset)
 
     def build_collate_fn(self, build_collate_fn: Section, mode: str) -> CollateFn:
         """The function that makes a batch of items."""

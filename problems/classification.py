@@ -24,20 +24,6 @@ class BuildDataset(sections.BuildDataset):
 
 
 @dataclass
-class TrainBatches(sections.Batches):
-    """Batches of training utterances."""
-
-    balance: bool = setting(False, "sample every label equally often in an epoch")
-
-
-@dataclass
-class BuildBatchSampler(sections.BuildBatchSampler):
-    """Batches of utterances of similar length, for each mode."""
-
-    train: TrainBatches = setting(TrainBatches(16, None, True), "batches to train on")
-
-
-@dataclass
 class BuildTask:
     """The loss and further metrics."""
 
@@ -58,7 +44,6 @@ class Classification(Problem):
     sections = Problem.sections | {
         "build_encoder": sections.Empty,
         "build_dataset": BuildDataset,
-        "build_batch_sampler": BuildBatchSampler,
         "build_task": BuildTask,
     }
     columns = ("label",)
@@ -131,27 +116,6 @@ class Classification(Problem):
         if build_dataset["max_seconds"] is not None:
             dataset.seconds = np.minimum(dataset.seconds, build_dataset["max_seconds"])
         return dataset
-
-    def build_batch_sampler(
-        self,
-        build_batch_sampler: Section,
-        target_dir: str,
-        cache_dir: str,
-        mode: str,
-        data_csv: str,
-        dataset: Any,
-    ) -> Any:
-        """Batches of utterances of similar length; with ``balance``, each label equally often."""
-        from dataset.metadata import read_csv
-
-        settings = dict(build_batch_sampler[mode])
-        if settings.pop("balance", False):
-            column = self.columns[0]
-            settings["balance"] = read_csv(data_csv, ("id", column))[column].tolist()
-        section = {**build_batch_sampler, mode: settings}
-        return super().build_batch_sampler(
-            section, target_dir, cache_dir, mode=mode, data_csv=data_csv, dataset=dataset
-        )
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """Cross-entropy, accuracy and further metrics."""

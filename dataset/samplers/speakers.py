@@ -1,67 +1,69 @@
-"""Speaker batch sampler: several utterances of each of several speakers, for losses that compare within a batch."""
+"""Batches of several utterances of each of several speakers, for losses that compare within a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
+
+from dataset.samplers.base import NumberedBatchSampler, column_of, lengths_of, size_of
+from dataset.samplers.members import Members
+from dataset.samplers.permutation import Permutation
+
+TURNS = 7  # part of the keys of permutations
 
 
-class SpeakerBatchSampler(Sampler[list[int]]):
+class SpeakerBatchSampler(NumberedBatchSampler):
     """Batches of ``batch_size / per_speaker`` speakers with ``per_speaker`` utterances each.
 
-    Each epoch shuffles a speaker's utterances and deals them into groups of ``per_speaker``. A group that is not full
-    is left out of the epoch. No speaker is twice in a batch, so the last groups of speakers with very many utterances
-    may be left out too. A pure function of (seed, epoch).
+    Speakers take turns: each has been in a batch before one is again, but for the few that do not fill one. So do
+    the utterances of a speaker. An epoch has as many batches as the utterances fill.
 
     Args:
-        speakers: the speaker of each utterance.
+        dataset: with ``seconds`` and ``column``.
         batch_size: utterances in a batch.
-        per_speaker: utterances of one speaker in a batch, at least 2.
-
-    Raises:
-        ValueError: the sizes do not fit, or too few speakers have ``per_speaker`` utterances.
+        max_seconds: None.
+        per_speaker: utterances of one speaker in a batch, at least 2
+        column: column of the speakers
     """
 
-    def __init__(self, speakers: Sequence[str], batch_size: int, per_speaker: int, seed: int = 0) -> None:
-        if per_speaker < 2 or batch_size % per_speaker or batch_size < 2 * per_speaker:
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None,
+        max_seconds: float | None,
+        per_speaker: int = 2,
+        column: str = "spk",
+    ):
+        size = size_of(batch_size, max_seconds, "speakers")
+        if per_speaker < 2 or size % per_speaker or size < 2 * per_speaker:
             raise ValueError(
-                f"per_speaker is {per_speaker}, batch_size {batch_size}; expected at least 2 utterances a speaker, and "
+                f"per_speaker is {per_speaker}, batch_size {size}; expected at least 2 utterances a speaker, and "
                 "a batch_size that is a multiple of it, for at least 2 speakers"
             )
-        numbers = np.unique(np.asarray(speakers), return_inverse=True)[1]
-        members = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
-        self.members = [utterances for utterances in members if len(utterances) >= per_speaker]
-        self.per_speaker, self.per_batch = per_speaker, batch_size // per_speaker
+        self.members = Members(column_of(dataset, column), least=per_speaker)
+        self.per_speaker, self.per_batch = per_speaker, size // per_speaker
         if len(self.members) < self.per_batch:
             raise ValueError(
-                f"a batch of {batch_size} needs {self.per_batch} speakers with {per_speaker} utterances each, but only "
+                f"a batch of {size} needs {self.per_batch} speakers with {per_speaker} utterances each, but only "
                 f"{len(self.members)} speakers have that many; use a smaller batch_size or per_speaker"
             )
-        self.seed, self.epoch = seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next iteration, from 0."""
-        self.epoch = epoch
+        self.batches = max(1, len(lengths_of(dataset)) // size)
 
     def __len__(self) -> int:
-        return len(self._plan())
+        return self.batches
 
-    def __iter__(self) -> Iterator[list[int]]:
-        yield from self._plan()
+    def batch(self, seed: int, epoch: int, number: int) -> list[int]:
+        """The indices of the utterances of one batch, speaker by speaker."""
+        per_round = len(self.members) // self.per_batch
+        turn, part = divmod(epoch * self.batches + number, per_round)
+        places = np.arange(part * self.per_batch, (part + 1) * self.per_batch)
+        speakers = Permutation(len(self.members), seed, TURNS, turn)(places)
+        return np.concatenate([self._utterances(seed, int(speaker), turn) for speaker in speakers]).tolist()
 
-    def _plan(self) -> list[list[int]]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        groups = []
-        for utterances in self.members:
-            full = len(utterances) // self.per_speaker * self.per_speaker
-            groups.append(list(generator.permutation(utterances)[:full].reshape(-1, self.per_speaker)))
-        batches = []
-        while True:
-            # speakers with the most remaining groups come first, so that few groups are left out; ties at random
-            remaining = np.array([len(speaker_groups) for speaker_groups in groups])
-            order = np.lexsort((generator.permutation(len(groups)), -remaining))[: self.per_batch]
-            if remaining[order[-1]] == 0:
-                return [batches[index] for index in generator.permutation(len(batches))]
-            batches.append(np.concatenate([groups[index].pop() for index in order]).tolist())
+    def _utterances(self, seed: int, speaker: int, turn: int) -> np.ndarray:
+        """``per_speaker`` different utterances of a speaker, others in the next turn."""
+        size = int(self.members.sizes[speaker])
+        around, group = divmod(turn, size // self.per_speaker)  # what does not fill a group is left out this time
+        places = np.arange(group * self.per_speaker, (group + 1) * self.per_speaker)
+        return self.members.visited(seed, np.full(self.per_speaker, speaker), around * size + places)

@@ -15,7 +15,7 @@ class GE2E(nn.Module):
 
     Wan et al., ICASSP 2018. An utterance is left out of its own speaker's centroid. If it is its speaker's only
     utterance in the batch, it has no such centroid: its loss is 0, and it is a centroid for the others. Batches need
-    several utterances of each of several speakers: ``build_batch_sampler.train.per_speaker``.
+    several utterances of each of several speakers: the batch sampler ``speakers``.
 
     Args:
         input_size: embedding size

@@ -22,11 +22,11 @@ BASES = {"classification": Classification, "multilabel": MultiLabel}  # for prob
 IN_ALL = ["Unlike s3prl", "in fp16", "padding is exact"]
 LEFT_OUT = {
     "asr": ["end symbol", "time masks"],
-    "asv": ["held-out training speakers", "pooled deviations", "similar length", "3 dB"],
-    "er": ["whole dialogues", "similar length"],
-    "ic": ["similar length"],
+    "asv": ["held-out training speakers", "pooled deviations", "3 dB"],
+    "er": ["whole dialogues"],
+    "ic": [],
     "ks": ["without replacement", "noise is split", "3 dB"],
-    "sid": ["similar length"],
+    "sid": [],
 }
 
 
@@ -70,7 +70,13 @@ S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
     "prepare_data.test_sets": ["test-clean"],
     "build_encoder.name": "character",
     "build_dataset.speeds": [1.0],
-    "build_batch_sampler.train": {"batch_size": 16, "max_seconds": None, "shuffle": True, "any_length": None},
+    "build_batch_sampler.train": {
+        "name": "bucket",
+        "batch_size": 16,
+        "max_seconds": None,
+        "conf": {"buckets": 10},
+        "batches_per_epoch": None,
+    },
     "build_batch_sampler.valid.batch_size": 1,
     "build_batch_sampler.test.batch_size": 1,
     "build_featurizer": {"layer_selections": None, "normalize": False},

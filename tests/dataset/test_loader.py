@@ -23,9 +23,11 @@ from dataset.loader import (
     first_utterances,
     train_stream,
 )
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.balanced import BalancedBatchSampler
+from dataset.samplers.bucket import BucketBatchSampler
+from dataset.samplers.sorted import SortedBatchSampler
 from tests.conftest import ROOT
-from tests.parts.samplers import FixedBatchSampler
+from tests.parts.samplers import FixedBatchSampler, Lengths
 
 
 class Noisy(Dataset):
@@ -88,7 +90,7 @@ def test_every_utterance_once_an_epoch_and_another_order_the_next():
 
 
 def test_the_utterances_of_the_first_batches_are_listed_beforehand():
-    drawing = BucketBatchSampler([1.0] * 40, batch_size=5, shuffle=True, balance=["a"] * 37 + ["b"] * 3)
+    drawing = BalancedBatchSampler(Lengths([1.0] * 40, label=["a"] * 37 + ["b"] * 3), 5, None)
     epochs = [{i for batch in epoch_batches(drawing, 3, epoch) for i in batch} for epoch in range(3)]
     assert first_utterances(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
     assert first_utterances(drawing, 3, 24) == sorted(epochs[0] | epochs[1] | epochs[2])
@@ -232,7 +234,7 @@ raise SystemExit(7)
 
 
 def test_evaluation_sees_each_utterance_once_in_the_order_asked():
-    sampler = BucketBatchSampler(np.linspace(1, 2, 11), batch_size=4)
+    sampler = SortedBatchSampler(Lengths(np.linspace(1, 2, 11)), 4, None)
     batches = epoch_batches(sampler, 0, 0)
     indices = [i["index"] for b in eval_stream(Noisy(), batches, list, LoaderSettings(num_workers=2)) for i in b]
     assert indices == [index for batch in batches for index in batch]
@@ -243,8 +245,8 @@ def test_the_seed_decides_the_order_of_the_data():
     sampler = FixedBatchSampler(37, 8, shuffle=True)
     orders = [epoch_batches(sampler, seed, 1) for seed in (0, 1, 0)]
     assert orders[0] == orders[2] != orders[1]
-    bucketed = BucketBatchSampler([1.0 + i / 37 for i in range(37)], batch_size=4, shuffle=True)
-    orders = [epoch_batches(bucketed, seed, 1) for seed in (0, 1, 0)]
+    bucketed = BucketBatchSampler(Lengths([1.0 + i / 37 for i in range(37)]), 4, None)
+    orders = [list(epoch_batches(bucketed, seed, 1)) for seed in (0, 1, 0)]
     assert orders[0] == orders[2] != orders[1]
     drawing = torch.utils.data.BatchSampler(
         torch.utils.data.RandomSampler(range(37), generator=torch.Generator()), 8, drop_last=False

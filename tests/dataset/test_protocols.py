@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataset.metadata import write_csv
 from dataset.protocols import HasEpochs, HasIds, HasSeconds, HasSources, LimitsWorkers
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.bucket import BucketBatchSampler
 from dataset.samplers.speakers import SpeakerBatchSampler
 from dataset.utterances import Utterances
+from tests.parts.samplers import Lengths
 
 
 def test_utterances_offer_ids_lengths_and_sources(tmp_path):
@@ -18,5 +19,5 @@ def test_utterances_offer_ids_lengths_and_sources(tmp_path):
 
 
 def test_batch_samplers_have_epochs():
-    assert isinstance(BucketBatchSampler([1.0], 1), HasEpochs)
-    assert isinstance(SpeakerBatchSampler(["a", "a", "b", "b"], 4, 2), HasEpochs)
+    assert isinstance(BucketBatchSampler(Lengths([1.0]), 1, None), HasEpochs)
+    assert isinstance(SpeakerBatchSampler(Lengths([1.0] * 4, spk=["a", "a", "b", "b"]), 4, None), HasEpochs)

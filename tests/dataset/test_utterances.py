@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from dataset.audio import AudioError
 from dataset.collate import collate
 from dataset.metadata import MetadataError, write_csv
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.sorted import SortedBatchSampler
 from dataset.utterances import Utterances
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 40 * 16000).astype(np.float32)
@@ -97,7 +97,7 @@ def test_a_loader_gives_the_same_with_any_number_of_workers(corpus):
     """One utterance of 40 seconds stands alone among short ones."""
     lengths = [1600, 40 * 16000, 800, 10, 2400]
     data = Utterances(corpus(lengths, text=list("abcde")), letters)
-    sampler = BucketBatchSampler(data.seconds, max_seconds=1.0)
+    sampler = SortedBatchSampler(data, None, 1.0)
     epochs = []
     for workers in (0, 2):
         loader = DataLoader(data, batch_sampler=sampler, collate_fn=collate, num_workers=workers)

@@ -1,8 +1,8 @@
-"""A batch sampler whose batches are easy to foresee."""
+"""A batch sampler whose batches are easy to foresee, and a dataset for the built-in ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -22,3 +22,15 @@ class FixedBatchSampler:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
         for begin in range(0, self.length, self.batch_size):
             yield order[begin : begin + self.batch_size].tolist()
+
+
+class Lengths:
+    """A dataset of which only the lengths and the columns are known."""
+
+    def __init__(self, seconds: Sequence[float], **columns: Sequence[str]) -> None:
+        self.seconds, self.columns = np.asarray(seconds, dtype=np.float64), columns
+
+    def column(self, name: str) -> Sequence[str]:
+        if name not in self.columns:
+            raise KeyError(f"the columns are {', '.join(self.columns)}")
+        return self.columns[name]

@@ -136,7 +136,7 @@ def test_a_scoring_without_a_cohort_is_refused_before_training(tmp_path, capfd):
 
 
 def test_ge2e_trains_on_batches_of_several_utterances_of_each_speaker(tmp_path):
-    options = ("--build_task.loss=ge2e", "--build_batch_sampler.train={batch_size: 6, per_speaker: 2}")
+    options = ("--build_task.loss=ge2e", "--build_batch_sampler.train={name: speakers, batch_size: 6}")
     assert execute(ASV(), command(tmp_path, *options, "--train.total_steps=8", "--stop=2")) == 0
     (best,) = json.loads((tmp_path / "run" / "train" / "best.json").read_text()).values()
     assert best
@@ -145,10 +145,13 @@ def test_ge2e_trains_on_batches_of_several_utterances_of_each_speaker(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--build_batch_sampler.train.per_speaker=3"], "build_batch_sampler.train: per_speaker is 3"),
         (
-            ["--build_batch_sampler.train={batch_size: 6, per_speaker: 2, balance: true}"],
-            "per_speaker needs batch_size",
+            ["--build_batch_sampler.train={name: speakers, batch_size: 16, conf: {per_speaker: 3}}"],
+            "build_batch_sampler.train: invalid settings of SpeakerBatchSampler: per_speaker is 3",
+        ),
+        (
+            ["--build_batch_sampler.train={name: speakers, max_seconds: 9}"],
+            "speakers needs batch_size and excludes max_seconds",
         ),
         (["--build_task.margin_schedule=[5, 2]"], "build_task: margin_schedule is"),
         (["--build_task.conf.margin=3"], "build_task: invalid settings of AAMSoftmax: margin is 3"),

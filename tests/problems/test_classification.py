@@ -66,7 +66,7 @@ def result(target: Path) -> dict[str, float]:
 
 SUPERB = {  # s3prl's defaults
     "batch_size": {"sid": [8, 1, 1], "ks": [32, 32, 32], "ic": [32, 32, 32], "er": [4, 4, 4]},
-    "balance": {"sid": False, "ks": True, "ic": False, "er": False},
+    "sampler": {"sid": "random", "ks": "balanced", "ic": "random", "er": "random"},
     "max_seconds": {"sid": 8.0, "ks": None, "ic": None, "er": None},
     "total_steps": {"sid": 200000, "ks": 200000, "ic": 200000, "er": 30000},
     "log_step": {"sid": 500, "ks": 100, "ic": 100, "er": 500},
@@ -95,7 +95,7 @@ def test_superb_is_the_recipe_that_was_published(name):
     batches, train = found["build_batch_sampler"], found["train"]
     got = {
         "batch_size": [batches[mode]["batch_size"] for mode in ("train", "valid", "test")],
-        "balance": batches["train"]["balance"],
+        "sampler": batches["train"]["name"],
         "max_seconds": found["build_dataset"]["max_seconds"],
         **{key: train[key] for key in SUPERB if key in train},
     }
@@ -209,8 +209,7 @@ def test_crops_and_balance_act_on_training_alone(tables, tmp_path):
     valid = problem.build_dataset(*given, "valid", target[1], str(tmp_path / "encoder"), None)
     assert len(train[0]["wav"]) == 4000 == 16000 * train.seconds[0] and len(valid[0]["wav"]) > 12000
     assert any(not (train[0]["wav"] == train[0]["wav"]).all() for _ in range(5)), "another piece each time"
-    samplers = {mode: {"batch_size": 8, "max_seconds": None, "shuffle": mode == "train"} for mode in ("train", "valid")}
-    samplers["train"]["balance"] = True
+    samplers = {mode: {"name": name, "batch_size": 8} for mode, name in (("train", "balanced"), ("valid", "sorted"))}
     sampler = problem.build_batch_sampler(samplers, *given[1:], "train", target[0], train)
     drawn = [index for batch in sampler for index in batch]
     assert len(drawn) == 36

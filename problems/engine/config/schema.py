@@ -68,8 +68,12 @@ def fields_of(section: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
         yield field, getattr(instance, field.name, REQUIRED)
 
 
-def chooser_of(section: type) -> Chooser | None:
-    """The chooser of a section; None if it names no part."""
+def _class_of(section: Any) -> type:
+    return section if isinstance(section, type) else type(section)
+
+
+def chooser_of(section: Any) -> Chooser | None:
+    """The chooser of a section, a class or an instance; None if it names no part."""
     names = {field.name for field in dataclasses.fields(section)}
     for field in dataclasses.fields(section):
         if field.metadata.get("registry"):
@@ -101,12 +105,12 @@ def chosen_settings(problem: Configurable, registry: str, name: str, key: str) -
         raise
 
 
-def section_defaults(section: type) -> Tree:
-    """A section's class as a dict, with the settings of the part that it names."""
-    tree = {f.name: dataclasses.asdict(d) if dataclasses.is_dataclass(d) else d for f, d in fields_of(section)}
+def section_defaults(section: Any) -> Tree:
+    """A section, a class or an instance, as a dict, with the settings of the part that it names."""
+    tree = {f.name: section_defaults(d) if dataclasses.is_dataclass(d) else d for f, d in fields_of(section)}
     chooser = chooser_of(section)
     if chooser:
-        settings = part_settings(chooser.registry, tree[chooser.key], section.__name__)
+        settings = part_settings(chooser.registry, tree[chooser.key], _class_of(section).__name__)
         part = {name: setting.default for name, setting in settings.items()}
         tree = {**tree, "conf": {**part, **tree["conf"]}} if chooser.nested else {**tree, **part}
     return copy.deepcopy(tree)
@@ -169,6 +173,7 @@ def follow_choices(problem: Configurable, tree: Tree, layer: Mapping[str, Any]) 
     """Replace, in ``tree``, the settings of every part for which ``layer`` names another."""
     for name, section in problem.sections.items():
         values, new_values = values_of(tree, name), values_of(layer, name)
+        _follow_inner_choices(problem, name, values, new_values)
         chooser = chooser_of(section)
         key = chooser.key if chooser else "name"
         choice = new_values.get(key, values.get(key))
@@ -193,6 +198,21 @@ def follow_choices(problem: Configurable, tree: Tree, layer: Mapping[str, Any]) 
     return tree
 
 
+def _follow_inner_choices(
+    problem: Configurable, name: str, values: Mapping[str, Any], new_values: Mapping[str, Any]
+) -> None:
+    """Replace the ``conf`` of each part inside a section, such as the sampler of a mode, for which another is named."""
+    for field, default in fields_of(problem.sections[name]):
+        chooser = chooser_of(default) if dataclasses.is_dataclass(default) else None
+        inner, new_inner = values_of(values, field.name), values_of(new_values, field.name)
+        if not chooser or chooser.key not in inner or chooser.key not in new_inner:
+            continue
+        choice = new_inner[chooser.key]
+        if choice != inner[chooser.key]:
+            part = chosen_settings(problem, chooser.registry, choice, f"{name}.{field.name}.{chooser.key}") or {}
+            inner.update({chooser.key: choice, "conf": {key: setting.default for key, setting in part.items()}})
+
+
 def _setting(field: dataclasses.Field, default: Any) -> Setting:
     declared = {key: field.metadata.get(key) for key in ("min", "max", "choices", "registry", "heading")}
     annotation = field.type.__name__ if type(field.type) is type else str(field.type)
@@ -205,10 +225,10 @@ def _declared(problem: Configurable, prefix: str, section: Any, tree: Mapping[st
     for field, default in fields_of(section):
         path = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(default):
-            settings |= _declared(problem, f"{path}.", default, tree.get(field.name) or {})
+            settings |= _declared(problem, f"{path}.", default, values_of(tree, field.name))
         else:
             settings[path] = _setting(field, default)
-    chooser = chooser_of(type(section) if not isinstance(section, type) else section)
+    chooser = chooser_of(section)
     if chooser and chooser.key in tree:
         part = chosen_settings(problem, chooser.registry, tree[chooser.key], f"{prefix}{chooser.key}")
         if part is None:

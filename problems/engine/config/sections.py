@@ -84,21 +84,22 @@ class BuildEncoder:
 class Batches:
     """Batches of one mode."""
 
+    name: str = setting("sorted", "the batch sampler", registry="dataset.samplers:SAMPLERS")
     batch_size: int | None = setting(16, "utterances per batch; null: as many as fit in max_seconds", min=1)
     max_seconds: float | None = setting(None, "longest batch in seconds, padding included; null: no limit", min=0)
-    shuffle: bool = setting(False, "draw a new order each epoch, from the seed and the epoch")
-    any_length: bool | None = setting(
-        None, "batch utterances of any length together, with more padding; null: those of similar length"
+    conf: dict = setting({}, "settings of the sampler, e.g. {buckets: 20}")
+    batches_per_epoch: int | None = setting(
+        None, "batches after which an epoch ends, and the next goes on with the data; null: all the data", min=1
     )
 
 
 @dataclass
 class BuildBatchSampler:
-    """Batches of utterances of similar length."""
+    """The batches of each mode."""
 
-    train: Batches = setting(Batches(16, None, True), "batches to train on")
-    valid: Batches = setting(Batches(16, None, False), "batches to validate on")
-    test: Batches = setting(Batches(16, None, False), "batches to test on")
+    train: Batches = setting(Batches("bucket"), "batches to train on")
+    valid: Batches = setting(Batches(), "batches to validate on")
+    test: Batches = setting(Batches(), "batches to test on")
 
 
 @dataclass

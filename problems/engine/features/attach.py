@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import logging
 import weakref
 from collections.abc import Sequence
@@ -47,7 +46,7 @@ def attach_features(
     task: Task,
     dataset: IndexableDataset,
     settings: Settings | None,
-    batches: Sequence[Sequence[int]],
+    indices: Sequence[int],
     *,
     passes: float = 1,
 ) -> IndexableDataset:
@@ -57,14 +56,13 @@ def attach_features(
 
     Args:
         settings: of the cache; None for no cache.
-        batches: every batch whose features will be read.
+        indices: of the utterances whose features will be read, in order.
         passes: how often each utterance will be read.
     """
     if not _takes_features(task):
         return dataset
     upstream = task.model.upstream
-    has_weights, indices = any(True for _ in upstream.parameters()), sorted(set(itertools.chain.from_iterable(batches)))
-    if not has_weights:
+    if not any(True for _ in upstream.parameters()):
         computed = ComputedFeatures(dataset, upstream)
         return computed if settings is None else kept_in_ram(computed, settings, indices, passes)
     if settings is None or settings.mode == "off":

@@ -15,7 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 from dataset import SAMPLE_RATE, seeding
 from dataset.loader import LoaderSettings, eval_stream, require_readable
 from dataset.protocols import CacheableDataset
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.base import Limits, by_length
+from dataset.samplers.sorted import cut
 from nn.pooling import MeanPooling
 from problems.engine.features.shards import CannotCacheError, States
 from problems.engine.runtime import distributed
@@ -95,7 +96,9 @@ def group_by_length(seconds: np.ndarray, device: torch.device) -> list[list[int]
     so that an interrupted pass gives the same bits as an undisturbed one.
     """
     limit = GROUP_SECONDS.get(device.type, GROUP_SECONDS["cpu"])
-    return list(BucketBatchSampler(seconds, batch_size=None, max_seconds=limit))
+    order = by_length(seconds)
+    starts = cut(seconds[order], Limits(None, limit))
+    return [group.tolist() for group in np.split(order, starts[1:])]
 
 
 def extract(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class _Parts:
             path.unlink(missing_ok=True)
 
 
-def first_batches(batch_sampler: BatchSampler, eval_batch: int) -> list[list[int]]:
+def first_batches(batch_sampler: BatchSampler, eval_batch: int) -> Sequence[list[int]]:
     """Return the first ``eval_batch`` batches; all of them if it is -1."""
     batches = epoch_batches(batch_sampler, 0, 0)
     return batches if eval_batch < 0 else batches[:eval_batch]
@@ -135,7 +135,7 @@ class EvalLoop(Loop):
         self,
         mode: Mode,
         dataset: IndexableDataset,
-        batches: list[list[int]],
+        batches: Sequence[list[int]],
         collate_fn: CollateFn,
         *,
         parts: _Parts,

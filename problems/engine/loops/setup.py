@@ -14,7 +14,14 @@ from typing import Any, Protocol
 import torch
 
 from dataset import seeding
-from dataset.loader import LoaderSettings, epoch_batches, first_utterances, require_indexable, train_stream
+from dataset.loader import (
+    LoaderSettings,
+    epoch_batches,
+    first_utterances,
+    require_indexable,
+    train_stream,
+    utterances_in,
+)
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import write_text
 from dataset.wording import nearest
@@ -112,20 +119,20 @@ class Setup:
     # ---- data ----
 
     def with_features(
-        self, dataset: IndexableDataset, batches: list[list[int]], passes: float = VALIDATIONS
+        self, dataset: IndexableDataset, indices: Sequence[int], passes: float = VALIDATIONS
     ) -> IndexableDataset:
-        """Return ``dataset`` with features in place of waveforms if they can be computed ahead for these batches.
+        """Return ``dataset`` with features in place of waveforms if they can be computed ahead for these utterances.
 
         Args:
             passes: how often each utterance will be read.
         """
         settings = policy.settings_of(self.global_config)
-        return attach.attach_features(self.task, dataset, settings, batches, passes=passes)
+        return attach.attach_features(self.task, dataset, settings, indices, passes=passes)
 
-    def with_valid_features(self, dataset: IndexableDataset, batches: list[list[int]]) -> IndexableDataset:
+    def with_valid_features(self, dataset: IndexableDataset, batches: Sequence[list[int]]) -> IndexableDataset:
         """Return the validation set like :meth:`with_features`, and count its batches and the time for the budget."""
         began = time.monotonic()
-        dataset, self.valid_batches = self.with_features(dataset, batches), len(batches)
+        dataset, self.valid_batches = self.with_features(dataset, utterances_in(batches)), len(batches)
         if self.budget:
             self.budget.features = time.monotonic() - began
         return dataset
@@ -149,7 +156,7 @@ class Setup:
             weights.require_frozen(store.require(Path(start)) / "model", self.model)
         needed = first_utterances(batch_sampler, seed, self.config["total_steps"] * batches_per_step)
         passes = 1 if diagnostics.requested(self.config) else self.config["total_steps"] / self.windows
-        with_features = self.with_features(dataset, [needed], passes)
+        with_features = self.with_features(dataset, needed, passes)
 
         def make_stream(epoch: int, position: int, make_dataloader: Callable) -> Stream:
             settings = LoaderSettings(

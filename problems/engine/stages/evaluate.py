@@ -149,9 +149,10 @@ class Evaluate(Stage):
         return all(recorded.get(name, digest) == digest for name, digest in digests.items())
 
     def _with_features(self, task: Any, dataset: IndexableDataset, batch_sampler: BatchSampler) -> IndexableDataset:
+        from dataset.loader import utterances_in
         from problems.engine.features.attach import attach_features
         from problems.engine.features.policy import settings_of
         from problems.engine.loops.evaluate import first_batches
 
-        batches = first_batches(batch_sampler, self.config["eval_batch"])
-        return attach_features(task, dataset, settings_of(self.config), batches)
+        indices = utterances_in(first_batches(batch_sampler, self.config["eval_batch"]))
+        return attach_features(task, dataset, settings_of(self.config), indices)

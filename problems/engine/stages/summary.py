@@ -18,6 +18,8 @@ from problems.engine.stages.target_folder import TargetFolder
 from problems.engine.stages.train import Train
 
 BYTES = 4 * 3  # a weight and Adam's two moments, in float32
+OF_EQUAL_SIZE = ("random", "sequential", "sorted", "bucket", "balanced", "weighted")
+"""Samplers whose number of batches follows from ``batch_size`` alone."""
 NOMINAL_LABELS = 32  # until stage 1 has counted them
 
 
@@ -140,10 +142,13 @@ def _steps_per_epoch(config: Mapping[str, Any], folder: TargetFolder) -> int | N
         folder: holds the metadata.
     """
     batches = (config.get("build_batch_sampler") or {}).get("train") or {}
-    if not batches.get("batch_size") or batches.get("max_seconds"):
-        return None
-    count, _ = _size(folder.csvs()[0])
-    return math.ceil(math.ceil(count / batches["batch_size"]) / config["train"]["gradient_accumulate"])
+    number = batches.get("batches_per_epoch")
+    if number is None:
+        if batches.get("name") not in OF_EQUAL_SIZE or not batches.get("batch_size") or batches.get("max_seconds"):
+            return None
+        count, _ = _size(folder.csvs()[0])
+        number = math.ceil(count / batches["batch_size"])
+    return math.ceil(number / config["train"]["gradient_accumulate"])
 
 
 def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch: int | None) -> str:

@@ -19,7 +19,7 @@ from problems.engine.loops.evaluate import EvalLoop
 from tests.parts.features import Utterances, assert_close, settings, states_alone, task_of
 from tests.parts.samplers import FixedBatchSampler
 
-ALL = [range(11)]
+ALL = range(11)
 
 
 @pytest.mark.parametrize("mode", ["disk", "ram"])

@@ -17,7 +17,7 @@ from problems.engine.features import cache, shards
 from problems.engine.features.attach import CachedFeatures, attach_features
 from tests.parts.features import Convolution, Utterances, assert_close, settings, states_alone, stored_keys, task_of
 
-ALL = [range(11)]
+ALL = range(11)
 
 
 def test_a_later_run_and_another_dataset_of_the_same_audio_compute_nothing(data, root, tmp_path, caplog):
@@ -35,7 +35,7 @@ def test_a_later_run_and_another_dataset_of_the_same_audio_compute_nothing(data,
 
 
 def test_only_missing_utterances_are_computed(data, root, caplog):
-    attach_features(task_of(FrameLinear(6, 3)), data, settings(root), [range(4)])
+    attach_features(task_of(FrameLinear(6, 3)), data, settings(root), range(4))
     first = stored_keys(root)
     with caplog.at_level(logging.INFO):
         dataset = attach_features(task_of(FrameLinear(6, 3)), data, settings(root), ALL)
@@ -52,7 +52,7 @@ def test_auto_finishes_a_cache_that_was_begun_however_fast_the_rest_is(data, roo
         return attach_features(task_of(FrameLinear(6, 3)), data, settings(root, "auto"), batches)
 
     monkeypatch.setattr(cache, "measure_speed", lambda *args: 1.0)
-    assert isinstance(attached(root, [range(4)]), CachedFeatures)
+    assert isinstance(attached(root, range(4)), CachedFeatures)
     monkeypatch.setattr(cache, "measure_speed", lambda *args: 0.0)
     assert isinstance(attached(root, ALL), CachedFeatures)
     assert attached(root / "other", ALL) is data
@@ -114,7 +114,7 @@ def test_unreadable_files_are_named_and_not_confused(data, root, caplog):
         os.rename(data.sources[index][0], f"{data.sources[index][0]}.away")
     assert attach_features(task_of(FrameLinear(6, 3)), data, settings(root), ALL) is data
     assert f"{data.sources[3][0]} cannot be read, and 1 more" in caplog.text
-    assert isinstance(attach_features(task_of(FrameLinear(6, 3)), data, settings(root), [[1, 2]]), CachedFeatures)
+    assert isinstance(attach_features(task_of(FrameLinear(6, 3)), data, settings(root), [1, 2]), CachedFeatures)
 
 
 @pytest.mark.parametrize("skip_errors", [False, True])
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_left_out_or_ends_the_run_as_in_the_loader(data, root,
     task, some = task_of(FrameLinear(6, 3)), [i for i in range(11) if i != 4]
     if not skip_errors:
         with pytest.raises(AudioError, match="Ä 3"):
-            attach_features(task, data, skipping, [some])
+            attach_features(task, data, skipping, some)
         return
     dataset = attach_features(task, data, skipping, ALL)
     for index in range(11):
@@ -187,7 +187,7 @@ def test_too_large_a_dataset_is_refused_before_a_file_is_read(data, root, caplog
 def test_unplanned_utterances_are_cached_too_in_bounded_memory(data, root, monkeypatch):
     monkeypatch.setattr("problems.engine.features.cache.PORTION_BYTES", 300)
     task = task_of(FrameLinear(6, 3))
-    dataset = attach_features(task, data, settings(root), [range(4)])
+    dataset = attach_features(task, data, settings(root), range(4))
     for _ in range(2):
         task.model.upstream.calls.clear()
         for index in range(11):

@@ -22,7 +22,7 @@ from problems.engine.features.computed import KeptFeatures
 from tests.parts.features import Utterances, settings, task_of
 from tests.parts.samplers import FixedBatchSampler
 
-ALL = [range(11)]
+ALL = range(11)
 SPEEDS = SpeedPerturb([0.9, 1.0, 1.1])
 
 

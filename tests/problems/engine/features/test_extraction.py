@@ -14,7 +14,7 @@ from problems.engine.features.attach import attach_features
 from problems.engine.features.extraction import FeatureExtractor, group_by_length, measure_speed
 from tests.parts.features import Convolution, assert_close, settings, states_alone, task_of, utterances
 
-ALL = [range(11)]
+ALL = range(11)
 
 
 def test_the_size_of_features_follows_from_the_lengths(tmp_path):

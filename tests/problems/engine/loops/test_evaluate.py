@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from dataset.samplers.buckets import BucketBatchSampler
+from dataset.samplers.sorted import SortedBatchSampler
 from problems.engine.loops.evaluate import PART, EvalLoop
 from tasks.base import StepOutput, Task
 from tasks.metrics.kinds import Number, Rate, from_json
+from tests.parts.samplers import Lengths
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -47,7 +48,7 @@ class Count(Task):
 
 
 def sampler():
-    return BucketBatchSampler(np.linspace(1, 5, 13), batch_size=4)
+    return SortedBatchSampler(Lengths(np.linspace(1, 5, 13)), 4, None)
 
 
 def run(task, folder=None, eval_batch=-1, workers=0, dataset=None, kind=EvalLoop):
