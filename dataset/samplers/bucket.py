@@ -37,14 +37,13 @@ class BucketBatchSampler(SegmentBatchSampler):
 
 
 def similar_lengths(
-    lengths: np.ndarray, limits: Limits, *, share: float = math.inf, spread: float = math.inf, least: int = 1
+    lengths: np.ndarray, limits: Limits, *, share: float = math.inf, spread: float = math.inf
 ) -> tuple[list[int], list[int]]:
     """Divide lengths, from the longest down, into segments of full batches; the last may end with a smaller one.
 
     Args:
         share: about how many utterances a segment has at most.
         spread: by about what part the longest of a segment is longer than the shortest, at most.
-        least: batches in a segment, or more, as far as the utterances go.
 
     Returns:
         The first place of each segment, and its number of batches.
@@ -54,7 +53,7 @@ def similar_lengths(
         longest = float(lengths[place])
         size = limits.size(longest)
         similar = np.searchsorted(falling, -longest / (1 + spread), side="right") if spread < math.inf else len(lengths)
-        full = max(least, round(min(share, similar - place) / size))
+        full = max(1, round(min(share, similar - place) / size))
         end = min(len(lengths), place + full * size)
         starts.append(place)
         batches.append(math.ceil((end - place) / size))

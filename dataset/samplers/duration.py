@@ -8,8 +8,6 @@ from dataset.samplers.base import Limits, by_length, lengths_of
 from dataset.samplers.bucket import similar_lengths
 from dataset.samplers.segments import SegmentBatchSampler
 
-LEAST = 2  # batches in a segment, so that few data are mixed too
-
 
 class DurationBatchSampler(SegmentBatchSampler):
     """Batches of as many utterances of similar length as fit into ``max_seconds``, in another order each epoch.
@@ -37,5 +35,5 @@ class DurationBatchSampler(SegmentBatchSampler):
             raise ValueError(f"spread is {spread}; expected a number above 0")
         seconds, limits = lengths_of(dataset), Limits(batch_size, max_seconds, quadratic_seconds)
         order = by_length(seconds)
-        starts, batches = similar_lengths(seconds[order], limits, spread=spread, least=LEAST)
+        starts, batches = similar_lengths(seconds[order], limits, spread=spread)
         super().__init__(len(seconds), starts, batches, order=order)
