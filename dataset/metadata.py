@@ -80,7 +80,7 @@ def read_csv(path: str | os.PathLike[str], required: Sequence[str], *, may_be_em
         raise MetadataError(f"{path}: the header has {repeated[0]!r} twice; rename one of the columns")
     for column in required:
         if column not in header:
-            raise MetadataError(_missing(path, column, header))
+            raise MetadataError(missing_column(path, column, header))
     if not rows and not may_be_empty:
         raise MetadataError(f"{path}: there is no row below the header; expected at least one")
     for number, row in enumerate(rows, start=2):
@@ -89,7 +89,7 @@ def read_csv(path: str | os.PathLike[str], required: Sequence[str], *, may_be_em
                 f"{path}, row {number} ({row[0]!r}): {len(row)} cells, the header has {len(header)}; "
                 "put a cell that contains commas in double quotes"
             )
-    df = pd.DataFrame(rows, columns=header, dtype=str)
+    df = pd.DataFrame(rows, columns=header, dtype=object)  # pandas' own strings hold no odd bytes of a path
     if "id" in df:
         _check_ids(path, df["id"].tolist())
     folder = os.path.dirname(os.path.abspath(path))
@@ -100,7 +100,7 @@ def read_csv(path: str | os.PathLike[str], required: Sequence[str], *, may_be_em
                 raise MetadataError(
                     f"{path}, row {values.index('') + 2}: {column} is empty; expected the path of an audio file"
                 )
-            df[column] = [os.path.join(folder, value) for value in values]
+            df[column] = pd.Series([os.path.join(folder, value) for value in values], dtype=object)
     return df
 
 
@@ -141,7 +141,8 @@ def _check_ids(path: str | os.PathLike[str], ids: list[str]) -> None:
         first[name] = number
 
 
-def _missing(path: str | os.PathLike[str], column: str, columns: Sequence[str]) -> str:
+def missing_column(path: str | os.PathLike[str], column: str, columns: Sequence[str]) -> str:
+    """The message about a column that a CSV does not have."""
     message = f"{path}: no column {column!r}; the columns are {', '.join(map(repr, columns))}"
     suggestion = nearest(column, columns)
     if suggestion:
@@ -161,8 +162,12 @@ def numbers(df: pd.DataFrame, column: str, path: str | os.PathLike[str]) -> np.n
         MetadataError: the column is missing, or a cell is not a finite number; the message names the first.
     """
     if column not in df:
-        raise MetadataError(_missing(path, column, list(df.columns)))
-    cells = df[column].tolist()
+        raise MetadataError(missing_column(path, column, list(df.columns)))
+    return parse_numbers(df[column].tolist(), column, path)
+
+
+def parse_numbers(cells: Sequence[str], column: str, path: str | os.PathLike[str]) -> np.ndarray:
+    """Convert the cells of a column as :func:`numbers` does."""
     try:
         values = np.array([float(cell) for cell in cells], dtype=np.float64)
     except ValueError:

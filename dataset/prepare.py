@@ -18,6 +18,7 @@ from dataset.corpora import CorpusError, Row, Splits
 from dataset.durations import headers
 from dataset.metadata import FIRST_COLUMNS, write_csv
 from dataset.storage.files import write_text
+from dataset.table import open_table
 from dataset.trial_tables import COLUMNS, utterance_paths
 from dataset.wording import count, speech_length
 
@@ -98,15 +99,17 @@ def write(
     usable, rates = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
     if settings.get("train_fraction") is not None:
         usable["train"] = part(usable["train"], settings["train_fraction"], label)
-    for csv in data.glob("*.csv"):
-        if csv.stem not in usable:
-            csv.unlink()
+    for path in (*data.glob("*.csv"), *data.glob("*.arrow")):
+        if path.stem not in usable:
+            path.unlink()
     for name, rows in usable.items():
         if not rows:
             log.warning("there is no validation set; train without one: --train.valid_metric null")
             write_csv(data / f"{name}.csv", [], (*FIRST_COLUMNS, *columns))
             continue
         write_csv(data / f"{name}.csv", _usable_trials(trials[name], rows) if name in trials else rows)
+        if name not in trials:
+            open_table(data / f"{name}.csv")  # compiled now, for all that read it
         speech = speech_length(sum(float(row["seconds"]) for row in rows))
         log.info("  %-12s %6d utterances  %9s%s", name, len(rows), speech, _said_rates(rates[name]))
     _warn_of_rates(rates)

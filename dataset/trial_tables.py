@@ -84,7 +84,7 @@ def utterance_table(paths: Mapping[str, str], cache_dir: str | os.PathLike[str])
     if errors:
         raise next(iter(errors.values()))
     rows = [(id, path, f"{seconds[path]:.6g}") for id, path in paths.items()]
-    return pd.DataFrame(rows, columns=["id", "wav_path", "seconds"], dtype=str)
+    return pd.DataFrame(rows, columns=["id", "wav_path", "seconds"], dtype=object)
 
 
 def cohort_table(train_csv: str | os.PathLike[str], per_speaker: int) -> pd.DataFrame:

@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 
 from dataset import audio
-from dataset.metadata import MetadataError, numbers, read_csv
+from dataset.metadata import MetadataError
+from dataset.table import Table, open_table
 
 
 class Utterances(torch.utils.data.Dataset):
@@ -45,33 +46,36 @@ class Utterances(torch.utils.data.Dataset):
         augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
         table: pd.DataFrame | None = None,
     ) -> None:
-        df = read_csv(csv, ("id", "wav_path", "seconds")) if table is None else table
+        self.table = open_table(csv, ("id", "wav_path", "seconds")) if table is None else Table.of(table, csv)
         self.csv = os.fspath(csv)
         self.labels = labels
         self.augment = augment
-        self.seconds = numbers(df, "seconds", csv)
-        self._start, self._end = (_times(df, column, csv) for column in ("start_sec", "end_sec"))
+        self.seconds = self.table.numbers("seconds")
+        self._start, self._end = (self.table.times(column) for column in ("start_sec", "end_sec"))
         for column, values in (("seconds", self.seconds), ("start_sec", self._start), ("end_sec", self._end)):
-            if (values < 0).any():
+            if values is not None and (values < 0).any():
                 row = int(np.argmax(values < 0))
                 raise MetadataError(f"{csv}, row {row + 2}, column {column!r}: {values[row]:g} is negative")
-        self._columns = {column: _Strings(df[column].tolist()) for column in df.columns}
 
     @property
     def ids(self) -> Sequence[str]:
         """The ids, in the order of the CSV."""
-        return self._columns["id"]
+        return self.table.columns["id"]
 
-    def column(self, name: str) -> list[str]:
+    @property
+    def by_length(self) -> np.ndarray | None:
+        """The indices by falling length, int (N,), if that is known."""
+        return self.table.by_length
+
+    def column(self, name: str) -> Sequence[str]:
         """A column of the CSV.
 
         Raises:
             KeyError: there is none of that name; it lists those that there are.
         """
-        if name not in self._columns:
-            raise KeyError(f"{self.csv} has the columns {', '.join(self._columns)}")
-        values = self._columns[name]
-        return [values[index] for index in range(len(self))]
+        if name not in self.table.columns:
+            raise KeyError(f"{self.csv} has the columns {', '.join(self.table.columns)}")
+        return self.table.columns[name]
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -115,16 +119,18 @@ class Utterances(torch.utils.data.Dataset):
         """
         if self.augment is not None:
             return None
-        return [(path, *self._segment(index)) for index, path in enumerate(self._columns["wav_path"])]
+        return [(path, *self._segment(index)) for index, path in enumerate(self.table.columns["wav_path"])]
 
     def _segment(self, index: int) -> tuple[float | None, float | None]:
-        return _or_none(self._start[index]), _or_none(self._end[index])
+        times = (None if values is None else values[index] for values in (self._start, self._end))
+        start, end = (None if time is None or np.isnan(time) else float(time) for time in times)
+        return start, end
 
     def _row(self, index: int) -> dict[str, str]:
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.csv}: no utterance {index}; it has {len(self)} utterances")
-        return {column: values[index % len(self)] for column, values in self._columns.items()}
+        return self.table.row(index % len(self))
 
     def _labelled(self, item: dict[str, Any], row: dict[str, str]) -> dict[str, Any]:
         """Add the entries of ``labels(row)`` to the item."""
@@ -137,38 +143,3 @@ class Utterances(torch.utils.data.Dataset):
                 raise ValueError(f"labels() may not return {sorted(item.keys() & extra.keys())}; rename the entry")
             item.update(extra)
         return item
-
-
-class _Strings:
-    """A sequence of strings in two arrays.
-
-    A list of Python objects would be copied page by page into every worker, because reading an object writes its
-    reference count (speechbrain issue 872).
-    """
-
-    def __init__(self, values: Sequence[str]) -> None:
-        encoded = [value.encode("utf-8", "surrogatepass") for value in values]
-        self._bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        self._ends = np.cumsum([0] + [len(value) for value in encoded])
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def __getitem__(self, index: int) -> str:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._bytes[self._ends[index] : self._ends[index + 1]].tobytes().decode("utf-8", "surrogatepass")
-
-
-def _times(df: pd.DataFrame, column: str, csv: str | os.PathLike[str]) -> np.ndarray:
-    """Return the seconds of an optional column, NaN if the column or a cell is empty."""
-    times = np.full(len(df), np.nan)
-    if column in df:
-        has_time = (df[column] != "").to_numpy()
-        filled = df[[column]].where(has_time[:, None], "0")  # all rows, so that a message names the right one
-        times[has_time] = numbers(filled, column, csv)[has_time]
-    return times
-
-
-def _or_none(seconds: float) -> float | None:
-    return None if np.isnan(seconds) else float(seconds)

@@ -25,7 +25,7 @@ class BlockBatchSampler(SegmentBatchSampler):
         if max_seconds is None or not max_seconds > 0:
             raise ValueError(f"max_seconds is {max_seconds}: block needs a number above 0")
         seconds = lengths_of(dataset)
-        order = by_length(seconds)
+        order = by_length(seconds, dataset)
         sums, starts, place = np.cumsum(seconds[order]), [], 0
         while place < len(order):
             starts.append(place)

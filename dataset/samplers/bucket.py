@@ -30,7 +30,7 @@ class BucketBatchSampler(SegmentBatchSampler):
     def __init__(self, dataset: Any, batch_size: int | None, max_seconds: float | None, buckets: int = 10):
         seconds, limits = lengths_of(dataset), Limits(batch_size, max_seconds)
         share = math.ceil(len(seconds) / whole("buckets", buckets, 1))
-        order = by_length(seconds)
+        order = by_length(seconds, dataset)
         spread = math.inf if max_seconds is None else SPREAD
         starts, batches = similar_lengths(seconds[order], limits, share=share, spread=spread)
         super().__init__(len(seconds), starts, batches, order=order)

@@ -34,6 +34,6 @@ class DurationBatchSampler(SegmentBatchSampler):
         if not spread > 0:
             raise ValueError(f"spread is {spread}; expected a number above 0")
         seconds, limits = lengths_of(dataset), Limits(batch_size, max_seconds, quadratic_seconds)
-        order = by_length(seconds)
+        order = by_length(seconds, dataset)
         starts, batches = similar_lengths(seconds[order], limits, spread=spread)
         super().__init__(len(seconds), starts, batches, order=order)

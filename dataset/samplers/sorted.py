@@ -37,7 +37,7 @@ class SortedBatchSampler(SegmentBatchSampler):
             raise ValueError(f"order is {order!r}; expected one of {', '.join(ORDERS)}")
         self.epochs_in_order = whole("curriculum_epochs", curriculum_epochs, 0) if order == "curriculum" else None
         seconds = lengths_of(dataset)
-        indices = by_length(seconds)
+        indices = by_length(seconds, dataset)
         starts = cut(seconds[indices], Limits(batch_size, max_seconds))
         if order != "descending":
             starts, indices = len(indices) - np.append(starts[1:], len(indices))[::-1], indices[::-1]

@@ -62,7 +62,8 @@ def test_csvs_of_an_earlier_corpus_go(tmp_path, rows):
     write(tmp_path, train, valid, {"clean": test, "other": test})
     *_, tests = write(tmp_path, train, valid, {"mine": test})
     assert [os.path.basename(path) for path in tests] == ["mine.csv"]
-    assert sorted(p.name for p in (tmp_path / "run" / "data").iterdir()) == ["mine.csv", "train.csv", "valid.csv"]
+    names = [f"{name}.{suffix}" for name in ("mine", "train", "valid") for suffix in ("arrow", "csv")]
+    assert sorted(p.name for p in (tmp_path / "run" / "data").iterdir()) == names
 
 
 @pytest.mark.parametrize("name", ["train", "valid", "a/b", "", "..\\x", "a\nb"])

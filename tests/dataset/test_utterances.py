@@ -87,7 +87,7 @@ def test_errors_name_file_and_row(corpus, tmp_path):
 def test_strings_are_held_in_arrays(corpus):
     data = Utterances(corpus([10] * 3, text=["null", "", "音声"]), letters)
     assert [item["text"] for item in data] == ["null", "", "音声"]
-    attributes = {**vars(data), **{k: vars(v) for k, v in data._columns.items()}}
+    attributes = {**vars(data), **{k: vars(v) for k, v in data.table.columns.items()}}
     lists = [k for k, v in attributes.items() if isinstance(v, (list, pd.DataFrame))]
     assert not lists  # a list would be copied into every worker (speechbrain issue 872)
     assert list(pickle.loads(pickle.dumps(data)).ids) == list(data.ids)

@@ -32,7 +32,7 @@ def command(folder: Path, *options: str) -> list[str]:
         "--build_task.loss=aamsoftmax",
         "--build_batch_sampler.train.batch_size=8",
         "--build_optimizer.conf.lr=0.01",
-        "--train={total_steps: 60, eval_step: 30, save_step: 30, use_scheduler: false}",
+        "--train={total_steps: 100, eval_step: 50, save_step: 50, use_scheduler: false}",
         *options,
     ]
 

@@ -93,10 +93,10 @@ def _disk(trained: int, train: Mapping[str, Any], train_dir: Path) -> str:
 
 def _size(csv: str) -> tuple[int, float]:
     """The number of utterances of a CSV and their length in seconds; of trials their number, and 0."""
-    from dataset.metadata import numbers, read_csv
+    from dataset.table import open_table
 
-    table = read_csv(csv, (), may_be_empty=True)
-    return len(table), float(numbers(table, "seconds", csv).sum()) if "seconds" in table else 0.0
+    table = open_table(csv, may_be_empty=True)
+    return len(table), float(table.numbers("seconds").sum()) if "seconds" in table.columns else 0.0
 
 
 def _source(problem: Any, config: Mapping[str, Any]) -> str:

@@ -149,13 +149,13 @@ class Train(Stage):
 
     def _budget(self, valid_csv: str, test_csvs: list[str]) -> dict[str, Budget]:
         """The time that the run may take as the entry ``budget``, if it is limited and no diagnostic runs."""
-        from dataset.metadata import read_csv
+        from dataset.table import open_table
 
         limit, stop = self.config["budget"], 4 if self.config["stop"] is None else self.config["stop"]
         if limit is None or any(self.config["train"].get(key) for key in DIAGNOSTICS):
             return {}
-        tests = sum(len(read_csv(csv, ())) for csv in test_csvs) if stop > self.number else 0
-        valid = len(read_csv(valid_csv, (), may_be_empty=True))
+        tests = sum(len(open_table(csv)) for csv in test_csvs) if stop > self.number else 0
+        valid = len(open_table(valid_csv, may_be_empty=True))
         after = REPORT_SECONDS if stop > self.number else 0.0
         return {"budget": Budget(seconds_of(limit), self.run_started, tests=tests / max(1, valid), after=after)}
 
@@ -165,9 +165,9 @@ class Train(Stage):
         Raises:
             ConfigError: the validation set is empty.
         """
-        from dataset.metadata import read_csv
+        from dataset.table import open_table
 
-        if read_csv(valid_csv, (), may_be_empty=True).empty:
+        if not len(open_table(valid_csv, may_be_empty=True)):
             metric = self.config["train"]["valid_metric"]
             raise ConfigError(
                 f"train.valid_metric is {metric!r}, but {valid_csv} has no utterance to validate on: add a validation"
