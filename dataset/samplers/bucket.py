@@ -10,6 +10,8 @@ import numpy as np
 from dataset.samplers.base import Limits, by_length, lengths_of, whole
 from dataset.samplers.segments import SegmentBatchSampler
 
+ALIKE = 0.02
+"""Lengths that differ by less are not told apart: otherwise the order of the data would decide on equal ones."""
 SPREAD = 0.25  # of the lengths in a bucket if batches are limited by seconds, so that few are far from full
 
 
@@ -52,9 +54,10 @@ def similar_lengths(
     while place < len(lengths):
         longest = float(lengths[place])
         size = limits.size(longest)
-        similar = np.searchsorted(falling, -longest / (1 + spread), side="right") if spread < math.inf else len(lengths)
-        full = max(1, round(min(share, similar - place) / size))
-        end = min(len(lengths), place + full * size)
+        last = float(lengths[min(len(lengths), place + min(share, len(lengths))) - 1])
+        shortest = max(longest / (1 + spread), last * (1 - ALIKE))
+        similar = int(np.searchsorted(falling, -shortest, side="right")) - place
+        end = min(len(lengths), place + max(1, round(similar / size)) * size)
         starts.append(place)
         batches.append(math.ceil((end - place) / size))
         place = end

@@ -181,6 +181,15 @@ def test_batches_of_one_size_are_as_many_as_they_must_be():
             assert len(make(kind, Lengths([1.0 + i % 3 for i in range(count)]), (8, None))) == -(-count // 8)
 
 
+def test_utterances_of_one_length_are_mixed_whatever_their_order_in_the_data():
+    labels = np.repeat(range(10), 100)  # the data are sorted by label
+    for kind, limits in (("bucket", (20, None)), ("bucket", (None, 20.0)), ("duration", (None, 20.0))):
+        for jitter in (0, 0.01):
+            data = Lengths(1 + jitter * labels / 10)
+            spread = np.mean([len(set(labels[batch])) for batch in make(kind, data, limits)])
+            assert spread > 7.5, (kind, jitter)  # of 20 drawn at random: 8.8
+
+
 def test_grouped_batches_have_one_value():
     for batch in make("grouped"):
         assert len({i % 11 for i in batch}) == 1
