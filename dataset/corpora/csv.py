@@ -30,7 +30,7 @@ class Csv(Corpus):
     are ordered by a hash of ``seed`` and their name, and taken from the front up to the fraction. So a split does not
     depend on the order of rows, and changes little when rows are added. ``stratify_by`` (a column, such as ``label``)
     holds out the same part of each of its values. With ``folds``, the groups are dealt to that many folds, and ``fold``
-    is the test set.
+    is the test set; with ``fold_by``, the folds are the values of a column.
 
     No id may be in two of train, valid and test; utterances without ids are identified by their audio. Two test sets
     may share utterances. A column ``seconds`` is dropped, since the lengths are read from the audio.
@@ -52,6 +52,9 @@ class Csv(Corpus):
     folds: int | None = setting(
         None, "number of folds for cross-validation, one of which is the test set; null: none", min=2
     )
+    fold_by: str | None = setting(
+        None, "column whose values are the folds, in alphabetical order, in place of folds; null: none"
+    )
     fold: int = setting(0, "the fold to test on, from 0", min=0)
     seed: int = setting(0, "another seed holds out other utterances", min=0)
 
@@ -66,7 +69,7 @@ class Csv(Corpus):
         self._check_where(test_paths)
         train = self._read(self.train, "train")
         test = {name: self._read(path, name if name in self.where else "test") for name, path in test_paths.items()}
-        if not test and self.folds is not None:
+        if not test and self._has_folds:
             held_out, train = self._fold(train)
             test = {"test": held_out}
         elif not test:
@@ -82,6 +85,30 @@ class Csv(Corpus):
         self._check_disjoint({"train": train, "valid": valid, **test})
         plain = [[utterance.row for utterance in part] for part in (train, valid, *test.values())]
         return Splits(train=plain[0], valid=plain[1], test=dict(zip(test, plain[2:])))
+
+    @property
+    def _has_folds(self) -> bool:
+        return self.folds is not None or self.fold_by is not None
+
+    def folds_of(self, number: int | None) -> list[dict[str, Any]]:
+        """The settings of each fold: of ``number`` or ``folds`` that are dealt, or of the values of ``fold_by``."""
+        if self.fold_by is not None:
+            found = len(self._fold_names(self._read(self.train, "train")))
+            if number not in (None, found):
+                raise CorpusError(f"{self.train} has {found} values of {self.fold_by!r}; expected all, got {number}")
+            return [{"fold": fold} for fold in range(found)]
+        number = number or self.folds
+        if number is None:
+            raise CorpusError("expected a number, such as 5, or prepare_data.fold_by, a column of folds")
+        # what else would choose a test set gives way
+        return [{"test": [], "test_fraction": 0.0, "folds": number, "fold": fold} for fold in range(number)]
+
+    def _fold_names(self, utterances: list[CsvRow]) -> list[str]:
+        """The values of ``fold_by``."""
+        for utterance in utterances:
+            if not utterance.row.get(self.fold_by):
+                raise CorpusError(f"{self.train}: {utterance.row['id']!r} has no {self.fold_by!r}, which fold_by names")
+        return sorted({utterance.row[self.fold_by] for utterance in utterances})
 
     def _test_paths(self) -> dict[str, str]:
         if isinstance(self.test, Mapping):
@@ -99,11 +126,11 @@ class Csv(Corpus):
                     f"a test set cannot be called {name!r}: a name is letters, digits, '_', '-' and '.', and "
                     f"not 'train' or 'valid'; name it: test={{name: {paths[name]}}}"
                 )
-        if self.fold and self.folds is None:
+        if self.fold and not self._has_folds:
             raise CorpusError(f"fold is {self.fold}, but folds is null: set folds to the number of folds")
-        choices = [bool(paths), bool(self.test_fraction), self.folds is not None]
+        choices = [bool(paths), bool(self.test_fraction), self.folds is not None, self.fold_by is not None]
         if sum(choices) > 1:
-            raise CorpusError("test, test_fraction and folds each choose the test set: set one of them")
+            raise CorpusError("test, test_fraction, folds and fold_by each choose the test set: set one of them")
         if not any(choices):
             for path in filter(None, (self.train, self.valid)):
                 require_table(absolute(path))
@@ -201,6 +228,12 @@ class Csv(Corpus):
 
     def _fold(self, utterances: list[CsvRow]) -> tuple[list[CsvRow], list[CsvRow]]:
         """The utterances of the fold to test on, and the others."""
+        if self.fold_by is not None:
+            names = self._fold_names(utterances)
+            if not 2 <= len(names) or self.fold >= len(names):
+                raise CorpusError(f"fold is {self.fold}, and {self.fold_by!r} has the values {', '.join(names)}")
+            chosen = {u.group for u in utterances if u.row[self.fold_by] == names[self.fold]}
+            return _parted(utterances, chosen)
         sizes, strata = self._groups(utterances)
         if self.fold >= self.folds:
             raise CorpusError(f"fold is {self.fold}: with folds={self.folds}, expected 0 to {self.folds - 1}")

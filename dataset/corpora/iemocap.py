@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, require_folder
@@ -37,6 +38,12 @@ class IEMOCAP(Corpus):
     def sources(self) -> list[Path]:
         """Every file of labels."""
         return [file for number in range(1, SESSIONS + 1) for file in self._labels(number)]
+
+    def folds_of(self, number: int | None) -> list[dict[str, Any]]:
+        """The settings of each session's fold."""
+        if number not in (None, SESSIONS):
+            raise CorpusError(f"IEMOCAP has {SESSIONS} folds, its sessions; expected all or {SESSIONS}, got {number}")
+        return [{"test_fold": fold} for fold in range(SESSIONS)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, audio_files, require_folder
@@ -25,6 +26,11 @@ class ActorFolds(Corpus):
     def sources(self) -> list[Path]:
         """The folder."""
         return [absolute(self.dataset_root)]
+
+    def folds_of(self, number: int | None) -> list[dict[str, Any]]:
+        """The settings of each fold."""
+        number = number or self.folds
+        return [{"folds": number, "test_fold": fold} for fold in range(number)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""

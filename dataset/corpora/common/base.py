@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 Row = dict[str, str]  # one line of a metadata CSV: column -> text
 
@@ -39,6 +40,17 @@ class Corpus:
     def made_audio(self, cache_dir: Path) -> list[Path]:
         """The folders in ``cache_dir`` that :meth:`load` fills with audio that the corpus makes."""
         return []
+
+    def folds_of(self, number: int | None) -> list[dict[str, Any]]:
+        """The settings that choose each fold, for a corpus that is divided into folds.
+
+        Args:
+            number: of folds; None: as many as the corpus has, or as its settings say.
+
+        Raises:
+            CorpusError: the corpus has no folds, or not that many.
+        """
+        raise CorpusError(f"the corpus {type(self).__name__} has no folds; csv has, with folds or fold_by")
 
     def load(self, cache_dir: Path) -> Splits:
         """Find every utterance.

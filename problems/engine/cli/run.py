@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from problems.engine.cli import learning_curve
+from problems.engine.cli import cross_validation, learning_curve
 from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.cli.console import start_logging
 from problems.engine.cli.next_steps import next_steps
@@ -23,6 +23,7 @@ def run(problem: Any, arguments: Arguments) -> int:
     config = resolve_config(problem, arguments.configs, arguments.overrides)
     if config["learning_curve"]:
         learning_curve.check(config)
+    folds = cross_validation.settings_of(problem, config) if config["folds"] is not None else []
     if config["nproc"] > 1 and "RANK" not in os.environ:
         from problems.engine.cli.launch import launch
 
@@ -34,6 +35,9 @@ def run(problem: Any, arguments: Arguments) -> int:
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
     if config["learning_curve"]:
         learning_curve.run_parts(config, lambda config: Pipeline(problem, config).run())
+        return 0
+    if folds:
+        cross_validation.run_folds(config, folds, lambda config: Pipeline(problem, config).run())
         return 0
     pipeline.run()
     if {2, 4} <= {stage.number for stage in pipeline.ran} and os.environ.get("RANK", "0") == "0":

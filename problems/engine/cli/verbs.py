@@ -34,6 +34,11 @@ VERBS = {
         "[--config NAME|FILE]... [--KEY VALUE]...",
         "show which stages are done, stale (and why) or missing, and the results",
     ),
+    "check": Verb(
+        "problems.engine.cli.check:check",
+        "[--config NAME|FILE]... [--KEY VALUE]...",
+        "read all audio of the corpus and report what is wrong with it: bad files, repeated audio, shared speakers",
+    ),
     "config": Verb(
         "problems.engine.cli.show_config:show_config",
         "[--config NAME|FILE]... [--KEY VALUE]...",

@@ -33,6 +33,12 @@ class Run:
     learning_curve: bool = setting(
         False, "also train on 10 and 30 % of the training set, in learning_curve/, and compare", resume="free"
     )
+    folds: int | Literal["all"] | None = setting(
+        None,
+        "run every fold of the corpus in folds/, and average: all, or a number; null: one run",
+        resume="free",
+        min=2,
+    )
     num_workers: int = setting(6, "processes that read audio, at most the number of cores; 0: none", min=0)
     eval_batch: int = setting(-1, "evaluate only this many batches, for a quick look; -1: all", min=-1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
