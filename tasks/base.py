@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tasks.metrics.kinds import Metric
+from tasks.metrics.resampling import ratio
 
 Records = Mapping[str, list[Any]]
 
@@ -64,6 +66,8 @@ class Task(nn.Module):
     """The kind of ``reference`` and ``hypothesis`` in the records. The report aligns the words of a text and compares
     a label, or any other value, as a whole. Among labels the worst are those with the highest ``loss``.
     """
+    paired = False
+    """True if metrics are of pairs of utterances (trials), which groups and weights then select on both sides."""
     takes_features = False
     """True if ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model when a batch has them."""
 
@@ -109,6 +113,31 @@ class Task(nn.Module):
         The result must not depend on the order of the records: sum integers, or floats by ``math.fsum``.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define measure(mode, records)")
+
+    def resampled(
+        self, mode: str, records: Records, weights: np.ndarray, test_weights: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Metrics over many weightings of the same utterances at once: for their intervals, and for groups.
+
+        By default those that are declared with ``of``. Override it for others; none may change the task's state.
+
+        Args:
+            weights: how often each utterance counts, float64 (R, N).
+            test_weights: of trials, the weights of the test side; None: ``weights``.
+
+        Returns:
+            (R,) by metric.
+        """
+        values = {}
+        for name, metric in self.metrics.items():
+            if metric.of is not None:
+                top, bottom = metric.of
+                values[name] = ratio(weights, records[top], None if bottom is None else records[bottom])
+        return values
+
+    def units(self, mode: str, records: Records) -> list[str] | None:
+        """What each utterance is resampled with, such as its speaker; None: the metadata's speaker, or itself."""
+        return None
 
     # ---- new audio ----
 

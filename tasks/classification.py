@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Labels, SlotLabels
 from tasks.metrics import classification as scores
+from tasks.metrics import resampling
 from tasks.metrics.kinds import Count, Metric, Number, Rate
 
 Weights = Mapping[str, float]
@@ -37,11 +39,11 @@ class ClassificationTask(Task):
     """
 
     metrics = {
-        "accuracy": Rate(better="higher"),
+        "accuracy": Rate(better="higher", of=("correct", None)),
         "macro_f1": Rate(better="higher", label="macro F1"),
         "uar": Rate(better="higher", label="UAR"),
         "ece": Rate(better="lower", label="ECE"),
-        "loss": Number(better="lower"),
+        "loss": Number(better="lower", of=("loss", None)),
         "utterances": Count(),
     }
     takes_features = True
@@ -97,6 +99,7 @@ class ClassificationTask(Task):
             return StepOutput(losses.mean(), float(len(id)), {"id": list(id)})
         losses = sum(F.cross_entropy(x, label[:, k], reduction="none") for k, x in enumerate(logits))
         records = {"id": list(id), "reference": self._texts(label), **self._predictions(logits)}
+        records["correct"] = _matches(records["reference"], records["hypothesis"])
         records["loss"] = losses.tolist()
         if self.top_k:
             reference_logits = logits[0].gather(1, label)
@@ -125,6 +128,26 @@ class ClassificationTask(Task):
         metrics["ece"] = scores.calibration_error(records["confidence"], correct)
         utterances = len(records["id"])
         return metrics | {"loss": math.fsum(records["loss"]) / utterances, "utterances": utterances}
+
+    def resampled(
+        self, mode: str, records: Records, weights: np.ndarray, test_weights: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Every metric but the counts."""
+        references, hypotheses = records["reference"], records["hypothesis"]
+        correct, confidence = np.array(records["correct"]), np.array(records["confidence"], dtype=np.float64)
+        values = super().resampled(mode, records, weights)
+        values["ece"] = resampling.calibration_error(weights, confidence, correct, scores.BINS)
+        if len(self.slots) == 1:
+            values |= resampling.averages_over_labels(weights, references, hypotheses)
+        else:
+            for k, slot in enumerate(self.slots):
+                own = _column(references, k), _column(hypotheses, k)
+                values[f"accuracy_{slot}"] = resampling.ratio(weights, np.array(_matches(*own)))
+                averages = resampling.averages_over_labels(weights, *own)
+                values |= {f"{name}_{slot}": value for name, value in averages.items()}
+        for k in self.top_k:
+            values[f"top{k}_accuracy"] = resampling.ratio(weights, np.array(records["rank"]) <= k)
+        return values
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
         """The label of each utterance; several as "a ; b"."""

@@ -40,9 +40,9 @@ class CTCTask(Task):
     """
 
     metrics = {
-        "wer": Rate(better="lower", label="WER"),
-        "cer": Rate(better="lower", label="CER"),
-        "loss": Number(better="lower"),
+        "wer": Rate(better="lower", label="WER", of=("word_errors", "word_reference_length")),
+        "cer": Rate(better="lower", label="CER", of=("char_errors", "char_reference_length")),
+        "loss": Number(better="lower", of=("loss", None)),
         "substitutions": Count(better="lower"),
         "deletions": Count(better="lower"),
         "insertions": Count(better="lower"),

@@ -18,6 +18,7 @@ from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Labels
 from tasks.metrics.classification import accuracy, mean_average_precision, require_finite
 from tasks.metrics.kinds import Count, Number, Rate
+from tasks.metrics.resampling import average_precisions, ratio
 
 
 class MultiLabelTask(Task):
@@ -36,7 +37,7 @@ class MultiLabelTask(Task):
         "micro_f1": Rate(better="higher", label="micro F1"),
         "accuracy": Rate(better="higher"),
         "threshold": Number(),
-        "loss": Number(better="lower"),
+        "loss": Number(better="lower", of=("loss", None)),
         "utterances": Count(),
     }
     takes_features = True
@@ -87,6 +88,22 @@ class MultiLabelTask(Task):
             "loss": math.fsum(records["loss"]) / utterances,
             "utterances": utterances,
         }
+
+    def resampled(
+        self, mode: str, records: Records, weights: np.ndarray, test_weights: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Micro F1 and accuracy at the threshold, mean average precision, the mean loss."""
+        probabilities = np.array(records["probabilities"], dtype=np.float64)
+        labels = [self.encoder.decode(index) for index in range(len(self.encoder))]
+        label_sets = [set(text.split(SEPARATOR)) for text in records["reference"]]
+        references = np.array([[label in label_set for label in labels] for label_set in label_sets])
+        predictions = probabilities > self.threshold
+        hits = (references & predictions).sum(axis=1)
+        values = super().resampled(mode, records, weights)
+        values["micro_f1"] = ratio(weights, 2 * hits, references.sum(axis=1) + predictions.sum(axis=1))
+        values["accuracy"] = ratio(weights, (references == predictions).all(axis=1))
+        values["map"] = average_precisions(weights, references, probabilities)
+        return values
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
         """The labels of each utterance as "a ; b"."""

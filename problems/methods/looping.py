@@ -110,8 +110,11 @@ class Looping:
         """The metrics over a dataset; predictions and result are written to ``dump_dir`` unless it is None."""
         import torch
 
+        from problems.engine.loops.analysis import Analysis
+
         loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
         folder = None if dump_dir is None else Path(dump_dir)
+        analysis = Analysis(evaluate.get("groups") or (), evaluate.get("confidence", 0), evaluate.get("unit"))
 
         def save(records: Mapping[str, list[Any]], dump_dir: Path) -> None:
             call(self, "save_predictions", task=task, mode=mode, records=records, dump_dir=dump_dir)
@@ -125,6 +128,7 @@ class Looping:
             dump_dir=folder,
             num_workers=num_workers,
             save_predictions=save,
+            analysis=analysis,
         )
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -16,12 +16,15 @@ class Metric:
         better: "lower" or "higher"; None if neither is better.
         unit: what the value is counted in, such as "bits".
         label: the name for people, such as "WER"; by default the metric's own name.
+        of: the columns of the records whose sums are divided, such as ("word_errors", "word_reference_length"); with
+            None in the second place, the mean of the first. Intervals, groups and comparisons follow from it.
     """
 
     kind: ClassVar[str]
     better: str | None = None
     unit: str = ""
     label: str = ""
+    of: tuple[str, str | None] | None = None
 
     def __post_init__(self) -> None:
         if self.better not in (None, "lower", "higher"):
@@ -39,6 +42,12 @@ class Metric:
         if math.isinf(value):
             return "∞" if value > 0 else "-∞"
         return self._format(value)
+
+    def format_interval(self, bounds: Sequence[float | None]) -> str:
+        """An interval for people, such as "6.9–8.1%"."""
+        low, high = (self.format(bound) for bound in bounds)
+        unit = "%" if low.endswith("%") and high.endswith("%") else ""
+        return f"{low.removesuffix('%') if unit else low}–{high}"
 
     def _format(self, value: float) -> str:
         whole = float(value).is_integer() and abs(value) < 1e12
@@ -74,7 +83,7 @@ UNDECLARED = Number()
 
 
 def to_json(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
-    """Declarations as JSON objects: ``kind``, and of ``better``, ``unit`` and ``label`` those that are set.
+    """Declarations as JSON objects: ``kind``, and of ``better``, ``unit``, ``label`` and ``of`` those that are set.
 
     Raises:
         TypeError: a declaration is not a Rate, Count or Number.
@@ -95,8 +104,8 @@ def from_json(declarations: Any) -> dict[str, Metric]:
     metrics = {}
     for name, settings in declarations.items() if isinstance(declarations, dict) else ():
         try:
-            settings = dict(settings)
+            settings = {key: tuple(value) if key == "of" else value for key, value in settings.items()}
             metrics[name] = KINDS[settings.pop("kind")](**settings)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             continue
     return metrics

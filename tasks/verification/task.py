@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task
 from tasks.metrics.kinds import Count, Number, Rate
+from tasks.metrics.resampling import WeightedTrials, ratio
 from tasks.metrics.verification import Calibration, TrialScores, learn_calibration
 from tasks.verification.scoring import Scorer
 from tasks.verification.trials import Trials
@@ -61,6 +62,7 @@ class VerificationTask(Task):
         "utterances": Count(),
     }
     takes_features = True
+    paired = True
 
     def __init__(
         self,
@@ -144,6 +146,66 @@ class VerificationTask(Task):
         metrics = {"eer": trial_scores.eer, "eer_threshold": trial_scores.eer_point.threshold}
         metrics |= {f"min_dcf_{p}": trial_scores.min_dcf(p) for p in PRIORS}
         return metrics | self._calibrated_metrics(mode, trial_scores) | counts
+
+    def resampled(
+        self, mode: str, records: Records, weights: np.ndarray, test_weights: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Every metric but the counts and the threshold.
+
+        A non-target trial counts as often as both its speakers together, a target trial as its speaker.
+        """
+        trials, scores = self._scored_once(mode, records)
+        row_of = {id: row for row, id in enumerate(records["id"])}
+        enrol = np.array([row_of[members[0]] for members in trials.members()], dtype=int)[trials.enrol]
+        test = np.array([row_of[id] for id in trials.tests], dtype=int)[trials.test]
+        other = weights if test_weights is None else test_weights
+        counts = weights[:, enrol] * other[:, test]
+        counts[:, trials.targets] = np.sqrt(counts[:, trials.targets])
+        weighted = WeightedTrials(scores, trials.targets)
+        miss, false_alarm = weighted.rates(counts)
+        values = {"eer": weighted.eer(miss, false_alarm)}
+        values |= {f"min_dcf_{p}": weighted.min_dcf(miss, false_alarm, p) for p in PRIORS}
+        if self.calibration is not None and self.is_fresh:
+            values |= self._calibrated_over(counts, scores, trials.targets)
+        return values
+
+    def _calibrated_over(self, counts: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+        """Cllr, and the rates at the validation threshold, over weighted trials."""
+        ratios = self.calibration(scores)
+        costs = np.logaddexp(0, np.where(targets, -ratios, ratios)) / math.log(2)
+        ours, others = counts * targets, counts * ~targets
+        accepted = scores >= np.asarray(self.threshold, dtype=scores.dtype)
+        return {
+            "cllr": (ratio(ours, costs) + ratio(others, costs)) / 2,
+            "miss": ratio(ours, ~accepted),
+            "false_alarm": ratio(others, accepted),
+        }
+
+    def units(self, mode: str, records: Records) -> list[str]:
+        """The speaker of each utterance, as far as the target trials tell: they join utterances of one speaker."""
+        trials, ids = self._trials(mode).among(records["id"]), list(records["id"])
+        row_of = {id: row for row, id in enumerate(ids)}
+        speaker = list(range(len(ids)))
+
+        def root(row: int) -> int:
+            while speaker[row] != row:
+                speaker[row] = speaker[speaker[row]]
+                row = speaker[row]
+            return row
+
+        members = [[row_of[id] for id in enrolment] for enrolment in trials.members()]
+        tests = [row_of[id] for id in trials.tests]
+        for rows in members:  # an enrolment is of one speaker
+            for row in rows[1:]:
+                speaker[root(row)] = root(rows[0])
+        for enrol, test in zip(trials.enrol[trials.targets].tolist(), trials.test[trials.targets].tolist()):
+            speaker[root(tests[test])] = root(members[enrol][0])
+        return [str(root(row)) for row in range(len(ids))]
+
+    def _scored_once(self, mode: str, records: Records) -> tuple[Trials, np.ndarray]:
+        """As :meth:`scored`, without forgetting the scores of the last test."""
+        last = self._last_test
+        return last[1] if last and last[0] is records and mode == Mode.TEST else self._score(mode, records)
 
     def scored(self, mode: str, records: Records) -> tuple[Trials, np.ndarray]:
         """The trials of mode valid or test whose utterances are all among the records, and their scores (N,).

@@ -328,6 +328,13 @@ class Evaluate:
     """Stage 3: evaluation of checkpoints."""
 
     precision: str = setting("fp32", "precision of the forward pass", choices=("fp32", "bf16", "fp16"))
+    groups: list | None = setting(
+        None, "also measure by group: columns, or columns of numbers with edges, e.g. [gender, {seconds: [0, 2, 5]}]"
+    )
+    confidence: int = setting(1000, "draws of the bootstrap for the intervals of the metrics; 0: no intervals", min=0)
+    unit: str | None = setting(
+        None, "column whose values are drawn whole, e.g. recording; null: the speaker if known, else each utterance"
+    )
     baselines: bool = setting(
         True, "compare with trivial models on the same data, such as logistic regression", resume="free"
     )

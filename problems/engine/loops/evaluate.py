@@ -17,6 +17,7 @@ from dataset.loader import LoaderSettings, epoch_batches, eval_stream
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import finite, write_json
+from problems.engine.loops.analysis import Analysis
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.runtime import distributed
@@ -104,6 +105,7 @@ class EvalLoop(Loop):
         dump_dir: Path | None = None,
         num_workers: int = 0,
         save_predictions: Callable[[Records, Path], None] | None = None,
+        analysis: Analysis | None = None,
     ) -> dict[str, float]:
         """Return the metrics of the task over ``dataset``.
 
@@ -114,9 +116,12 @@ class EvalLoop(Loop):
             eval_batch: how many batches to evaluate; -1 for all.
             dump_dir: where ``predictions.csv`` and ``result.json`` are written; None writes nothing.
             save_predictions: writes ``predictions.csv`` of all records; None: :func:`write_predictions`.
+            analysis: adds the intervals of the metrics, and groups, to ``result.json``.
         """
         started, mode, dump_dir = time.monotonic(), Mode(mode), None if dump_dir is None else Path(dump_dir)
         batches = first_batches(batch_sampler, eval_batch)
+        if analysis is not None and dump_dir is not None:
+            analysis.check(dataset)
         world = distributed.world()
         # without shared files, this process cannot see to the parts of the others
         parts = _Parts(dump_dir if world.shared else None, world.rank)
@@ -126,8 +131,13 @@ class EvalLoop(Loop):
         records = self._collect(mode, dataset, batches, collate_fn, parts=parts, settings=settings)
         metrics = self._reduce(mode, records)
         if dump_dir is not None and world.main:
+            seconds = time.monotonic() - started
+            more = {} if eval_batch < 0 else {"only_batches": eval_batch}
+            if analysis is not None:
+                indices = sorted(index for batch in batches for index in batch)
+                more |= analysis.run(self.task, mode, records, dataset, indices)
             (save_predictions or write_predictions)(records, dump_dir)
-            self._publish(dump_dir, metrics, len(records["id"]), time.monotonic() - started, eval_batch=eval_batch)
+            self._publish(dump_dir, metrics, len(records["id"]), seconds, more)
             parts.remove()
         return metrics
 
@@ -168,7 +178,7 @@ class EvalLoop(Loop):
         return metrics
 
     def _publish(
-        self, folder: Path, metrics: Mapping[str, float], utterances: int, seconds: float, *, eval_batch: int
+        self, folder: Path, metrics: Mapping[str, float], utterances: int, seconds: float, more: Mapping[str, Any]
     ) -> None:
         """Write ``result.json``."""
         declarations = {name: metric for name, metric in self.task.metrics.items() if name in metrics}
@@ -181,7 +191,7 @@ class EvalLoop(Loop):
             "checkpoint": folder.parent.name,
             "test_set": folder.name,
         }
-        write_json(folder / "result.json", result | ({} if eval_batch < 0 else {"only_batches": eval_batch}))
+        write_json(folder / "result.json", result | more)
 
 
 def _in_order(parts: list[Records], indices: list[int]) -> Records:

@@ -25,12 +25,19 @@ ROW_KEYS = ("step", "epoch", "split")  # the place of a row in the history; its 
 
 @dataclass
 class Result:
-    """The result of one checkpoint on one test set; predicts: what the task declares that it predicts."""
+    """The result of one checkpoint on one test set.
+
+    predicts: what the task declares that it predicts; intervals: of the metrics; resampling: the ``unit`` that was
+    drawn, with ``units`` and ``resamples``; groups: by title and value, ``utterances``, ``metrics`` and ``intervals``.
+    """
 
     metrics: dict[str, Number | None]
     seconds: Number | None
     predictions: Path
     predicts: str
+    intervals: dict[str, list[Number | None]] = field(default_factory=dict)
+    resampling: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -213,6 +220,9 @@ def _result(content: dict[str, Any], folder: Path) -> Result:
         seconds=seconds if is_number(seconds) else None,
         predictions=folder / "predictions.csv",
         predicts=str(content.get("predicts")),
+        intervals=content.get("intervals") or {},
+        resampling=content.get("resampling") or {},
+        groups=content.get("groups") or {},
     )
 
 

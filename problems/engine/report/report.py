@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.storage.files import finite, write_bytes
-from problems.engine.report.read import Rule, Run, read_predictions, read_run
+from problems.engine.report.read import Result, Rule, Run, read_predictions, read_run
 from problems.engine.report.worst_utterances import WorstUtterances, worst_utterances
 from problems.engine.runtime.formatting import table
 from tasks.metrics.kinds import UNDECLARED, Metric, to_json
@@ -78,6 +78,14 @@ class Report:
                 checkpoint: {test_set: result.metrics for test_set, result in tests.items()}
                 for checkpoint, tests in self.run.results.items()
             },
+            "intervals": {
+                checkpoint: {test_set: result.intervals for test_set, result in tests.items()}
+                for checkpoint, tests in self.run.results.items()
+            },
+            "groups": {
+                checkpoint: {test_set: result.groups for test_set, result in tests.items() if result.groups}
+                for checkpoint, tests in self.run.results.items()
+            },
             "baselines": self.run.baselines,
             "declarations": to_json(self.run.declarations),
             "layers": self.run.layers,
@@ -87,20 +95,60 @@ class Report:
 
     def to_text(self) -> str:
         """The results as a table, then the notes."""
-        rows = []
+        rows, headline = [], self.headline_metric
         for checkpoint, tests in self.run.results.items():
             star = " *" if self.rule and checkpoint == self.chosen else ""
             for test_set, result in tests.items():
-                values = [self.metric(name).format(result.metrics.get(name)) for name in self.columns]
-                rows.append([checkpoint + star, test_set, *values])
+                interval = self.interval(result, headline)
+                rows.append([checkpoint + star, test_set, *self._values(result.metrics, interval)])
         for test_set, models in self.run.baselines.items():
-            for model, metrics in models.items():
-                values = [self.metric(name).format(metrics.get(name)) for name in self.columns]
-                rows.append([model, test_set, *values])
-        lines = [table(["checkpoint", "test set", *self.columns], rows, left=2)] if rows else []
+            rows += [[model, test_set, *self._values(metrics, "")] for model, metrics in models.items()]
+        columns = self._with_interval(self.columns, "95% interval")
+        lines = [table(["checkpoint", "test set", *columns], rows, left=2)] if rows else []
         if rows and self.rule:
             lines.append(f"* best in validation ({self.rule.text})")
+        lines += _group_lines(self)
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
+
+    def interval(self, result: Result, name: str | None) -> str:
+        """The interval of a metric; empty if there is none."""
+        bounds = result.intervals.get(name or "")
+        return self.metric(name).format_interval(bounds) if bounds else ""
+
+    def _values(self, metrics: Mapping[str, float | None], interval: str) -> list[str]:
+        """The metrics as text, with the interval beside the one of the headline."""
+        return self._with_interval([self.metric(name).format(metrics.get(name)) for name in self.columns], interval)
+
+    def _with_interval(self, cells: list[str], interval: str) -> list[str]:
+        """Cells in the order of the columns, with that of the interval inserted if any result has one."""
+        results = (result for tests in self.run.results.values() for result in tests.values())
+        if not any(self.headline_metric in result.intervals for result in results):
+            return cells
+        place = self.columns.index(self.headline_metric) + 1
+        return [*cells[:place], interval, *cells[place:]]
+
+
+def _group_lines(report: Report) -> Iterator[str]:
+    """A table for each group of the chosen checkpoint."""
+    name = report.headline_metric
+    for test_set, result in report.run.results.get(report.chosen or "", {}).items():
+        for title, values in result.groups.items():
+            rows = [
+                [
+                    value,
+                    f"{own['utterances']:,}",
+                    report.metric(name).format(own["metrics"].get(name)),
+                    _bounds(report, own),
+                ]
+                for value, own in values.items()
+            ]
+            heading = f"{report.metric(name).heading(name)} on {test_set}"
+            yield table([title, "utterances", heading, "95% interval"], rows, left=1)
+
+
+def _bounds(report: Report, group: dict[str, Any]) -> str:
+    bounds = group["intervals"].get(report.headline_metric)
+    return report.metric(report.headline_metric).format_interval(bounds) if bounds else ""
 
 
 def write_report(target_dir: Path, report_dir: Path, name: str | None = None) -> Report:

@@ -19,6 +19,7 @@ class Section:
         header: the columns of the table.
         rows: its cells. The first ``left`` columns are text, the others numbers.
         bars: names with numbers, drawn as horizontal bars.
+        svg: a drawing of ours, not escaped.
         is_warning: True for a section that stands out.
     """
 
@@ -27,6 +28,7 @@ class Section:
     rows: Sequence[Sequence[str]] = ()
     left: int = 1
     bars: Sequence[tuple[str, float]] = ()
+    svg: str = ""
     note: str = ""
     is_warning: bool = False
 
@@ -50,6 +52,7 @@ class Page:
         """The page as HTML."""
         folder = files("problems.engine.report")
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        environment.filters.update(svg=Markup)
         style = Markup((folder / "report.css").read_text(encoding="utf-8"))
         template = environment.from_string((folder / "tables.html").read_text(encoding="utf-8"))
         return template.render(page=self, style=style)

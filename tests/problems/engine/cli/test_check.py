@@ -48,8 +48,8 @@ def test_a_problem_that_prepares_its_data_itself_is_checked_too(tiny, tones, cap
     assert execute(Own(), ["check", *options, "--prepare_data.train=none.csv"]) == 0
     assert [line.split()[:2] for line in capfd.readouterr().out.splitlines()[:3]] == [
         ["train", "22"],
-        ["valid", "6"],
-        ["test", "6"],
+        ["valid", "5"],
+        ["test", "7"],
     ]
 
 
