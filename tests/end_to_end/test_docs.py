@@ -15,9 +15,9 @@ import pytest
 import soundfile
 
 import problems
-from problems.__main__ import main as problems_main
 from dataset.metadata import read_csv
 from nn.upstream import UPSTREAMS
+from problems.__main__ import main as problems_main
 from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.cli.verbs import VERBS
