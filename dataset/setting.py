@@ -23,6 +23,7 @@ def setting(
     registry: str | None = None,
     resume: Literal["free", "extends", "starts"] | None = None,
     heading: str | None = None,
+    test_time: bool = False,
 ) -> Any:
     """A dataclass field with its help line and, if it has any, its bounds or choices.
 
@@ -36,6 +37,7 @@ def setting(
         resume: whether the value may differ when a training is resumed. ``"free"``: it may, since it does not affect
             the result; ``"extends"``: it may, and the training continues to the new value; ``"starts"``: it may
             become null, since only the start of a training reads it; None: it may not.
+        test_time: True if a trained model may be tested with another value (``evaluate.task``, ``evaluate.dataset``).
         heading: what ``--help`` prints above this and the following settings of its section.
     """
     metadata = {
@@ -46,6 +48,7 @@ def setting(
         "registry": registry,
         "resume": resume,
         "heading": heading,
+        "test_time": test_time,
     }
     if isinstance(default, (list, dict)) or dataclasses.is_dataclass(default):
         return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)

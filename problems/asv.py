@@ -25,7 +25,10 @@ class BuildDataset(classification.BuildDataset):
     """Augmentation of the training audio, and the cohort of the validation."""
 
     cohort_per_speaker: int = setting(
-        0, "training utterances per speaker that validation embeds, for build_task.scoring to learn from", min=0
+        0,
+        "training utterances per speaker that validation embeds, for build_task.scoring to learn from",
+        min=0,
+        test_time=True,
     )
 
 
@@ -58,7 +61,7 @@ class BuildTask:
     margin_schedule: list[int] = setting(
         [0, 0], "[start, end] in batches: the margin grows from 0 to full between them"
     )
-    scoring: Scoring = setting(Scoring(), "scores of trials from embeddings")
+    scoring: Scoring = setting(Scoring(), "scores of trials from embeddings", test_time=True)
 
 
 class ASV(classification.Classification):
@@ -170,7 +173,14 @@ class ASV(classification.Classification):
         model.embedding_size = size  # build_task builds the loss for it
         return model
 
-    def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
+    def task_arguments(
+        self,
+        build_dataset: Section,
+        mode: str,
+        data_csv: str,
+        train_csv: str,
+        build_task: Section | None = None,
+    ) -> dict[str, Any]:
         """The trials of ``data_csv``, and the cohort of the validation; nothing for a training without validation."""
         from dataset import trial_tables
 

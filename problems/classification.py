@@ -31,7 +31,9 @@ class BuildTask:
         None, "class weights of the loss: balanced, {label: weight}, or a list of these per slot; null: all 1"
     )
     label_smoothing: float = setting(0.0, "share of the target that is spread over all labels", min=0, max=0.99)
-    top_k: list[int] = setting([], "also measure top-k accuracy, e.g. [5]; not for slots")
+    top_k: list[int] = setting(
+        [], "also measure top-k accuracy, e.g. [5]; not for slots", test_time=True, resume="free"
+    )
 
 
 class Classification(Problem):

@@ -68,6 +68,10 @@ class Task(nn.Module):
     """
     paired = False
     """True if metrics are of pairs of utterances (trials), which groups and weights then select on both sides."""
+    learns_in_validation = False
+    """True if a validation sets something that tests use, such as a threshold."""
+    records_follow_model = False
+    """True if records do not depend on the task's settings, so that other settings can be measured on the same ones."""
     takes_features = False
     """True if ``forward`` passes ``hidden_states`` and ``hidden_lens`` on to the model when a batch has them."""
 

@@ -1,11 +1,12 @@
 """Connectionist temporal classification: sequences of labels without an alignment.
 
-Graves et al., "Connectionist Temporal Classification", ICML 2006. Loss by torch, greedy decoding by
-``nn.decode.greedy``, errors by ``tasks.metrics.text``.
+Graves et al., "Connectionist Temporal Classification", ICML 2006. Loss by torch, decoding by
+``tasks.decoding``, errors by ``tasks.metrics.text``.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -15,20 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nn.decode.greedy import ctc_greedy
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Vocabulary
+from tasks.decoding import CTCDecoder, Ngrams, as_rows
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
 
 log = logging.getLogger(__name__)
 
 BLANK = 0
+SAMPLE_RATE = 16000
 EDITS = ("substitutions", "deletions", "insertions")
 
 
 class CTCTask(Task):
-    """Trains a model with CTC; decodes greedily in validation and test.
+    """Trains a model with CTC; decodes greedily in validation, and as ``decode`` says in a test.
 
     Notation: B utterances, T samples, T' frames, S labels, V symbols with the blank.
 
@@ -37,6 +39,8 @@ class CTCTask(Task):
             logits (B, T', V), lengths (B,).
         encoder: decodes label indices to text.
         log_predictions: references and hypotheses that ``reduction`` logs.
+        decode: settings of :class:`tasks.decoding.CTCDecoder` for tests and predictions; validations are greedy.
+        ngrams: the language model of the decoder, by n-gram.
     """
 
     metrics = {
@@ -53,12 +57,21 @@ class CTCTask(Task):
     predicts = "text"
     takes_features = True
 
-    def __init__(self, model: nn.Module, encoder: Vocabulary, log_predictions: int = 0):
+    def __init__(
+        self,
+        model: nn.Module,
+        encoder: Vocabulary,
+        log_predictions: int = 0,
+        decode: Mapping[str, Any] | None = None,
+        ngrams: Ngrams | None = None,
+    ):
         super().__init__(model)
         if log_predictions < 0:
             raise ValueError(f"log_predictions is {log_predictions}: expected 0 or more utterances")
         self.encoder = encoder
         self.log_predictions = log_predictions
+        self.greedy = CTCDecoder(encoder, blank=BLANK)
+        self.decoder = CTCDecoder(encoder, **dict(decode or {}), ngrams=ngrams, blank=BLANK)
 
     def forward(
         self, mode: str, *, id: list[str], text: list[str], tokens: Tensor, tokens_len: Tensor, **batch: Any
@@ -76,7 +89,7 @@ class CTCTask(Task):
         records: dict[str, list[Any]] = {"id": list(id)}
         if mode != Mode.TRAIN:
             records["reference"] = list(text)
-            records["hypothesis"] = self._decode(logits, lengths)
+            records |= self._decoded(mode, logits.detach(), lengths)
             records["loss"] = losses.detach().tolist()
             records["too_short"] = too_short.tolist()
             for unit, count_errors in (("word", word_errors), ("char", char_errors)):
@@ -104,15 +117,25 @@ class CTCTask(Task):
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
         """The text of each utterance."""
-        return self._decode(*self._logits({"wav": wav, "wav_len": wav_len}))
+        return [found.text for found in self.decoder(*self._logits({"wav": wav, "wav_len": wav_len}))]
 
     def _logits(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         logits, lengths = self.run_model(batch)
         check_scores(logits, len(self.encoder), "a frame")
         return logits, lengths
 
-    def _decode(self, logits: Tensor, lengths: Tensor) -> list[str]:
-        return [self.encoder.decode(ids) for ids in ctc_greedy(logits.detach(), lengths, blank=BLANK)]
+    def _decoded(self, mode: str, logits: Tensor, lengths: Tensor) -> dict[str, list[Any]]:
+        """``hypothesis``; after a beam search also ``words`` and, if several are asked for, ``nbest``, as JSON."""
+        decoder = self.decoder if mode == Mode.TEST else self.greedy
+        found = decoder(logits, lengths)
+        records: dict[str, list[Any]] = {"hypothesis": [one.text for one in found]}
+        if decoder.name == "beam":
+            rate = getattr(self.model, "downsample_rate", None)
+            frame_sec = None if rate is None else rate / SAMPLE_RATE
+            records["words"] = [json.dumps(as_rows(one.words, frame_sec), ensure_ascii=False) for one in found]
+            if decoder.nbest > 1:
+                records["nbest"] = [json.dumps(one.nbest, ensure_ascii=False) for one in found]
+        return records
 
     def _log_examples(self, records: Records) -> None:
         # the first by id: the same utterances each time, whatever the sharding

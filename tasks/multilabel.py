@@ -41,6 +41,7 @@ class MultiLabelTask(Task):
         "utterances": Count(),
     }
     takes_features = True
+    learns_in_validation = True
 
     def __init__(self, model: nn.Module, encoder: Labels):
         super().__init__(model)

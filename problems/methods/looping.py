@@ -129,6 +129,8 @@ class Looping:
             num_workers=num_workers,
             save_predictions=save,
             analysis=analysis,
+            place=evaluate.get("place"),
+            records_file=Path(evaluate["records"]) if evaluate.get("records") else None,
         )
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:

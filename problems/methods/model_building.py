@@ -76,7 +76,14 @@ class ModelBuilding:
         """One train, valid or test step with its metrics."""
         raise NotImplementedError(f"{type(self).__name__} must define build_task")
 
-    def task_arguments(self, build_dataset: Section, mode: str, data_csv: str, train_csv: str) -> dict[str, Any]:
+    def task_arguments(
+        self,
+        build_dataset: Section,
+        mode: str,
+        data_csv: str,
+        train_csv: str,
+        build_task: Section | None = None,
+    ) -> dict[str, Any]:
         """The arguments of ``build_task`` beside its section, model and encoder.
 
         Args:

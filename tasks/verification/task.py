@@ -63,6 +63,8 @@ class VerificationTask(Task):
     }
     takes_features = True
     paired = True
+    learns_in_validation = True
+    records_follow_model = True
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ def trained(tmp_path_factory):
         "--build_model.specaug=null",
         "--build_batch_sampler.train.batch_size=4",
         "--build_optimizer.conf.lr=0.01",
-        "--train={total_steps: 120, eval_step: 60, save_step: 60, use_scheduler: false}",
+        "--train={total_steps: 180, eval_step: 90, save_step: 90, use_scheduler: false}",
     ]
     assert execute(ASR(), ["run", *options]) == 0
     return folder

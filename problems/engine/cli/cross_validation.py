@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import statistics
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ def _spread(values: list[float | None]) -> dict[str, float | None]:
     known = [value for value in values if value is not None]
     if not known:
         return {"mean": None, "deviation": None}
-    return {"mean": statistics.fmean(known), "deviation": statistics.stdev(known) if len(known) > 1 else 0.0}
+    mean = math.fsum(known) / len(known)
+    squares = math.fsum((value - mean) ** 2 for value in known)
+    return {"mean": mean, "deviation": math.sqrt(squares / (len(known) - 1)) if len(known) > 1 else 0.0}
 
 
 def _rows(result: Mapping[str, Any]) -> list[list[str]]:

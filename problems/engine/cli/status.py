@@ -59,8 +59,9 @@ def _training(train_dir: Path) -> str:
 
 def _results(root: Path) -> list[str]:
     lines = []
-    for path in sorted((root / "evaluate").glob("*/*/result.json")):
-        result = read_json(path)
+    for path in sorted((root / "evaluate").rglob("result.json")):
+        result, names = read_json(path), path.relative_to(root / "evaluate").parts
+        setting = f" with {names[2]}" if len(names) == 4 else ""
         metrics = format_metrics(result["metrics"], from_json(result.get("declarations")))
-        lines.append(f"  {path.parent.parent.name} on {path.parent.name}: {metrics}")
+        lines.append(f"  {names[0]} on {names[1]}{setting}: {metrics}")
     return ["results:", *lines] if lines else []

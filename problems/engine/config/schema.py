@@ -124,6 +124,12 @@ def resume_keys(problem: Configurable, resume: Literal["free", "extends", "start
     return {key for key, field in keys if field.metadata.get("resume") == resume}
 
 
+def test_time_keys(problem: Configurable, section: str) -> list[str]:
+    """The keys of a section with which a trained model may be tested anew; all keys below them are too."""
+    fields = dataclasses.fields(problem.sections[section])
+    return [field.name for field in fields if field.metadata.get("test_time")]
+
+
 def free_keys(problem: Configurable, config: Mapping[str, Any]) -> set[str]:
     """The dotted keys that do not make what was done with another value stale."""
     unset = {

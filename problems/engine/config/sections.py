@@ -328,6 +328,15 @@ class Evaluate:
     """Stage 3: evaluation of checkpoints."""
 
     precision: str = setting("fp32", "precision of the forward pass", choices=("fp32", "bf16", "fp16"))
+    task: dict = setting(
+        {}, "settings of build_task for the test alone, e.g. {decode: {name: beam}}; only those that are free in a test"
+    )
+    dataset: dict = setting({}, "settings of build_dataset for the test alone, in the same way")
+    settings: dict | list | None = setting(
+        None,
+        "several tests of each checkpoint: a grid, e.g. {decode.beam: [4, 16]}, or a list of {name: ..., KEY: VALUE};"
+        " keys of evaluate.task; the one to report is chosen on the validation set",
+    )
     groups: list | None = setting(
         None, "also measure by group: columns, or columns of numbers with edges, e.g. [gender, {seconds: [0, 2, 5]}]"
     )

@@ -16,7 +16,7 @@ import torch
 from dataset.loader import LoaderSettings, epoch_batches, eval_stream
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
-from dataset.storage.files import finite, write_json
+from dataset.storage.files import finite, read_json, write_json
 from problems.engine.loops.analysis import Analysis
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
@@ -106,6 +106,8 @@ class EvalLoop(Loop):
         num_workers: int = 0,
         save_predictions: Callable[[Records, Path], None] | None = None,
         analysis: Analysis | None = None,
+        records_file: Path | None = None,
+        place: Mapping[str, str] | None = None,
     ) -> dict[str, float]:
         """Return the metrics of the task over ``dataset``.
 
@@ -117,6 +119,8 @@ class EvalLoop(Loop):
             dump_dir: where ``predictions.csv`` and ``result.json`` are written; None writes nothing.
             save_predictions: writes ``predictions.csv`` of all records; None: :func:`write_predictions`.
             analysis: adds the intervals of the metrics, and groups, to ``result.json``.
+            place: further entries of ``result.json``, such as the names of checkpoint and test set.
+            records_file: records are read from this file if it exists, and written to it otherwise.
         """
         started, mode, dump_dir = time.monotonic(), Mode(mode), None if dump_dir is None else Path(dump_dir)
         batches = first_batches(batch_sampler, eval_batch)
@@ -128,11 +132,16 @@ class EvalLoop(Loop):
         settings = LoaderSettings(
             num_workers=num_workers, pin_memory=self.device.type == "cuda", make_dataloader=self.make_dataloader
         )
-        records = self._collect(mode, dataset, batches, collate_fn, parts=parts, settings=settings)
+        if records_file is not None and records_file.is_file():
+            records = read_json(records_file)
+        else:
+            records = self._collect(mode, dataset, batches, collate_fn, parts=parts, settings=settings)
+            if records_file is not None and world.main:
+                write_json(records_file, records)
         metrics = self._reduce(mode, records)
         if dump_dir is not None and world.main:
             seconds = time.monotonic() - started
-            more = {} if eval_batch < 0 else {"only_batches": eval_batch}
+            more = dict(place or {}) | ({} if eval_batch < 0 else {"only_batches": eval_batch})
             if analysis is not None:
                 indices = sorted(index for batch in batches for index in batch)
                 more |= analysis.run(self.task, mode, records, dataset, indices)

@@ -18,6 +18,8 @@ from tasks.metrics.kinds import Metric, from_json
 Number = int | float
 BASELINES = "baselines.json"
 """The metrics of trivial models, in ``evaluate/``."""
+CHOICE = "settings.json"
+"""The validation of each setting of a test, and the one that was chosen, in ``evaluate/<checkpoint>/``."""
 LEARNING_CURVE = "learning_curve/learning_curve.json"
 """The metric on growing parts of the training set, in the target folder."""
 ROW_KEYS = ("step", "epoch", "split")  # the place of a row in the history; its other keys are metrics
@@ -41,6 +43,20 @@ class Result:
 
 
 @dataclass
+class Settings:
+    """A checkpoint that was tested with several settings.
+
+    chosen: the one that was best on the validation set by ``metric``; valid: the validation metrics of each;
+    results: by setting and test set.
+    """
+
+    metric: str
+    chosen: str
+    valid: dict[str, dict[str, Number | None]]
+    results: dict[str, dict[str, Result]] = field(default_factory=dict)
+
+
+@dataclass
 class Rule:
     """A best-model rule: the metric, ``"min"`` or ``"max"``, and its checkpoints, the best first."""
 
@@ -54,7 +70,8 @@ class Rule:
 class Run:
     """The content of a target folder.
 
-    history: the rows of each split, by rising step; results: by checkpoint and test set; baselines: metrics by test set
+    history: the rows of each split, by rising step; results: by checkpoint and test set, of the chosen setting if there
+    are several; settings: of such a checkpoint; baselines: metrics by test set
     and trivial model; learning_curve: ``metric``, and ``points`` with ``utterances``, ``results`` and ``baselines`` by
     test set; notes: what is missing or damaged.
     """
@@ -63,6 +80,7 @@ class Run:
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
+    settings: dict[str, Settings] = field(default_factory=dict)
     baselines: dict[str, dict[str, dict[str, Number]]] = field(default_factory=dict)
     learning_curve: dict[str, Any] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -199,18 +217,37 @@ def _read_rules(run: Run, target_dir: Path) -> None:
 
 def _read_results(run: Run, target_dir: Path) -> None:
     for checkpoint in _folders(target_dir / "evaluate"):
+        choice = _read_json(run, target_dir, f"evaluate/{checkpoint.name}/{CHOICE}", optional=True)
+        settings = None
+        if choice:
+            valid = {name: own["valid"] for name, own in choice["settings"].items()}
+            settings = run.settings[checkpoint.name] = Settings(choice["metric"], choice["chosen"], valid)
         for test_set in _folders(checkpoint):
-            name = f"evaluate/{checkpoint.name}/{test_set.name}/result.json"
-            content = _read_json(run, target_dir, name)
-            if isinstance(content.get("metrics"), dict):
-                run.declarations |= from_json(content.get("declarations"))
-                run.results.setdefault(checkpoint.name, {})[test_set.name] = _result(content, test_set)
-            elif content:
-                run.notes.append(f"{name} has no metrics: left out.")
-            if "only_batches" in content:
-                run.notes.append(f"{name} covers the first {content['only_batches']} batches only (eval_batch).")
+            ways = [way for way in _folders(test_set) if settings is not None and way.name in settings.valid]
+            for folder in ways or [test_set]:
+                result = _read_result(run, target_dir, folder)
+                if result is None:
+                    continue
+                if ways:
+                    settings.results.setdefault(folder.name, {})[test_set.name] = result
+                if not ways or folder.name == settings.chosen:
+                    run.results.setdefault(checkpoint.name, {})[test_set.name] = result
     if not run.results:
         run.notes.append("No results (evaluate/): no checkpoint has been tested.")
+
+
+def _read_result(run: Run, target_dir: Path, folder: Path) -> Result | None:
+    """The result in a folder; None if there is none."""
+    name = f"{folder.relative_to(target_dir).as_posix()}/result.json"
+    content = _read_json(run, target_dir, name)
+    if "only_batches" in content:
+        run.notes.append(f"{name} covers the first {content['only_batches']} batches only (eval_batch).")
+    if not isinstance(content.get("metrics"), dict):
+        if content:
+            run.notes.append(f"{name} has no metrics: left out.")
+        return None
+    run.declarations |= from_json(content.get("declarations"))
+    return _result(content, folder)
 
 
 def _result(content: dict[str, Any], folder: Path) -> Result:

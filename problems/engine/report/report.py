@@ -86,6 +86,18 @@ class Report:
                 checkpoint: {test_set: result.groups for test_set, result in tests.items() if result.groups}
                 for checkpoint, tests in self.run.results.items()
             },
+            "settings": {
+                checkpoint: {
+                    "metric": settings.metric,
+                    "chosen": settings.chosen,
+                    "valid": settings.valid,
+                    "test": {
+                        name: {test_set: result.metrics for test_set, result in tests.items()}
+                        for name, tests in settings.results.items()
+                    },
+                }
+                for checkpoint, settings in self.run.settings.items()
+            },
             "baselines": self.run.baselines,
             "declarations": to_json(self.run.declarations),
             "layers": self.run.layers,
@@ -107,6 +119,7 @@ class Report:
         lines = [table(["checkpoint", "test set", *columns], rows, left=2)] if rows else []
         if rows and self.rule:
             lines.append(f"* best in validation ({self.rule.text})")
+        lines += _setting_lines(self)
         lines += _group_lines(self)
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
 
@@ -126,6 +139,24 @@ class Report:
             return cells
         place = self.columns.index(self.headline_metric) + 1
         return [*cells[:place], interval, *cells[place:]]
+
+
+def _setting_lines(report: Report) -> Iterator[str]:
+    """A table of the settings of each checkpoint that was tested with several."""
+    for checkpoint, settings in report.run.settings.items():
+        metric = report.metric(settings.metric)
+        test_sets = list(dict.fromkeys(name for tests in settings.results.values() for name in tests))
+        rows = []
+        for name, valid in settings.valid.items():
+            results = [settings.results.get(name, {}).get(test_set) for test_set in test_sets]
+            values = [metric.format(result.metrics.get(settings.metric)) if result else "–" for result in results]
+            seconds = sum(result.seconds or 0 for result in results if result)
+            star = " *" if name == settings.chosen else ""
+            rows.append([name + star, metric.format(valid.get(settings.metric)), *values, f"{seconds:.1f} s"])
+        heading = metric.heading(settings.metric)
+        header = [f"setting of {checkpoint}", f"valid {heading}", *(f"{name} {heading}" for name in test_sets), "time"]
+        yield table(header, rows, left=1)
+        yield f"* best on the validation set ({settings.metric})"
 
 
 def _group_lines(report: Report) -> Iterator[str]:

@@ -146,11 +146,17 @@ def differences(old: Fingerprint, new: Fingerprint, ignore: Collection[str] = ()
     lines = [] if old["class"] == new["class"] else [f"class: {old['class']} -> {new['class']}"]
     before, after = flatten(old["config"]), flatten(new["config"])
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key) and key not in ignore:
+        if before.get(key) != after.get(key) and not _is_ignored(key, ignore):
             lines.append(f"{key}: {_shown(before, key)} -> {_shown(after, key)}")
     lines += [f"the code of {name} changed" for name in _different(old["code"], new["code"])]
     inputs = old["inputs"], new["inputs"]
     return lines + [f"{path} {_what_happened(path, *inputs)}" for path in _different(*inputs)]
+
+
+def _is_ignored(key: str, ignore: Collection[str]) -> bool:
+    """True if a dotted key, or a part above it, is ignored."""
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in ignore for length in range(1, len(parts) + 1))
 
 
 def _different(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -93,7 +93,7 @@ class Pipeline:
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed."""
         folders = {path for stage in self.stages if (path := stage.output_dir).is_relative_to(self.root)}
-        results = self.folder.evaluate_dir.glob("*/*")
+        results = (*self.folder.evaluate_dir.glob("*/*"), *self.folder.evaluate_dir.glob("*/*/*"))
         for folder in (self.root, self.root / "runs", self.folder.train_dir / "tb", *folders, *results):
             sweep(folder)
 

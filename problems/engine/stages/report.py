@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from problems.engine.report.read import BASELINES, LEARNING_CURVE
+from problems.engine.report.read import BASELINES, CHOICE, LEARNING_CURVE
 from problems.engine.stages.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.target_folder import files_below
@@ -21,7 +21,8 @@ class Report(Stage):
 
     def inputs(self) -> list[Path]:
         """The history of the training and every result."""
-        results = sorted(self.folder.evaluate_dir.glob("*/*/result.json"))
+        results = sorted(self.folder.evaluate_dir.rglob("result.json"))
+        results += sorted(self.folder.evaluate_dir.glob(f"*/{CHOICE}"))
         more = (self.folder.evaluate_dir / BASELINES, self.folder.root / LEARNING_CURVE)
         return [self.folder.train_dir / "metrics.jsonl", *results, *(path for path in more if path.exists())]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from problems.engine.checkpoints import store
-from problems.engine.config.schema import free_keys, resume_keys
+from problems.engine.config.schema import free_keys, resume_keys, test_time_keys
 from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import ConfigError, StageError
 from problems.engine.runtime.overrides import check_signatures, is_overridden
@@ -104,6 +104,7 @@ class Selection:
                     f"stage {self.start} needs stage {stage.number} ({stage.name}), which is missing or stale:\n"
                     f"  {_listed(reasons, 8)}\n"
                     f"run it first: {as_typed('start', stage.number)} {as_typed('stop', self.stop)}, or omit start"
+                    f"{self._free_in_a_test(reasons)}"
                 )
         return self.start
 
@@ -134,8 +135,19 @@ class Selection:
         raise StageError(
             f"{train.output_dir} holds a training with different settings or data:\n"
             f"  {_listed(reasons, 20)}\nRestore them to continue, choose another --target_dir,"
-            " or use --fresh to move it aside and start over"
+            f" or use --fresh to move it aside and start over{self._free_in_a_test(reasons)}"
         )
+
+    def _free_in_a_test(self, reasons: Sequence[str]) -> str:
+        """How to test the model as it stands with a setting that is among the differences; empty if none is."""
+        for section, place in (("build_task", "task"), ("build_dataset", "dataset")):
+            for name in test_time_keys(self.problem, section) if section in self.problem.sections else ():
+                for reason in reasons:
+                    key = reason.partition(": ")[0]
+                    if f"{key}.".startswith(f"{section}.{name}."):
+                        free = f"--evaluate.{place}.{key.removeprefix(f'{section}.')}"
+                        return f"; to test the trained model with it, type {free} in place of --{key}"
+        return ""
 
     def _find_start(self, is_fresh: bool) -> None:
         """Find the checkpoint that a new training starts from, before any work and before anything is moved."""

@@ -101,8 +101,8 @@ class Stage:
         sampler = self.build("build_batch_sampler", **where, dataset=dataset)
         return dataset, sampler, self.build("build_collate_fn", mode=mode)
 
-    def task_arguments(self, mode: str, csv: str) -> dict[str, Any]:
+    def task_arguments(self, mode: str, csv: str, build_task: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of ``build_task`` beside its section, model and encoder."""
         train_csv, *_ = self.folder.csvs()
-        section = self.config["build_dataset"]
-        return call(self.problem, "task_arguments", build_dataset=section, mode=mode, data_csv=csv, train_csv=train_csv)
+        sections = {"build_dataset": self.config["build_dataset"], "build_task": dict(build_task)}
+        return call(self.problem, "task_arguments", **sections, mode=mode, data_csv=csv, train_csv=train_csv)

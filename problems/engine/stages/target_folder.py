@@ -96,9 +96,10 @@ class TargetFolder:
         """Each checkpoint to test with each test set and the folder of its result."""
         for checkpoint in self.tested_checkpoints():
             for csv in self.csvs()[2]:
-                yield checkpoint, csv, self._result_dir(checkpoint, csv)
+                yield checkpoint, csv, self.result_dir(checkpoint, csv)
 
-    def _result_dir(self, checkpoint: Path, csv: str) -> Path:
+    def result_dir(self, checkpoint: Path, csv: str) -> Path:
+        """The folder of the result of a checkpoint on a test set."""
         is_own = checkpoint.parent == self.train_dir
         name = checkpoint.name if is_own else f"{checkpoint.name}@{sha256(checkpoint / store.MANIFEST)[:8]}"
         return self.evaluate_dir / name / Path(csv).stem

@@ -124,7 +124,7 @@ class Train(Stage):
             build_task_all_args_except_model={
                 "build_task": self.config["build_task"],
                 "encoder": encoder,
-                **self.task_arguments("valid", valid_csv),
+                **self.task_arguments("valid", valid_csv, self.config["build_task"]),
             },
             save_model=self.config["save_model"],
             save_task=self.config["save_task"],

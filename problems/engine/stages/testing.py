@@ -1,0 +1,184 @@
+"""Test one checkpoint: with each setting on each test set, and on the validation set to choose among the settings."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset.storage.files import read_json, write_json
+from problems.engine.checkpoints.arguments import load_arguments
+from problems.engine.checkpoints.moved_upstream import load_options
+from problems.engine.config.test_settings import TestSetting, merged
+from problems.engine.loops.monitoring.display import format_metrics
+from problems.engine.report.read import CHOICE
+from problems.engine.runtime import distributed
+from problems.engine.runtime.environment import reading_workers
+from problems.engine.runtime.overrides import call
+from tasks.metrics.kinds import UNDECLARED
+
+if TYPE_CHECKING:
+    from problems.engine.stages.stage import Stage
+
+log = logging.getLogger(__name__)
+
+RECORDS = ".records"
+"""Records of a checkpoint, in its folder of results while its settings are tested."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """One result to compute: of a checkpoint on a test set, in one way."""
+
+    __test__ = False  # its name is not that of a test
+
+    checkpoint: Path
+    csv: str
+    folder: Path
+    way: TestSetting
+
+    @property
+    def title(self) -> str:
+        """What is tested, in words."""
+        return f"{self.checkpoint.name} on {Path(self.csv).stem}" + (f" with {self.way.name}" if self.way.name else "")
+
+
+class Tester:
+    """Tests one checkpoint.
+
+    Args:
+        stage: gives the config, the builders and the folders.
+        checkpoint: its folder.
+        device: for the model.
+    """
+
+    def __init__(self, stage: Stage, checkpoint: Path, device: str):
+        self.stage, self.checkpoint, self.device = stage, checkpoint, device
+        self.ways = stage.ways
+        self.folder = stage.folder.result_dir(checkpoint, "any").parent
+        self.records = self.folder / RECORDS
+
+    def run(self, tests: list[Test]) -> None:
+        """Compute these results, way by way; choose among several ways on the validation set."""
+        shutil.rmtree(self.records, ignore_errors=True)
+        values = self._known_values()
+        for way in self.ways:
+            own = [test for test in tests if test.way == way]
+            if not own and (len(self.ways) == 1 or way.name in values):
+                continue
+            task = self._load(way, own[0].csv if own else self.stage.folder.csvs()[2][0])
+            began = time.monotonic()
+            if len(self.ways) > 1 or (way.task and task.learns_in_validation):
+                metrics = self._validate(task, way)
+                if len(self.ways) > 1 and metrics is not None:
+                    values[way.name] = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
+                    self._write_choice(values, task)
+            self._test(task, way, own)
+        shutil.rmtree(self.records, ignore_errors=True)
+
+    def _test(self, task: Any, way: TestSetting, tests: list[Test]) -> None:
+        for number, test in enumerate(tests):
+            if number and self._arguments("test", test.csv, {}):  # trials of another set
+                state, task = task.get_state(), self._load(way, test.csv)
+                task.set_state(state)
+            metrics = self._measure(task, "test", "test", test.csv, test)
+            log.info("%s: %s", test.title, format_metrics(metrics, task.metrics))
+
+    # ---- the task ----
+
+    def _load(self, way: TestSetting, csv: str) -> Any:
+        """The task of the checkpoint in one way, with the trials of a test set."""
+        section = load_arguments(self.checkpoint / "task", self.stage.problem.load_encoder).get("build_task") or {}
+        overrides: dict[str, Any] = {}
+        if way.task:
+            section = overrides["build_task"] = merged(section, way.task)
+            overrides |= self._arguments("valid", self.stage.folder.csvs()[1], section)
+        overrides |= self._arguments("test", csv, section)
+        options = load_options(self.checkpoint, self.stage.config["upstream"])
+        folder = {"ckpts_dir": str(self.checkpoint)}
+        _, task = call(self.stage.problem, "load_model_and_task", **folder, task_overrides=overrides, **options)
+        return task.to(self.device)
+
+    def _arguments(self, mode: str, csv: str, section: Mapping[str, Any]) -> dict[str, Any]:
+        return self.stage.task_arguments(mode, csv, dict(section))
+
+    # ---- measuring ----
+
+    def _validate(self, task: Any, way: TestSetting) -> dict[str, float] | None:
+        """The metrics on the validation set; None if there is none. A task that learns in validation does so."""
+        from dataset.table import open_table
+
+        csv = self.stage.folder.csvs()[1]
+        if not len(open_table(csv, may_be_empty=True)):
+            log.warning(
+                "there is no validation set: nothing is learnt for %s, and nothing chosen", way.name or "the test"
+            )
+            return None
+        metrics = self._measure(task, "valid" if task.learns_in_validation else "test", "valid", csv)
+        log.info("%s on valid with %s: %s", self.checkpoint.name, way.name, format_metrics(metrics, task.metrics))
+        return metrics
+
+    def _measure(self, task: Any, mode: str, data: str, csv: str, test: Test | None = None) -> dict[str, float]:
+        """The metrics of a task over the data of one CSV.
+
+        Args:
+            mode: of the task. data: of the dataset and its batches.
+            test: the result to write; None: nothing is written.
+        """
+        from dataset.loader import utterances_in
+        from problems.engine.features.attach import attach_features
+        from problems.engine.features.policy import settings_of
+        from problems.engine.loops.evaluate import first_batches
+
+        saved_encoder = self.checkpoint / "task" / "encoder"
+        encoder_path = str(saved_encoder) if saved_encoder.exists() else self.stage.folder.encoder_path()
+        dataset, sampler, collate_fn = self.stage.build_data(data, csv, encoder_path)
+        config = self.stage.config
+        indices = utterances_in(first_batches(sampler, config["eval_batch"]))
+        evaluate = dict(config["evaluate"])
+        if test is not None and test.way.name:
+            names = {"checkpoint": self.folder.name, "test_set": Path(csv).stem, "setting": test.way.name}
+            evaluate["place"] = names
+        if task.records_follow_model and len(self.ways) > 1 and distributed.world().size == 1:
+            evaluate["records"] = str(self.records / f"{data}-{Path(csv).stem}.jsonl")
+        return call(
+            self.stage.problem,
+            "evaluate",
+            evaluate=evaluate,
+            mode=mode,
+            task=task,
+            dataset=attach_features(task, dataset, settings_of(config), indices),
+            batch_sampler=sampler,
+            collate_fn=collate_fn,
+            eval_batch=config["eval_batch"],
+            dump_dir=None if test is None else str(test.folder),
+            device=self.device,
+            num_workers=reading_workers(config),
+        )
+
+    # ---- the choice ----
+
+    def _known_values(self) -> dict[str, Any]:
+        """The validation of each way that was tested before; of those that are tested still."""
+        try:
+            known = read_json(self.folder / CHOICE)["settings"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return {way.name: known[way.name] for way in self.ways if way.name in known}
+
+    def _write_choice(self, values: Mapping[str, Any], task: Any) -> None:
+        """Write the validation of each way, and the best of them."""
+        wanted = self.stage.config["train"].get("valid_metric")
+        metrics = next(iter(values.values()))["valid"]
+        ranked = [name for name in metrics if task.metrics.get(name, UNDECLARED).better]
+        metric = wanted if wanted in metrics else next(iter(ranked or metrics))
+        higher = task.metrics.get(metric, UNDECLARED).better == "higher"
+        order = [way.name for way in self.ways if way.name in values]
+        best = (max if higher else min)(order, key=lambda name: values[name]["valid"][metric])
+        if distributed.world().main:
+            content = {"metric": metric, "chosen": best, "settings": {name: values[name] for name in order}}
+            write_json(self.folder / CHOICE, content)
