@@ -135,7 +135,10 @@ class ASR(Problem):
         try:
             if decode.get("name") == "beam" and source == "train":
                 if language_model is None:
-                    raise ConfigError("build_task.decode.lm is train, but the training transcripts are not at hand")
+                    raise ConfigError(
+                        "build_task.decode.lm is train, but build_task got no language_model: a build_task of your own"
+                        " must take language_model=None and pass it on"
+                    )
                 columns = (language_model[name] for name in ("ngram", "log10", "backoff"))
                 model_of_words = {tuple(n.split(" ")): (float(p), float(b)) for n, p, b in zip(*columns)}
             elif decode.get("name") == "beam" and source is not None:

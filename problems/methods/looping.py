@@ -130,6 +130,7 @@ class Looping:
             save_predictions=save,
             analysis=analysis,
             place=evaluate.get("place"),
+            skip_errors=evaluate.get("skip_errors", False),
             records_file=Path(evaluate["records"]) if evaluate.get("records") else None,
         )
 

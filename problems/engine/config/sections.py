@@ -340,6 +340,7 @@ class Evaluate:
     groups: list | None = setting(
         None, "also measure by group: columns, or columns of numbers with edges, e.g. [gender, {seconds: [0, 2, 5]}]"
     )
+    skip_errors: bool = setting(False, "leave out, name and count an utterance that fails, instead of stopping")
     confidence: int = setting(1000, "draws of the bootstrap for the intervals of the metrics; 0: no intervals", min=0)
     unit: str | None = setting(
         None, "column whose values are drawn whole, e.g. recording; null: the speaker if known, else each utterance"

@@ -35,7 +35,7 @@ class Callback:
         """Before an epoch of training, or before a validation."""
 
     def on_stage_end(self, loop: Loop, mode: Mode, metrics: Mapping[str, float]) -> None:
-        """After an epoch of training (its mean ``loss``), or after a validation (its metrics)."""
+        """After an epoch of training (its mean ``loss``), a validation or a test (its metrics)."""
 
     def on_fit_batch_start(self, loop: Loop, batch: Batch) -> None:
         """Before the forward pass of a training batch."""

@@ -6,14 +6,17 @@ The records of each batch are appended to ``part-<rank>.jsonl``. A batch whose r
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
-from dataset.loader import LoaderSettings, epoch_batches, eval_stream
+from dataset.loader import LoaderSettings, Unreadable, epoch_batches, eval_stream, require_readable
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import finite, read_json, write_json
@@ -21,13 +24,18 @@ from problems.engine.loops.analysis import Analysis
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.runtime import distributed
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.watchdog import beat
 from tasks.base import Mode
 from tasks.metrics.kinds import to_json
 
+log = logging.getLogger(__name__)
+
 PART = "part-{}.jsonl"
 Records = dict[str, list[Any]]
 """Lists with one value an utterance."""
+Skipped = dict[int, tuple[str, str]]
+"""The id of each utterance that failed, and its error, by index."""
 
 
 class _Parts:
@@ -40,6 +48,7 @@ class _Parts:
 
     def __init__(self, folder: Path | None, rank: int):
         self.records: dict[int, Records] = {}
+        self.skipped: dict[int, Skipped] = {}
         self.folder, self.file = folder, None
         if folder is None:
             return
@@ -56,17 +65,19 @@ class _Parts:
         whole = 0
         for line in path.read_bytes().splitlines(keepends=True):
             try:
-                batch, records = json.loads(line)
+                batch, records, *skipped = json.loads(line)
             except ValueError:  # a kill cut this line
                 break
             self.records[batch] = records
+            self.skipped[batch] = {int(index): tuple(entry) for index, entry in (skipped[0] if skipped else {}).items()}
             whole += len(line)
         return whole
 
-    def add(self, batch: int, records: Records) -> None:
-        self.records[batch] = records
+    def add(self, batch: int, records: Records, skipped: Skipped) -> None:
+        self.records[batch], self.skipped[batch] = records, skipped
         if self.file:
-            self.file.write(json.dumps([batch, records], ensure_ascii=False).encode() + b"\n")
+            entry = [batch, records, *([skipped] if skipped else [])]
+            self.file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
             self.file.flush()
 
     def close(self) -> None:
@@ -90,6 +101,9 @@ class EvalLoop(Loop):
     def on_evaluate_start(self, mode: Mode) -> None:
         """Before the first batch of a validation or a test."""
 
+    def on_stage_end(self, mode: Mode, metrics: Mapping[str, float]) -> None:
+        """After a test. After a validation of a training, the train loop's method of this name is called."""
+
     def evaluate_batch(self, batch: Batch, mode: Mode) -> Records:
         """Return the records of a batch."""
         return self.forward(mode, batch).records
@@ -108,6 +122,7 @@ class EvalLoop(Loop):
         analysis: Analysis | None = None,
         records_file: Path | None = None,
         place: Mapping[str, str] | None = None,
+        skip_errors: bool = False,
     ) -> dict[str, float]:
         """Return the metrics of the task over ``dataset``.
 
@@ -120,6 +135,7 @@ class EvalLoop(Loop):
             save_predictions: writes ``predictions.csv`` of all records; None: :func:`write_predictions`.
             analysis: adds the intervals of the metrics, and groups, to ``result.json``.
             place: further entries of ``result.json``, such as the names of checkpoint and test set.
+            skip_errors: leave out, name and count an utterance that cannot be read or computed, instead of stopping.
             records_file: records are read from this file if it exists, and written to it otherwise.
         """
         started, mode, dump_dir = time.monotonic(), Mode(mode), None if dump_dir is None else Path(dump_dir)
@@ -130,24 +146,33 @@ class EvalLoop(Loop):
         # without shared files, this process cannot see to the parts of the others
         parts = _Parts(dump_dir if world.shared else None, world.rank)
         settings = LoaderSettings(
-            num_workers=num_workers, pin_memory=self.device.type == "cuda", make_dataloader=self.make_dataloader
+            num_workers=num_workers,
+            pin_memory=self.device.type == "cuda",
+            keep_errors=skip_errors,
+            make_dataloader=self.make_dataloader,
         )
+        skipped: Skipped = {}
         if records_file is not None and records_file.is_file():
-            records = read_json(records_file)
+            records, entries = read_json(records_file)
+            skipped = {int(index): tuple(entry) for index, entry in entries.items()}
         else:
-            records = self._collect(mode, dataset, batches, collate_fn, parts=parts, settings=settings)
+            records, skipped = self._collect(mode, dataset, batches, collate_fn, parts=parts, settings=settings)
             if records_file is not None and world.main:
-                write_json(records_file, records)
+                write_json(records_file, [records, skipped])
         metrics = self._reduce(mode, records)
         if dump_dir is not None and world.main:
             seconds = time.monotonic() - started
             more = dict(place or {}) | ({} if eval_batch < 0 else {"only_batches": eval_batch})
+            if skipped:
+                more["skipped"] = dict(skipped[index] for index in sorted(skipped))
             if analysis is not None:
-                indices = sorted(index for batch in batches for index in batch)
+                indices = sorted(index for batch in batches for index in batch if index not in skipped)
                 more |= analysis.run(self.task, mode, records, dataset, indices)
             (save_predictions or write_predictions)(records, dump_dir)
             self._publish(dump_dir, metrics, len(records["id"]), seconds, more)
             parts.remove()
+        if mode == Mode.TEST:
+            self.hook("on_stage_end", mode, metrics)
         return metrics
 
     def _collect(
@@ -159,7 +184,7 @@ class EvalLoop(Loop):
         *,
         parts: _Parts,
         settings: LoaderSettings,
-    ) -> Records:
+    ) -> tuple[Records, Skipped]:
         """Return the records of all batches, in the order of the dataset; compute those that are missing."""
         done = {number for numbers in distributed.gather(sorted(parts.records)) for number in numbers}
         share = distributed.world().share([number for number in range(len(batches)) if number not in done])
@@ -167,14 +192,48 @@ class EvalLoop(Loop):
             with self.evaluating(), torch.inference_mode():
                 self.hook("on_evaluate_start", mode)
                 stream = eval_stream(dataset, [batches[number] for number in share], collate_fn, settings)
-                for number, batch in prefetch(zip(share, stream), self.device):
-                    parts.add(number, self.evaluate_batch(batch, mode))
+                for number, batch in self._with_bar(mode, prefetch(zip(share, stream), self.device), len(share)):
+                    try:
+                        results = self.evaluate_batch(require_readable(batch), mode), {}
+                    except Exception as error:
+                        if not settings.keep_errors or isinstance(error, ConfigError):
+                            raise
+                        results = self._one_by_one(mode, dataset, batches[number], collate_fn)
+                    parts.add(number, *results)
                     beat()
         finally:
             parts.close()
         by_batch = {number: records for part in distributed.gather(parts.records) for number, records in part.items()}
-        indices = [index for batch in batches for index in batch]
-        return _in_order([by_batch[number] for number in range(len(batches))], indices)
+        failed = (own for part in distributed.gather(parts.skipped) for own in part.values())
+        skipped = {index: entry for own in failed for index, entry in own.items()}
+        indices = [index for batch in batches for index in batch if index not in skipped]
+        return _in_order([by_batch[number] for number in range(len(batches))], indices), skipped
+
+    def _one_by_one(
+        self, mode: Mode, dataset: IndexableDataset, indices: Sequence[int], collate_fn: CollateFn
+    ) -> tuple[Records, Skipped]:
+        """Return the records of a batch that failed, utterance by utterance, and those that fail alone."""
+        found: list[Records] = []
+        skipped: Skipped = {}
+        for index in indices:
+            (batch,) = eval_stream(dataset, [[index]], collate_fn, LoaderSettings(keep_errors=True))
+            try:
+                found.append(self.evaluate_batch(require_readable(batch), mode))
+            except ConfigError:
+                raise
+            except Exception as error:
+                id = batch.ids[0] if isinstance(batch, Unreadable) else str(batch.get("id", [index])[0])
+                text = (str(error).splitlines() or [type(error).__name__])[0]
+                skipped[index] = (id, text)
+                log.warning("left out of the %s: %s: %s", mode, id, text)
+        names = {name: None for part in found for name in part}
+        return {name: [value for part in found for value in part[name]] for name in names}, skipped
+
+    @staticmethod
+    def _with_bar(mode: Mode, items: Iterable[Any], total: int) -> Iterator[Any]:
+        """Show a bar with the time that is left, on a terminal and for a test."""
+        is_shown = mode == Mode.TEST and distributed.world().main and sys.stderr.isatty()
+        return iter(tqdm(items, total=total, desc=str(mode), unit="batch", leave=False, disable=not is_shown))
 
     def _reduce(self, mode: Mode, records: Records) -> dict[str, float]:
         """Return the metrics, and give every process what the main one's task learnt in computing them."""
@@ -206,7 +265,7 @@ class EvalLoop(Loop):
 def _in_order(parts: list[Records], indices: list[int]) -> Records:
     """Join the records of several batches and sort them by the indices of their utterances."""
     names = {name: None for part in parts for name in part}
-    rows = {name: [value for part in parts for value in part[name]] for name in names}
+    rows = {name: [value for part in parts for value in part.get(name, ())] for name in names}
     order = sorted(range(len(indices)), key=indices.__getitem__)
     return {name: [values[i] for i in order] for name, values in rows.items()}
 

@@ -242,6 +242,10 @@ def _read_result(run: Run, target_dir: Path, folder: Path) -> Result | None:
     content = _read_json(run, target_dir, name)
     if "only_batches" in content:
         run.notes.append(f"{name} covers the first {content['only_batches']} batches only (eval_batch).")
+    left_out = content.get("skipped") or {}
+    if left_out:
+        names = ", ".join(list(left_out)[:5]) + (", ..." if len(left_out) > 5 else "")
+        run.notes.append(f"{name} leaves out {len(left_out)} utterance(s) that failed (evaluate.skip_errors): {names}.")
     if not isinstance(content.get("metrics"), dict):
         if content:
             run.notes.append(f"{name} has no metrics: left out.")

@@ -138,6 +138,8 @@ class Tester:
         encoder_path = str(saved_encoder) if saved_encoder.exists() else self.stage.folder.encoder_path()
         dataset, sampler, collate_fn = self.stage.build_data(data, csv, encoder_path)
         config = self.stage.config
+        if config["evaluate"].get("skip_errors"):  # also where features are computed ahead
+            config = {**config, "train": {**config["train"], "skip_errors": True}}
         indices = utterances_in(first_batches(sampler, config["eval_batch"]))
         evaluate = dict(config["evaluate"])
         if test is not None and test.way.name:

@@ -145,3 +145,60 @@ def test_numbers_that_are_not_finite_are_written_as_nothing(tmp_path):
 
     run(Odd(), tmp_path)
     assert json.loads((tmp_path / "result.json").read_text())["metrics"] == {"mean": None, "worst": None}
+
+
+class Fragile(Numbers):
+    """Utterances 3 and 7 cannot be read."""
+
+    def __getitem__(self, index):
+        if index in (3, 7):
+            raise ValueError(f"u{index} is damaged")
+        return super().__getitem__(index)
+
+
+class Delicate(Count):
+    """Utterance 5 cannot be computed."""
+
+    def forward(self, mode, indices):
+        if 5 in indices:
+            raise RuntimeError("not with 5\nsecond line")
+        return super().forward(mode, indices)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_utterances_that_fail_are_left_out_named_and_counted(tmp_path, workers, caplog):
+    loop = EvalLoop(Delicate(), torch.device("cpu"))
+    options = {"eval_batch": -1, "dump_dir": tmp_path / "step" / "test", "num_workers": workers, "skip_errors": True}
+    metrics = loop.evaluate("test", Fragile(), sampler(), lambda i: {"indices": i}, **options)
+    result = json.loads((tmp_path / "step" / "test" / "result.json").read_text())
+    assert list(result["skipped"]) == ["u3", "5", "u7"] and result["utterances"] == 10
+    assert result["skipped"]["5"] == "not with 5" and result["skipped"]["u3"] == "u3 is damaged"
+    assert metrics["mean"] == pytest.approx(sum(i / 3 for i in range(13) if i not in (3, 5, 7)) / 10)
+    with open(tmp_path / "step" / "test" / "predictions.csv", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == [f"u{i}" for i in range(13) if i not in (3, 5, 7)]
+    assert "left out of the test: u3: u3 is damaged" in caplog.text
+    with pytest.raises(ValueError, match="is damaged"):
+        loop.evaluate("test", Fragile(), sampler(), lambda i: {"indices": i})
+
+
+def test_a_kill_keeps_what_was_left_out(tmp_path):
+    folder = tmp_path / "step" / "test"
+    fragile = EvalLoop(Count(3), torch.device("cpu"))
+    with pytest.raises(KeyboardInterrupt):
+        fragile.evaluate("test", Fragile(), sampler(), lambda i: {"indices": i}, dump_dir=folder, skip_errors=True)
+    done = EvalLoop(Count(), torch.device("cpu"))
+    done.evaluate("test", Fragile(), sampler(), lambda i: {"indices": i}, dump_dir=folder, skip_errors=True)
+    result = json.loads((folder / "result.json").read_text())
+    assert list(result["skipped"]) == ["u3", "u7"] and result["utterances"] == 11
+
+
+def test_the_end_of_a_test_is_announced_with_its_metrics():
+    seen = []
+
+    class Own(EvalLoop):
+        def on_stage_end(self, mode, metrics):
+            seen.append((mode, metrics))
+
+    loop = Own(Count(), torch.device("cpu"))
+    metrics = loop.evaluate("test", Numbers(), sampler(), lambda i: {"indices": i})
+    assert seen == [("test", metrics)]
