@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from dataset.augmentations.levels import add_at_ratio, drawn_between, range_of
 from dataset.augmentations.recordings import Recordings
 
 
@@ -18,18 +19,9 @@ class Noise:
     """
 
     def __init__(self, source: str | None = None, snr: list[float] = [0.0, 20.0]):  # noqa: B006 (a literal, for --help)
-        if len(snr) != 2 or snr[0] > snr[1]:
-            raise ValueError(f"snr is {snr}; expected [least, greatest] in dB")
-        self.recordings, self.snr = Recordings(source), tuple(snr)
+        self.recordings, self.snr = Recordings(source), range_of(snr, "snr")
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (T,)."""
-        least, greatest = self.snr
-        ratio = least + (greatest - least) * float(torch.rand(()))
-        if len(wav) == 0:
-            return wav
-        noise = self.recordings.draw_piece(len(wav))
-        powers = [float(x.double().square().mean()) for x in (wav, noise)]
-        if min(powers) == 0:
-            return wav
-        return wav + noise * (powers[0] / powers[1] / 10 ** (ratio / 10)) ** 0.5
+        ratio = drawn_between(self.snr)
+        return wav if len(wav) == 0 else add_at_ratio(wav, self.recordings.draw_piece(len(wav)), ratio)

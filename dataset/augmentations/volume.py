@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from dataset.augmentations.levels import drawn_between, range_of
+
 
 class Volume:
     """Multiply by a random gain.
@@ -13,11 +15,8 @@ class Volume:
     """
 
     def __init__(self, gain_db: list[float] = [-20.0, 0.0]):  # noqa: B006 (a literal, for --help)
-        if len(gain_db) != 2 or gain_db[0] > gain_db[1]:
-            raise ValueError(f"gain_db is {gain_db}; expected [least, greatest] in dB")
-        self.gain_db = tuple(gain_db)
+        self.gain_db = range_of(gain_db, "gain_db")
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (T,)."""
-        least, greatest = self.gain_db
-        return wav * 10 ** ((least + (greatest - least) * float(torch.rand(()))) / 20)
+        return wav * 10 ** (drawn_between(self.gain_db) / 20)
