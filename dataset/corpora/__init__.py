@@ -28,6 +28,7 @@ CORPORA = {
     "voxceleb1_verification": "dataset.corpora.voxceleb1_verification:VoxCeleb1Verification",
     "cn_celeb": "dataset.corpora.cn_celeb:CNCeleb",
     "folders": "dataset.corpora.folders:Folders",
+    "mixture": "dataset.corpora.mixture:Mixture",
     "csv": "dataset.corpora.csv:Csv",
     "csv_trials": "dataset.corpora.csv_trials:CsvTrials",
 }

@@ -10,6 +10,7 @@ SAMPLERS = {
     "balanced": "dataset.samplers.balanced:BalancedBatchSampler",
     "weighted": "dataset.samplers.weighted:WeightedBatchSampler",
     "speakers": "dataset.samplers.speakers:SpeakerBatchSampler",
+    "mixed": "dataset.samplers.mixed:MixedBatchSampler",
     "grouped": "dataset.samplers.grouped:GroupedBatchSampler",
 }
 """Those that ``build_batch_sampler.<mode>.name`` may name; each takes ``dataset``, ``batch_size``, ``max_seconds``."""

@@ -24,6 +24,7 @@ DATA = Lengths(
     weight=["0" if i < 100 else "3" if i < 200 else "1" for i in range(503)],
     spk=[f"s{i % 7}" for i in range(502)] + ["once"],
     speaker=[f"s{i % 11}" for i in range(503)],
+    corpus=["large"] * 400 + ["small"] * 103,
 )
 LIMITS = {
     "random": (8, None),
@@ -36,10 +37,11 @@ LIMITS = {
     "weighted": (8, None),
     "speakers": (12, None),
     "grouped": (8, None),
+    "mixed": (8, None),
 }
 WHOLE = ("random", "sequential", "sorted", "bucket", "duration", "block", "grouped")
 """Those that visit every utterance once an epoch."""
-DRAWING = ("balanced", "weighted", "speakers")
+DRAWING = ("balanced", "weighted", "speakers", "mixed")
 KINDS = pytest.mark.parametrize("kind", SAMPLERS)
 
 
@@ -224,6 +226,32 @@ def test_weighted_draws_follow_the_weights():
     assert not any(drawn[i] for i in range(100))
     three, one = (np.mean([drawn[i] for i in places]) for places in (range(100, 200), range(200, 503)))
     assert three / one == pytest.approx(3, rel=0.05)
+
+
+class TestMixed:
+    def count(self, sampler, epochs):
+        drawn = [i for number in range(epochs) for batch in epoch(sampler, number) for i in batch]
+        return drawn, sum(i >= 400 for i in drawn) / len(drawn)
+
+    def test_each_corpus_has_its_part(self):
+        for parts, expected in (({"large": 1, "small": 3}, 0.75), ({"large": 0.9, "small": 0.1}, 0.1), (None, 0.5)):
+            drawn, part = self.count(make("mixed", parts=parts), 6)
+            assert part == pytest.approx(expected, abs=0.02)
+            times = Counter(drawn)
+            for own in (range(400), range(400, 503)):
+                counts = [times[i] for i in own]
+                assert max(counts) - min(counts) <= 1, "no utterance comes again before all of its corpus did"
+
+    def test_parts_are_exact_in_a_thousand_places(self):
+        data = Lengths([1.0] * 3000, corpus=["a"] * 2500 + ["b"] * 400 + ["c"] * 100)
+        sampler = make("mixed", data, (10, None), parts={"a": 0.701, "b": 0.2, "c": 0.099})
+        drawn = sampler.drawn(0, 0, np.arange(1000))
+        assert [sum(drawn < 2500), sum((drawn >= 2500) & (drawn < 2900)), sum(drawn >= 2900)] == [701, 200, 99]
+
+    @pytest.mark.parametrize("parts", [{"large": 1}, {"large": 1, "smal": 1}, {"large": 1, "small": 0}])
+    def test_parts_that_do_not_fit_are_refused(self, parts):
+        with pytest.raises(ValueError, match="above 0 for each value of 'corpus', which are large, small"):
+            make("mixed", parts=parts)
 
 
 class TestSpeakers:
