@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "asr": "problems.asr:ASR",
+    "pr": "problems.pr:PR",
     "asv": "problems.asv:ASV",
     "sid": "problems.sid:SID",
     "ks": "problems.ks:KS",

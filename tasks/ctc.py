@@ -92,10 +92,16 @@ class CTCTask(Task):
             records |= self._decoded(mode, logits.detach(), lengths)
             records["loss"] = losses.detach().tolist()
             records["too_short"] = too_short.tolist()
-            for unit, count_errors in (("word", word_errors), ("char", char_errors)):
-                pairs = zip(records["reference"], records["hypothesis"])
-                records |= _to_columns(unit, [count_errors(*pair) for pair in pairs])
+            records |= self._errors(records)
         return StepOutput(losses.mean(), float(len(id)), records)
+
+    def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[int]]:
+        """The counts of word and character errors of each utterance."""
+        columns: dict[str, list[int]] = {}
+        for unit, count_errors in (("word", word_errors), ("char", char_errors)):
+            pairs = zip(records["reference"], records["hypothesis"])
+            columns |= _to_columns(unit, [count_errors(*pair) for pair in pairs])
+        return columns
 
     def measure(self, mode: str, records: Records) -> dict[str, float]:
         """WER and CER over all words and characters, the mean loss of an utterance, and counts."""

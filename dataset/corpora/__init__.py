@@ -8,6 +8,7 @@ from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 
 CORPORA = {
     "toy": "dataset.corpora.toy:Toy",
+    "toy_phones": "dataset.corpora.toy_phones:ToyPhones",
     "toy_speakers": "dataset.corpora.toy_speakers:ToySpeakers",
     "toy_keywords": "dataset.corpora.toy_keywords:ToyKeywords",
     "toy_commands": "dataset.corpora.toy_commands:ToyCommands",

@@ -53,7 +53,7 @@ class Toy(Corpus):
         """
         plan = self.plan()
         spoken = iter(synthesise([planned.sentence for split in plan.values() for planned in split], cache_dir))
-        rows = {name: [_row(planned, next(spoken)) for planned in split] for name, split in plan.items()}
+        rows = {name: [self._row(planned, next(spoken)) for planned in split] for name, split in plan.items()}
         return Splits(train=rows["train"], valid=rows["valid"], test={"test": rows["test"]})
 
     def plan(self) -> dict[str, list[Planned]]:
@@ -104,17 +104,16 @@ class Toy(Corpus):
             planned.append(Planned(sentence, meaning, kind))
         return planned
 
-
-def _row(planned: Planned, spoken: Spoken) -> Row:
-    voice = planned.sentence.voice
-    return {
-        "id": spoken.id,
-        "wav_path": str(spoken.wav_path),
-        "seconds": str(spoken.seconds),
-        "transcription": planned.meaning.text,
-        "speaker": voice,
-        "gender": voices.gender(voice),
-        "intent": planned.meaning.intent,
-        "slots": json.dumps(planned.meaning.slots),
-        "template": planned.template,
-    }
+    def _row(self, planned: Planned, spoken: Spoken) -> Row:
+        voice = planned.sentence.voice
+        return {
+            "id": spoken.id,
+            "wav_path": str(spoken.wav_path),
+            "seconds": str(spoken.seconds),
+            "transcription": planned.meaning.text,
+            "speaker": voice,
+            "gender": voices.gender(voice),
+            "intent": planned.meaning.intent,
+            "slots": json.dumps(planned.meaning.slots),
+            "template": planned.template,
+        }

@@ -25,6 +25,7 @@ LEFT_OUT = {
     "asv": ["held-out training speakers", "pooled deviations", "3 dB"],
     "er": ["whole dialogues"],
     "ic": [],
+    "pr": ["lacks is refused", "stress is left out"],
     "ks": ["without replacement", "noise is split", "3 dB"],
     "sid": [],
 }

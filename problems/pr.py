@@ -1,0 +1,114 @@
+"""Phoneme recognition: ``python -m problems.pr run``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset.setting import setting
+from problems.asr import ASR
+from problems.base import Section
+from problems.engine.config import sections
+from problems.engine.config.schema import follow_choices
+from problems.engine.runtime.errors import ConfigError
+
+
+@dataclass
+class PrepareData(sections.PrepareData):
+    """Stage 0: the metadata of a corpus, with phones."""
+
+    lexicon: str | None = setting(
+        None, "file of words and their phones, such as CMUdict, if transcripts are words; null: they are phones"
+    )
+    stress: bool = setting(False, "keep the stress of vowels in the lexicon, as in AH0")
+
+
+@dataclass
+class BuildTask:
+    """CTC training and the phone error rate."""
+
+    folding: str = setting(
+        "none", "merge phones before they are compared: none, or timit39", choices=("none", "timit39"), test_time=True
+    )
+    log_predictions: int = setting(
+        0, "references and hypotheses to log after each validation and test", min=0, resume="free"
+    )
+
+
+class PR(ASR):
+    """Recognises phones by CTC; measures the phone error rate (PER), and gives the times of the phones.
+
+    Transcripts are phones separated by spaces, or words with a lexicon. A test's ``predictions.csv`` has the column
+    ``times``: [start, end, phone] of the likeliest path.
+    """
+
+    summary = "phoneme recognition: audio to phones with their times, by CTC"
+    sections: dict[str, type] = ASR.sections | {"prepare_data": PrepareData, "build_task": BuildTask}
+
+    @classmethod
+    def families(cls) -> list[str]:
+        """The folders of this problem's presets; those of speech recognition are for words."""
+        return [name for name in super().families() if name != "asr"]
+
+    def default_config(self) -> dict[str, Any]:
+        """The defaults of speech recognition, with phones, validated by PER."""
+        parts = {"prepare_data": {"corpus": "toy_phones"}, "build_encoder": {"name": "phoneme"}}
+        config = follow_choices(self, super().default_config(), parts)
+        config["train"] |= {"valid_metric": "per"}
+        return config
+
+    def prepare_data(
+        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
+    ) -> tuple[str, str, list[str]]:
+        """Stage 0, with transcripts turned into phones if there is a lexicon."""
+        from dataset import prepare
+        from dataset.pronunciations import LexiconError, read_lexicon, to_phones
+
+        source = prepare_data.get("lexicon")
+        if get_path_only or source is None:
+            return super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only=get_path_only)
+        splits = self.corpus(prepare_data).load(Path(cache_dir))
+        try:
+            lexicon = read_lexicon(source, prepare_data["stress"])
+            for rows in (splits.train, splits.valid, *splits.test.values()):
+                phones = to_phones((row["transcription"] for row in rows), lexicon, source)
+                for row, own in zip(rows, phones):
+                    row |= {"text": row["transcription"], "transcription": own}
+        except LexiconError as error:
+            raise ConfigError(f"prepare_data.lexicon: {error}") from error
+        folders = {"target_dir": target_dir, "cache_dir": cache_dir}
+        return prepare.write(splits, prepare_data, self.columns, **folders)
+
+    def task_arguments(
+        self,
+        build_dataset: Section,
+        mode: str,
+        data_csv: str,
+        train_csv: str,
+        build_task: Section | None = None,
+    ) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
+        """CTC over phones."""
+        from tasks.phones import PhoneTask
+
+        return PhoneTask(model, encoder, **build_task)
+
+    def baselines(
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """The most frequent phone."""
+        from problems.methods import baselines
+
+        found = baselines.of_texts(train_csv, test_csvs)
+        per = {test_set: models["most frequent word"]["wer"] for test_set, models in found.items()}
+        return {test_set: {"most frequent phone": {"per": value}} for test_set, value in per.items()}
+
+
+if __name__ == "__main__":
+    from problems.pr import PR as problem  # under its own name, not as __main__
+
+    problem().main()

@@ -1,0 +1,104 @@
+"""Phoneme recognition by CTC: the phone error rate, and the times of the phones."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from nn.decode.align import token_frames
+from nn.decode.greedy import ctc_greedy
+from tasks.base import Mode, Records
+from tasks.ctc import BLANK, SAMPLE_RATE, CTCTask
+from tasks.metrics.kinds import Count, Number, Rate
+from tasks.metrics.text import corpus_rate, error_counts
+
+TIMIT_39 = {
+    **{"ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih", "el": "l", "em": "m", "en": "n"},
+    **{"nx": "n", "eng": "ng", "zh": "sh", "ux": "uw", "pcl": "sil", "tcl": "sil", "kcl": "sil", "bcl": "sil"},
+    **{"dcl": "sil", "gcl": "sil", "h#": "sil", "pau": "sil", "epi": "sil", "q": ""},
+}
+"""TIMIT's 61 phones as 39 (Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", 1989)."""
+FOLDINGS: dict[str, Mapping[str, str]] = {"none": {}, "timit39": TIMIT_39}
+
+
+class PhoneTask(CTCTask):
+    """Trains a model with CTC on phones that are separated by spaces; decodes by the best path.
+
+    Args:
+        folding: how phones are merged before they are compared: none, or timit39.
+        others: of :class:`tasks.ctc.CTCTask`.
+    """
+
+    metrics = {
+        "per": Rate(better="lower", label="PER", of=("phone_errors", "phones")),
+        "loss": Number(better="lower", of=("loss", None)),
+        "substitutions": Count(better="lower"),
+        "deletions": Count(better="lower"),
+        "insertions": Count(better="lower"),
+        "phones": Count(),
+        "utterances": Count(),
+        "too_short": Count(),
+    }
+
+    def __init__(self, *args: Any, folding: str = "none", **conf: Any):
+        super().__init__(*args, **conf)
+        if folding not in FOLDINGS:
+            raise ValueError(f"folding is {folding!r}: expected one of {', '.join(FOLDINGS)}")
+        self.folding = FOLDINGS[folding]
+
+    def _decoded(self, mode: str, logits: Tensor, lengths: Tensor) -> dict[str, list[Any]]:
+        """``hypothesis``, and in a test ``times``: [start, end, phone] in seconds, as JSON."""
+        found = ctc_greedy(logits, lengths, blank=BLANK)
+        records: dict[str, list[Any]] = {"hypothesis": [self.encoder.decode(ids) for ids in found]}
+        rate = getattr(self.model, "downsample_rate", None)
+        if mode == Mode.TEST and rate is not None:
+            log_probs = logits.float().log_softmax(-1)
+            rows = zip(found, log_probs, lengths.tolist())
+            records["times"] = [self._times(ids, own[:n], rate / SAMPLE_RATE) for ids, own, n in rows]
+        return records
+
+    def _times(self, ids: list[int], log_probs: Tensor, frame_sec: float) -> str:
+        spans = token_frames(log_probs, ids, BLANK) or []
+        rows = [
+            [round(first * frame_sec, 3), round((last + 1) * frame_sec, 3), self.encoder.decode([id])]
+            for id, (first, last) in zip(ids, spans)
+        ]
+        return json.dumps(rows, ensure_ascii=False)
+
+    def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[int]]:
+        """The counts of phone errors of each utterance."""
+        counts = [
+            error_counts(self._folded(reference), self._folded(hypothesis))
+            for reference, hypothesis in zip(records["reference"], records["hypothesis"])
+        ]
+        return {
+            "phone_errors": [count.errors for count in counts],
+            "substitutions": [count.substitutions for count in counts],
+            "deletions": [count.deletions for count in counts],
+            "insertions": [count.insertions for count in counts],
+            "phones": [count.reference_length for count in counts],
+        }
+
+    def _folded(self, text: str) -> list[str]:
+        return [folded for phone in text.split() if (folded := self.folding.get(phone, phone))]
+
+    def measure(self, mode: str, records: Records) -> dict[str, float]:
+        """PER over all phones, the mean loss of an utterance, and counts."""
+        pairs = zip(records["reference"], records["hypothesis"])
+        rate, total = corpus_rate((error_counts(self._folded(r), self._folded(h)) for r, h in pairs), "phone")
+        self._log_examples(records)
+        utterances = len(records["id"])
+        return {
+            "per": rate,
+            "loss": math.fsum(records["loss"]) / utterances,
+            "substitutions": total.substitutions,
+            "deletions": total.deletions,
+            "insertions": total.insertions,
+            "phones": total.reference_length,
+            "utterances": utterances,
+            "too_short": sum(records["too_short"]),
+        }

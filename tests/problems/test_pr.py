@@ -1,0 +1,81 @@
+"""Phoneme recognition: phones from words or as they are, PER with foldings, and the times of the phones."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import jiwer
+import pytest
+
+from problems.asr import ASR
+from problems.engine.cli.arguments import resolve_config
+from problems.engine.cli.main import execute
+from problems.pr import PR
+from tasks.phones import PhoneTask
+from tests.tasks.test_ctc import Frames, Letters
+
+
+@pytest.fixture
+def options(tiny):
+    """A tiny run, on the tones of speech recognition, whose transcripts are words of a small language."""
+    return [option for option in tiny if "specaug" not in option]
+
+
+@pytest.fixture
+def lexicon(tones, tmp_path):
+    words = set()
+    for name in ("train", "valid", "test"):
+        with open(tones / f"{name}.csv", newline="", encoding="utf-8") as file:
+            words |= {word for row in csv.DictReader(file) for word in row["transcription"].split()}
+    path = tmp_path / "lexicon.txt"
+    path.write_text("".join(f"{word} {' '.join(letter.upper() + '1' for letter in word)}\n" for word in sorted(words)))
+    return path
+
+
+def test_words_become_phones_with_times_and_a_rate(options, lexicon, tmp_path, capfd):
+    assert execute(PR(), ["run", *options, f"--prepare_data.lexicon={lexicon}"]) == 0
+    with open(tmp_path / "run" / "data" / "train.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["transcription"].replace(" ", "") == row["text"].replace(" ", "").upper() for row in rows)
+    (path,) = (tmp_path / "run" / "evaluate").glob("*/test/predictions.csv")
+    with open(path, newline="", encoding="utf-8") as file:
+        predictions = list(csv.DictReader(file))
+    for row in predictions:
+        times = json.loads(row["times"])
+        assert [phone for _, _, phone in times] == row["hypothesis"].split()
+        assert all(start < end for start, end, _ in times) and times == sorted(times)
+    metrics = json.loads((path.parent / "result.json").read_text())["metrics"]
+    expected = jiwer.process_words([r["reference"] for r in predictions], [r["hypothesis"] for r in predictions])
+    assert metrics["per"] == pytest.approx(expected.wer) and "wer" not in metrics
+    assert "per" in capfd.readouterr().out
+
+
+def test_words_that_the_lexicon_lacks_are_refused_with_a_list(options, tmp_path, capfd):
+    (tmp_path / "short.txt").write_text("ba B A\n")
+    assert execute(PR(), ["run", *options, f"--prepare_data.lexicon={tmp_path / 'short.txt'}"]) == 2
+    assert "of the transcripts:" in capfd.readouterr().err and not (tmp_path / "run" / "train").exists()
+
+
+def test_phones_are_folded_before_they_are_compared():
+    task = PhoneTask(Frames(), Letters(), folding="timit39")
+    records = {"id": ["a"], "loss": [0.0], "too_short": [False]}
+    records |= {"reference": ["h# sh ix hv eh q d"], "hypothesis": ["pau sh ih hh eh d"]}
+    assert task.reduction("test", records)["per"] == 0
+    plain = PhoneTask(Frames(), Letters()).reduction("test", records)
+    assert plain["per"] == pytest.approx(4 / 7) and plain["phones"] == 7
+    with pytest.raises(ValueError, match="folding is 'timit'"):
+        PhoneTask(Frames(), Letters(), folding="timit")
+
+
+def test_its_presets_are_its_own_and_superb_s_has_the_numbers_of_s3prl():
+    assert PR.families() == ["pr"] and ASR.families() == ["asr"]
+    given = [("prepare_data.dataset_root", "/data"), ("prepare_data.lexicon", "/lexicon")]
+    found = resolve_config(PR(), ["superb"], given)
+    assert found["build_downstream"] == {"name": "frame_linear", "conf": {"hidden_size": 256}}
+    assert found["build_optimizer"]["name"] == "Adam" and found["build_optimizer"]["conf"]["lr"] == 1e-2
+    train = found["train"]
+    assert [train[key] for key in ("total_steps", "log_step", "eval_step", "save_step")] == [100000, 100, 1000, 100]
+    assert [train["gradient_clipping"], train["gradient_accumulate"], train["valid_metric"]] == [1.0, 2, "per"]
+    assert [found["build_batch_sampler"][mode]["batch_size"] for mode in ("train", "valid", "test")] == [16, 1, 1]
+    assert found["build_encoder"]["name"] == "phoneme" and found["build_upstream"]["name"] == "hubert_base"
