@@ -203,6 +203,8 @@ def _repeated_content(measured: Mapping[str, Sequence[tuple[Row, Measured]]]) ->
     owners: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, rows in measured.items():
         for row, audio in rows:
+            if audio.level_db == -np.inf:
+                continue  # all digital silence is alike
             owners[audio.digest].append((name, row["id"]))
     for places in owners.values():
         by_role = {_role(name): f"{name} {id}" for name, id in reversed(places)}

@@ -248,6 +248,9 @@ def _compile(path: Path, compiled: Path) -> pyarrow.Table:
         raise
     table = _derived(_parsed(path, content))
     table = table.replace_schema_metadata({ORIGIN: json.dumps({"version": VERSION, "digest": _digest(content)})})
+    if compiled.exists() and not _is_ours(compiled):
+        log.debug("%s is compiled in memory: %s is another file", path, compiled)
+        return table
     try:
         with replacing(compiled) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(1, len(table)))
@@ -255,6 +258,16 @@ def _compile(path: Path, compiled: Path) -> pyarrow.Table:
         log.debug("%s is compiled in memory: %s cannot be written (%s)", path, compiled, error)
         return table
     return _mapped(compiled, path) or table  # None: the CSV has changed since
+
+
+def _is_ours(compiled: Path) -> bool:
+    """True unless a file is a table of another program; what a killed or damaged disk left of ours may be replaced."""
+    import pyarrow as pa
+
+    try:
+        return ORIGIN in (pa.ipc.open_file(pa.memory_map(str(compiled))).schema.metadata or {})
+    except (OSError, pa.ArrowInvalid):
+        return True
 
 
 def _parsed(path: Path, content: bytes) -> pyarrow.Table:

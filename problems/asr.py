@@ -118,6 +118,11 @@ class ASR(Problem):
         rows = [(" ".join(ngram), repr(p), repr(backoff)) for ngram, (p, backoff) in model.items()]
         return {"language_model": pandas.DataFrame(rows, columns=["ngram", "log10", "backoff"], dtype=object)}
 
+    def task_sources(self, build_task: Section) -> list[str]:
+        """The file of the language model, if there is one."""
+        source = (build_task.get("decode") or {}).get("lm")
+        return [] if source in (None, "train") else [source]
+
     def build_task(self, build_task: Section, model: Any, encoder: Any, language_model: Any = None) -> Any:
         """CTC.
 

@@ -174,6 +174,10 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         folders = {"target_dir": target_dir, "cache_dir": cache_dir}
         return prepare.write(splits, prepare_data, self.columns, **folders, label=self.label_column)
 
+    def data_sources(self, prepare_data: Section) -> list[str]:
+        """Files that ``prepare_data`` reads beside the corpus's; if the content of one changes, stage 0 is stale."""
+        return []
+
     def corpus(self, prepare_data: Section) -> Any:
         """The corpus that ``prepare_data`` names, with its settings."""
         corpora, name = load_class("dataset.corpora:CORPORA"), prepare_data.get("corpus")

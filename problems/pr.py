@@ -80,6 +80,15 @@ class PR(ASR):
         folders = {"target_dir": target_dir, "cache_dir": cache_dir}
         return prepare.write(splits, prepare_data, self.columns, **folders)
 
+    def data_sources(self, prepare_data: Section) -> list[str]:
+        """The lexicon."""
+        source = prepare_data.get("lexicon")
+        return [] if source is None else [source]
+
+    def task_sources(self, build_task: Section) -> list[str]:
+        """None."""
+        return []
+
     def task_arguments(
         self,
         build_dataset: Section,

@@ -143,6 +143,10 @@ class Task(nn.Module):
         """What each utterance is resampled with, such as its speaker; None: the metadata's speaker, or itself."""
         return None
 
+    def width(self, mode: str) -> int:
+        """What :meth:`resampled` spreads each row of weights over, if that is more than the utterances: its trials."""
+        return 0
+
     # ---- new audio ----
 
     def predict(self, wav: Tensor, wav_len: Tensor) -> list[Any]:

@@ -110,7 +110,7 @@ class CTCDecoder:
         numbers = {cased(word): number for word, number in words.items() if not word.startswith("<")}
         bonuses = torch.zeros(len(words) + len(hot_words), dtype=torch.float64)
         for place, word in enumerate(hot_words):
-            number = numbers.setdefault(cased(word), other if model else len(words) + place)
+            number = numbers.setdefault(cased(word), len(words) + place)
             bonuses[number] = bonus
         texts, separates, begins = zip(*(_role(symbol, self._is_of_words(symbols)) for symbol in symbols))
         return Scoring(

@@ -10,6 +10,7 @@ import torch
 
 from dataset import SAMPLE_RATE
 
+BLOCK = 1 << 16  # samples
 FORMATS = {
     "mulaw": ("WAV", "ULAW", 8000),  # telephones in America and Japan
     "alaw": ("WAV", "ALAW", 8000),  # telephones elsewhere
@@ -47,7 +48,9 @@ def coded(wav: torch.Tensor, name: str) -> torch.Tensor:
     buffer = io.BytesIO()
     # full scale is the loudest that a codec of whole numbers holds
     peak = max(1.0, float(narrow.abs().max()))
-    soundfile.write(buffer, (narrow / peak).numpy(), rate, format=kind, subtype=subtype)
+    with soundfile.SoundFile(buffer, "w", rate, 1, subtype=subtype, format=kind) as file:
+        for block in (narrow / peak).split(BLOCK):  # libsndfile crashes if minutes of Vorbis come at once
+            file.write(block.numpy())
     buffer.seek(0)
     decoded = torch.from_numpy(soundfile.read(buffer, dtype="float32")[0]) * peak
     wide = decoded if rate == SAMPLE_RATE else resample(decoded, rate, SAMPLE_RATE)

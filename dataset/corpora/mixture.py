@@ -37,7 +37,10 @@ class Mixture(Corpus):
             splits = corpus.load(cache_dir)
             joined.train += _named(splits.train, name)
             joined.valid += _named(splits.valid, name)
-            joined.test |= {f"{name}-{test}": _named(rows, name) for test, rows in splits.test.items()}
+            for test, rows in splits.test.items():
+                if f"{name}-{test}" in joined.test:
+                    raise CorpusError(f"sets.{name}: there are two test sets called {name}-{test}; rename a corpus")
+                joined.test[f"{name}-{test}"] = _named(rows, name)
         return joined
 
     def _corpora(self) -> dict[str, Corpus]:

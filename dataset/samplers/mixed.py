@@ -76,10 +76,12 @@ def _places(names: list[str], parts: Mapping[str, float] | None, column: str) ->
             f"parts is {dict(parts)}: expected a number above 0 for each value of {column!r}, which are"
             f" {', '.join(names)}"
         )
+    if len(names) > PATTERN:
+        raise ValueError(f"column {column!r} has {len(names)} values; mixed takes at most {PATTERN}")
     wanted = np.array([1.0 if parts is None else float(parts[name]) for name in names])
     wanted = wanted / wanted.sum() * PATTERN
     places = np.maximum(1, np.floor(wanted)).astype(np.int64)
-    for index in np.argsort(-(wanted - places), kind="stable")[: PATTERN - places.sum()]:
+    for index in np.argsort(-(wanted - places), kind="stable")[: max(0, PATTERN - int(places.sum()))]:
         places[index] += 1  # what rounding left goes to the largest rests
     while places.sum() > PATTERN:
         places[places.argmax()] -= 1

@@ -177,7 +177,8 @@ class _Search:
         word = scoring.lexicon.word[self.node]
         gain, state = torch.full_like(self.added, scoring.word_score), self.state
         if scoring.model is not None:
-            score, state = scoring.model.score(self.state, word)
+            known = torch.where(word < len(scoring.model.words), word, scoring.model.unknown)  # a hot word may be new
+            score, state = scoring.model.score(self.state, known)
             gain = gain + score * scoring.weight
         if scoring.bonus is not None:
             gain = gain + scoring.bonus[word]

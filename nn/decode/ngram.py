@@ -75,6 +75,7 @@ class NgramModel:
             after = torch.where(is_found, self.targets[place], after)
             open_ = open_ & ~is_found
             total = torch.where(open_, total + self.backoff[states], total)
+            open_ = open_ & (states != 0)  # there is nothing shorter to back off to
             states = torch.where(open_, self.shorter[states], states)
         return total.reshape(shape), after.reshape(shape)
 

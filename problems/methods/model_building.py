@@ -93,6 +93,10 @@ class ModelBuilding:
         """
         return {}
 
+    def task_sources(self, build_task: Section) -> list[str]:
+        """Files that ``build_task`` reads in a test; if the content of one changes, the test is stale."""
+        return []
+
     def build_optimizer(self, build_optimizer: Section, parameters: Any) -> Any:
         """The optimizer of ``parameters``: those that are trained, of the modules that it updates."""
         from problems.engine.optim import optimizers

@@ -22,15 +22,16 @@ def unit_codes(units: Sequence[str]) -> np.ndarray:
     return np.unique(np.asarray(units, dtype=object), return_inverse=True)[1].reshape(-1)
 
 
-def draws(codes: np.ndarray, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:
+def draws(codes: np.ndarray, resamples: int, seed: int = 0, width: int = 0) -> Iterator[np.ndarray]:
     """Yield blocks of weights, float64 (R, N), ``resamples`` rows in all. Units are drawn with replacement.
 
     Args:
         codes: the unit of each of N utterances, from 0.
         seed: the same one gives the same draws, so that two systems can be compared draw by draw.
+        width: what else a row of weights will be spread over, such as the number of trials; blocks are small enough.
     """
     generator, units = np.random.default_rng(seed), int(codes.max()) + 1
-    block = max(1, CELLS // max(len(codes), units))
+    block = max(1, CELLS // max(len(codes), units, width))
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
         drawn = generator.integers(0, units, (rows, units)) + units * np.arange(rows)[:, None]
@@ -48,10 +49,14 @@ def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
 
 
 def resampled(
-    measure: Callable[[np.ndarray], dict[str, np.ndarray]], codes: np.ndarray, resamples: int, seed: int = 0
+    measure: Callable[[np.ndarray], dict[str, np.ndarray]],
+    codes: np.ndarray,
+    resamples: int,
+    seed: int = 0,
+    width: int = 0,
 ) -> dict[str, np.ndarray]:
     """The values (R,) of each metric over all draws; ``measure`` takes a block of weights."""
-    blocks = [measure(weights) for weights in draws(codes, resamples, seed)]
+    blocks = [measure(weights) for weights in draws(codes, resamples, seed, width)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

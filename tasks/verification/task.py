@@ -204,6 +204,10 @@ class VerificationTask(Task):
             speaker[root(tests[test])] = root(members[enrol][0])
         return [str(root(row)) for row in range(len(ids))]
 
+    def width(self, mode: str) -> int:
+        """The number of trials."""
+        return len(self._trials(mode))
+
     def _scored_once(self, mode: str, records: Records) -> tuple[Trials, np.ndarray]:
         """As :meth:`scored`, without forgetting the scores of the last test."""
         last = self._last_test

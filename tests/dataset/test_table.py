@@ -149,6 +149,16 @@ def test_a_damaged_file_is_compiled_again(path):
         assert compiled.stat().st_size == len(content)
 
 
+def test_a_table_of_another_program_is_left_alone(path):
+    import pyarrow as pa
+
+    with pa.ipc.new_file(str(path.with_suffix(".arrow")), pa.schema([("x", pa.int64())])) as writer:
+        writer.write_table(pa.table({"x": [1]}))
+    before = path.with_suffix(".arrow").read_bytes()
+    assert cells(open_table(path)) == read_csv(path, ()).to_dict("list")
+    assert path.with_suffix(".arrow").read_bytes() == before
+
+
 def test_without_write_access_it_is_compiled_in_memory(path, monkeypatch):
     def refuse(*args, **options):
         raise PermissionError(13, "Permission denied")

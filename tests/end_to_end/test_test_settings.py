@@ -8,6 +8,7 @@ import logging
 import pytest
 
 import problems
+from dataset.ngrams import learn, write_arpa
 from problems.asr import ASR
 from problems.asv import ASV
 from problems.engine.cli.main import execute
@@ -104,6 +105,43 @@ def test_decoding_is_free_under_a_training(tiny, tmp_path, capfd):
     assert not choice.exists()
     report = json.loads((tmp_path / "run" / "report" / "results.json").read_text())
     assert report["settings"] == {}
+
+
+def test_the_choice_follows_the_settings_that_there_are(tiny, tmp_path):
+    def run(settings, *more):
+        assert execute(ASR(), ["run", *tiny, f"--evaluate.settings={settings}", *more]) == 0
+        (choice,) = (tmp_path / "run" / "evaluate").glob("*/settings.json")
+        return json.loads(choice.read_text())
+
+    beams = [f"{{name: b{n}, decode.name: beam, decode.beam: {n}}}" for n in (1, 2, 3)]
+    content = run(f"[{', '.join(beams)}]")
+    assert list(content["settings"]) == ["b1", "b2", "b3"] and content["chosen"] in content["settings"]
+    content = run(f"[{', '.join(beams[1:])}]")
+    assert list(content["settings"]) == ["b2", "b3"] and content["chosen"] in content["settings"]
+
+
+def test_settings_are_tested_without_a_validation_set(tiny, tmp_path, capfd):
+    none = ["--prepare_data.valid=null", "--prepare_data.valid_fraction=0", "--train.valid_metric=null"]
+    options = [option for option in tiny if not option.startswith("--prepare_data.valid")]
+    settings = "--evaluate.settings=[{name: greedy}, {name: beam, decode.name: beam}]"
+    assert execute(ASR(), ["run", *options, *none, settings]) == 0
+    report = json.loads((tmp_path / "run" / "report" / "results.json").read_text())
+    (own,) = report["settings"].values()
+    assert own["chosen"] == "greedy" and set(own["test"]) == {"greedy", "beam"} and report["checkpoints"]
+    assert "there is no validation set" in capfd.readouterr().err
+
+
+def test_another_language_model_in_the_same_file_is_tested_anew(tiny, tmp_path, capfd):
+    path = tmp_path / "lm.arpa"
+    write_arpa(learn(["ba ku", "ku ba"], 2), path)
+    options = ["run", *tiny, f"--build_task.decode={{name: beam, beam: 2, lm: {path}}}"]
+    assert execute(ASR(), options) == 0
+    capfd.readouterr()
+    assert execute(ASR(), options) == 0 and "== stage 3" not in capfd.readouterr().err
+    write_arpa(learn(["ba ba ba"], 2), path)
+    assert execute(ASR(), options) == 0
+    err = capfd.readouterr().err
+    assert "== stage 3" in err and "== stage 2" not in err and "done already" not in err
 
 
 def test_a_checkpoint_that_was_trained_with_a_language_model_holds_it(tiny, tones, tmp_path):

@@ -51,6 +51,17 @@ def test_words_become_phones_with_times_and_a_rate(options, lexicon, tmp_path, c
     assert "per" in capfd.readouterr().out
 
 
+def test_a_corrected_pronunciation_makes_the_phones_stale(options, lexicon, tmp_path, capfd):
+    given = ["run", *options, f"--prepare_data.lexicon={lexicon}", "--stop=1"]
+    assert execute(PR(), given) == 0
+    lexicon.write_text(lexicon.read_text().replace("A1", "E1"))
+    capfd.readouterr()
+    assert execute(PR(), given) == 0
+    assert "== stage 0" in capfd.readouterr().err
+    with open(tmp_path / "run" / "data" / "train.csv", newline="", encoding="utf-8") as file:
+        assert not any("A" in row["transcription"].split() for row in csv.DictReader(file))
+
+
 def test_words_that_the_lexicon_lacks_are_refused_with_a_list(options, tmp_path, capfd):
     (tmp_path / "short.txt").write_text("ba B A\n")
     assert execute(PR(), ["run", *options, f"--prepare_data.lexicon={tmp_path / 'short.txt'}"]) == 2

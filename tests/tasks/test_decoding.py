@@ -62,6 +62,14 @@ def test_hot_words_are_preferred_with_and_without_a_language_model():
     assert decode(logits, hot_words=["RAN"], hot_word_score=3.0).text == "the cat nan", "the case of the encoder counts"
 
 
+def test_a_hot_word_that_the_language_model_lacks_helps_no_other_word():
+    settings = {"ngrams": NGRAMS, "lm_weight": 0.01, "hot_word_score": 2.0}
+    logits = outputs("the cat rod", rival="the cat nod", odds=0.5)  # neither is known
+    assert decode(logits, **settings).text == "the cat nod"
+    assert decode(logits, hot_words=["rod"], **settings).text == "the cat rod"
+    assert decode(logits, hot_words=["cod"], **settings).text == "the cat nod"
+
+
 def test_the_word_score_weighs_the_number_of_words():
     logits = outputs("the cat")
     space = ENCODER.symbols.index(" ")

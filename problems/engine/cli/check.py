@@ -46,7 +46,7 @@ def _sets(problem: Any, config: dict[str, Any], folder: Path) -> dict[str, list[
         train, valid, tests = call(
             problem, "prepare_data", prepare_data=section, target_dir=str(folder), cache_dir=str(cache)
         )
-        return {Path(csv).stem: rows_of(csv) for csv in (train, valid, *tests)}
+        return {"train": rows_of(train), "valid": rows_of(valid)} | {Path(csv).stem: rows_of(csv) for csv in tests}
     splits = corpus.load(cache)
     sets = {"train": splits.train, "valid": splits.valid, **splits.test}
     return {name: _utterances(rows) for name, rows in sets.items()}

@@ -76,8 +76,8 @@ class _Finished:
         """The rows of a test set; none if there are none."""
         from problems.engine.report.paired import read_rows
 
-        path = self.folder / "evaluate" / self.checkpoint / test_set / "predictions.csv"
-        return read_rows(path) if path.is_file() else []
+        result = self.run.results.get(self.checkpoint, {}).get(test_set)
+        return read_rows(result.predictions) if result is not None and result.predictions.is_file() else []
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

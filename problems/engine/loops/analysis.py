@@ -62,7 +62,7 @@ class Analysis:
         everything = np.ones((1, len(codes)))
         values = {key: _measured(task, mode, records, everything, mask) for key, mask in masks.items()}
         drawn: dict[Any, list[dict[str, np.ndarray]]] = {key: [] for key in (None, *masks)}
-        for weights in draws(codes, resamples):
+        for weights in draws(codes, resamples, width=task.width(mode)):
             drawn[None].append(_measured(task, mode, records, weights, None))
             for key, mask in masks.items():
                 drawn[key].append(_measured(task, mode, records, weights, mask))

@@ -159,6 +159,9 @@ class EvalLoop(Loop):
             records, skipped = self._collect(mode, dataset, batches, collate_fn, parts=parts, settings=settings)
             if records_file is not None and world.main:
                 write_json(records_file, [records, skipped])
+        if skipped and not records:
+            id, text = skipped[min(skipped)]
+            raise ValueError(f"every utterance of the {mode} failed, such as {id}: {text}")
         metrics = self._reduce(mode, records)
         if dump_dir is not None and world.main:
             seconds = time.monotonic() - started

@@ -168,7 +168,7 @@ def _of_trials(one: Sequence[Row], other: Sequence[Row]) -> list[Comparison]:
 
     point = measure(np.ones((1, len(ids))))
     values = float(point["one"][0]), float(point["other"][0])
-    drawn = resampled(measure, codes, RESAMPLES)["d"]
+    drawn = resampled(measure, codes, RESAMPLES, width=len(keys))["d"]
     entry = difference(*values, drawn)
     return [Comparison("eer", *values, **entry, test=None, test_p=None, shared=len(keys), unit="speaker")]
 

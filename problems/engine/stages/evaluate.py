@@ -12,14 +12,14 @@ from dataset.metadata import MetadataError
 from dataset.storage.files import read_json, write_json
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
-from problems.engine.config.test_settings import dataset_settings, settings_of
+from problems.engine.config.test_settings import TestSetting, dataset_settings, settings_of
 from problems.engine.report.read import BASELINES, CHOICE
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.overrides import call
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of, read_begun, write_begun
 from problems.engine.stages.stage import DATA, Stage
-from problems.engine.stages.testing import Test, Tester
+from problems.engine.stages.testing import Test, Tester, refresh_choice
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,18 @@ class Evaluate(Stage):
         self.config = {**self.config, "build_dataset": dataset_settings(self.problem, self.config)}
 
     def inputs(self) -> list[Path]:
-        """The test CSVs and the manifests of the checkpoints."""
+        """The test CSVs, the manifests of the checkpoints, and the files that tasks read."""
         checkpoints = self.folder.tested_checkpoints()
-        return [*map(Path, self.folder.csvs()[2]), *(folder / store.MANIFEST for folder in checkpoints)]
+        manifests = [folder / store.MANIFEST for folder in checkpoints]
+        return [
+            *map(Path, self.folder.csvs()[2]),
+            *manifests,
+            *dict.fromkeys(f for w in self.ways for f in self._files(w)),
+        ]
+
+    def _files(self, way: TestSetting) -> list[Path]:
+        """The files that the task of a test reads."""
+        return [Path(path).absolute() for path in call(self.problem, "task_sources", build_task=way.task)]
 
     def outputs(self) -> list[Path]:
         """Metrics and predictions of every result."""
@@ -75,9 +84,12 @@ class Evaluate(Stage):
             for checkpoint in dict.fromkeys(test.checkpoint for test in tests):
                 own = [test for test in tests if test.checkpoint == checkpoint]
                 Tester(self, checkpoint, device).run(own)
-        if distributed.world().main and len(self.ways) == 1:
-            for checkpoint in self.folder.tested_checkpoints():  # nothing is to be chosen any more
-                (self.folder.result_dir(checkpoint, "any").parent / CHOICE).unlink(missing_ok=True)
+        for checkpoint in self.folder.tested_checkpoints() if distributed.world().main else ():
+            folder = self.folder.result_dir(checkpoint, "any").parent
+            if len(self.ways) == 1:
+                (folder / CHOICE).unlink(missing_ok=True)  # nothing is to be chosen any more
+            else:
+                refresh_choice(folder, [way.name for way in self.ways])
         if distributed.world().main:
             self.write_baselines(device)
 
@@ -97,7 +109,8 @@ class Evaluate(Stage):
         recorded = self.manifest.entry(self.number).get("outputs", {})
         free = resume_keys(self.problem, "free")
         for test in self._tests():
-            names = (name_of(path, self.folder.root) for path in (Path(test.csv), test.checkpoint / store.MANIFEST))
+            files = (Path(test.csv), test.checkpoint / store.MANIFEST, *self._files(test.way))
+            names = (name_of(path, self.folder.root) for path in files)
             inputs = {name: fingerprint["inputs"][name] for name in names}
             # a result depends on its own setting, not on the others
             config = {**fingerprint["config"], TASK: test.way.task}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from problems.engine.runtime.overrides import call
 from problems.engine.stages.fingerprint import MISSING, Fingerprint, fingerprint, hash_files, name_of
 from problems.engine.stages.stage import Stage
 
@@ -17,8 +18,10 @@ class PrepareData(Stage):
 
     def inputs(self) -> list[Path]:
         """The sources of the corpus; none if the problem prepares its data itself."""
-        corpus = self.problem.corpus(dict(self.config["prepare_data"]))
-        return [Path(path) for path in corpus.sources()] if corpus else []
+        section = dict(self.config["prepare_data"])
+        corpus = self.problem.corpus(section)
+        more = call(self.problem, "data_sources", prepare_data=section)
+        return [Path(path) for path in (*(corpus.sources() if corpus else ()), *map(os.path.abspath, more))]
 
     def outputs(self) -> list[Path]:
         """The CSVs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ class Tester:
             began = time.monotonic()
             if len(self.ways) > 1 or (way.task and task.learns_in_validation):
                 metrics = self._validate(task, way)
-                if len(self.ways) > 1 and metrics is not None:
+                if len(self.ways) > 1:
                     values[way.name] = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
                     self._write_choice(values, task)
             self._test(task, way, own)
@@ -108,8 +108,8 @@ class Tester:
 
     # ---- measuring ----
 
-    def _validate(self, task: Any, way: TestSetting) -> dict[str, float] | None:
-        """The metrics on the validation set; None if there is none. A task that learns in validation does so."""
+    def _validate(self, task: Any, way: TestSetting) -> dict[str, float]:
+        """The metrics on the validation set; none if there is none. A task that learns in validation does so."""
         from dataset.table import open_table
 
         csv = self.stage.folder.csvs()[1]
@@ -117,7 +117,7 @@ class Tester:
             log.warning(
                 "there is no validation set: nothing is learnt for %s, and nothing chosen", way.name or "the test"
             )
-            return None
+            return {}
         metrics = self._measure(task, "valid" if task.learns_in_validation else "test", "valid", csv)
         log.info("%s on valid with %s: %s", self.checkpoint.name, way.name, format_metrics(metrics, task.metrics))
         return metrics
@@ -174,13 +174,33 @@ class Tester:
 
     def _write_choice(self, values: Mapping[str, Any], task: Any) -> None:
         """Write the validation of each way, and the best of them."""
-        wanted = self.stage.config["train"].get("valid_metric")
-        metrics = next(iter(values.values()))["valid"]
-        ranked = [name for name in metrics if task.metrics.get(name, UNDECLARED).better]
-        metric = wanted if wanted in metrics else next(iter(ranked or metrics))
-        higher = task.metrics.get(metric, UNDECLARED).better == "higher"
-        order = [way.name for way in self.ways if way.name in values]
-        best = (max if higher else min)(order, key=lambda name: values[name]["valid"][metric])
+        wanted, declared = self.stage.config["train"].get("valid_metric"), task.metrics
+        metric = wanted if wanted in declared else next((name for name, m in declared.items() if m.better), "loss")
+        better = declared.get(metric, UNDECLARED).better or "lower"
         if distributed.world().main:
-            content = {"metric": metric, "chosen": best, "settings": {name: values[name] for name in order}}
-            write_json(self.folder / CHOICE, content)
+            write_json(self.folder / CHOICE, choice_of([way.name for way in self.ways], values, metric, better))
+
+
+def choice_of(names: Sequence[str], values: Mapping[str, Any], metric: str, better: str) -> dict[str, Any]:
+    """The content of ``settings.json``: the ways that were tested, and the best of them on the validation set.
+
+    The first of all is chosen if there is no validation.
+    """
+    order = [name for name in names if name in values]
+    known = [name for name in order if values[name]["valid"].get(metric) is not None]
+    best = (
+        (max if better == "higher" else min)(known, key=lambda name: values[name]["valid"][metric]) if known else None
+    )
+    settings = {name: values[name] for name in order}
+    return {"metric": metric, "better": better, "chosen": best or next(iter(order), None), "settings": settings}
+
+
+def refresh_choice(folder: Path, names: Sequence[str]) -> None:
+    """Choose again among the ways that there still are."""
+    try:
+        known = read_json(folder / CHOICE)
+        choice = choice_of(names, known["settings"], known["metric"], known["better"])
+    except (OSError, ValueError, KeyError):
+        return
+    if choice != known:
+        write_json(folder / CHOICE, choice)

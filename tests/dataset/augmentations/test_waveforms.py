@@ -64,6 +64,11 @@ def test_a_codec_leaves_length_and_place_and_what_it_can_hold(name):
     assert (float(high.square().mean()) < 1e-3) == (FORMATS[name][2] == 8000)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_codec_takes_minutes_of_speech(name):
+    assert len(coded(NOISE.repeat(240), name)) == 240 * 16000
+
+
 def test_the_law_of_a_codec_is_that_of_its_standard():
     """The signal-to-noise ratio of mu-law (ITU-T G.711) is about 38 dB for a loud signal."""
     wav = 0.5 * tone(300, 1.0)

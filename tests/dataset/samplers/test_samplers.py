@@ -248,6 +248,13 @@ class TestMixed:
         drawn = sampler.drawn(0, 0, np.arange(1000))
         assert [sum(drawn < 2500), sum((drawn >= 2500) & (drawn < 2900)), sum(drawn >= 2900)] == [701, 200, 99]
 
+    def test_every_value_has_a_place(self):
+        data = Lengths([1.0] * 30, corpus=["a"] * 10 + ["b"] * 10 + ["c"] * 10)
+        sampler = make("mixed", data, (10, None), parts={"a": 1e-4, "b": 1e-4, "c": 0.9998})
+        assert sampler.places.tolist() == [1, 1, 998]
+        with pytest.raises(ValueError, match="has 1200 values; mixed takes at most 1000"):
+            make("mixed", Lengths([1.0] * 1200, corpus=[str(i) for i in range(1200)]), (10, None))
+
     @pytest.mark.parametrize("parts", [{"large": 1}, {"large": 1, "smal": 1}, {"large": 1, "small": 0}])
     def test_parts_that_do_not_fit_are_refused(self, parts):
         with pytest.raises(ValueError, match="above 0 for each value of 'corpus', which are large, small"):

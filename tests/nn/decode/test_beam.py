@@ -159,6 +159,12 @@ class TestNgramModel:
         model = NgramModel({("a",): (-0.1, 0.0), ("</s>",): (-0.7, 0.0)})
         value, state = model.score(torch.tensor([0]), torch.tensor([model.unknown]))
         assert value.item() == pytest.approx(math.log(1e-7)) and state.item() == 0
+        longer = NgramModel(
+            {("a",): (-0.1, -0.2), ("b",): (-0.3, 0.0), ("a", "b"): (-0.1, 0.0), ("a", "b", "a"): (-0.1, 0.0)}
+        )
+        for state in range(len(longer.backoff)):
+            value, _ = longer.score(torch.tensor([state]), torch.tensor([longer.unknown]))
+            assert math.log(1e-7) - 1 < value.item() <= math.log(1e-7) + 1e-9, "unknown once, whatever the history"
 
 
 def test_a_lexicon_is_walked_by_pieces_of_any_length():

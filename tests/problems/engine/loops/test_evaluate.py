@@ -192,6 +192,16 @@ def test_a_kill_keeps_what_was_left_out(tmp_path):
     assert list(result["skipped"]) == ["u3", "u7"] and result["utterances"] == 11
 
 
+def test_a_test_in_which_everything_fails_says_why():
+    class Hopeless(Count):
+        def forward(self, mode, indices):
+            raise RuntimeError("no memory")
+
+    loop = EvalLoop(Hopeless(), torch.device("cpu"))
+    with pytest.raises(ValueError, match="every utterance of the test failed, such as 0: no memory"):
+        loop.evaluate("test", Numbers(), sampler(), lambda i: {"indices": i}, skip_errors=True)
+
+
 def test_the_end_of_a_test_is_announced_with_its_metrics():
     seen = []
 
