@@ -98,10 +98,12 @@ class Csv(Corpus):
                 raise CorpusError(f"{self.train} has {found} values of {self.fold_by!r}; expected all, got {number}")
             return [{"fold": fold} for fold in range(found)]
         number = number or self.folds
+        if self.test:
+            raise CorpusError(f"test is {self.test}, but every fold tests a part of train: leave out test")
         if number is None:
             raise CorpusError("expected a number, such as 5, or prepare_data.fold_by, a column of folds")
         # what else would choose a test set gives way
-        return [{"test": [], "test_fraction": 0.0, "folds": number, "fold": fold} for fold in range(number)]
+        return [{"test_fraction": 0.0, "folds": number, "fold": fold} for fold in range(number)]
 
     def _fold_names(self, utterances: list[CsvRow]) -> list[str]:
         """The values of ``fold_by``."""

@@ -82,6 +82,13 @@ def test_a_setting_is_the_same_as_if_it_had_been_trained_with(verifier, tmp_path
         assert one["metrics"] == pytest.approx(other["metrics"], abs=1e-6)
 
 
+def test_what_the_data_do_not_allow_is_a_message(verifier, capfd):
+    options = ["--start=3", "--evaluate.task.scoring.lda=50", "--evaluate.dataset.cohort_per_speaker=3"]
+    assert execute(ASV(), command(verifier, *options)) == 2
+    err = capfd.readouterr().err
+    assert "error: evaluate: lda is 50: expected at most" in err and "Traceback" not in err
+
+
 def test_retraining_is_offered_beside_testing_anew(verifier, capfd):
     assert execute(ASV(), command(verifier, "--start=3", "--build_task.scoring.enrolment=score")) in (1, 2)
     assert "--evaluate.task.scoring.enrolment" in capfd.readouterr().err

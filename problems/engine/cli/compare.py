@@ -38,6 +38,8 @@ def compare(words: Sequence[str]) -> int:
     rows = _metric_rows(runs)
     pairs = [pair for other in runs[1:] for pair in _pairs(runs[0], other)]
     print(table(["run", "test set", "metric", "value", "95% interval"], rows, left=3))
+    if not pairs:
+        print("\nno paired tests: the runs have no test set with the same utterances in common")
     if pairs:
         print()
         print(table(list(PAIRED), [_paired_row(*pair) for pair in pairs], left=3))

@@ -22,6 +22,8 @@ CHOICE = "settings.json"
 """The validation of each setting of a test, and the one that was chosen, in ``evaluate/<checkpoint>/``."""
 LEARNING_CURVE = "learning_curve/learning_curve.json"
 """The metric on growing parts of the training set, in the target folder."""
+FEW = 10
+"""Speakers, or other units, below which a bootstrap says little."""
 ROW_KEYS = ("step", "epoch", "split")  # the place of a row in the history; its other keys are metrics
 
 
@@ -251,6 +253,9 @@ def _read_result(run: Run, target_dir: Path, folder: Path) -> Result | None:
             run.notes.append(f"{name} has no metrics: left out.")
         return None
     run.declarations |= from_json(content.get("declarations"))
+    drawn = content.get("resampling") or {}
+    if drawn.get("units", FEW) < FEW and drawn.get("unit") != "utterance":
+        run.notes.append(f"{name}: its intervals are of {drawn['units']} {drawn['unit']}s only, too few to rely on.")
     return _result(content, folder)
 
 

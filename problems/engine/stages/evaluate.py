@@ -79,6 +79,7 @@ class Evaluate(Stage):
         from problems.engine.runtime.numerics import numerics
 
         train = self.config["train"]
+        self._check_analysis()
         tests = distributed.on_main(lambda: list(self._open_tests(fingerprint)))
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
             for checkpoint in dict.fromkeys(test.checkpoint for test in tests):
@@ -92,6 +93,16 @@ class Evaluate(Stage):
                 refresh_choice(folder, [way.name for way in self.ways])
         if distributed.world().main:
             self.write_baselines(device)
+
+    def _check_analysis(self) -> None:
+        """Refuse groups that the test sets do not have, before any result is touched."""
+        from problems.engine.loops.analysis import Analysis
+
+        evaluate = self.config["evaluate"]
+        if evaluate.get("groups") or evaluate.get("unit"):
+            for csv in self.folder.csvs()[2]:
+                dataset, *_ = self.build_data("test", csv, self.folder.encoder_path())
+                Analysis(evaluate.get("groups") or (), 0, evaluate.get("unit")).check(dataset)
 
     # ---- what is tested ----
 

@@ -18,6 +18,7 @@ from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.report.read import CHOICE
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
 from tasks.metrics.kinds import UNDECLARED
 
@@ -118,8 +119,14 @@ class Tester:
                 "there is no validation set: nothing is learnt for %s, and nothing chosen", way.name or "the test"
             )
             return {}
-        metrics = self._measure(task, "valid" if task.learns_in_validation else "test", "valid", csv)
-        log.info("%s on valid with %s: %s", self.checkpoint.name, way.name, format_metrics(metrics, task.metrics))
+        try:
+            metrics = self._measure(task, "valid" if task.learns_in_validation else "test", "valid", csv)
+        except ValueError as error:
+            if type(error) is not ValueError:
+                raise
+            raise ConfigError(f"evaluate: {error}") from error  # a setting that the data do not allow
+        name = f" with {way.name}" if way.name else ""
+        log.info("%s on valid%s: %s", self.checkpoint.name, name, format_metrics(metrics, task.metrics))
         return metrics
 
     def _measure(self, task: Any, mode: str, data: str, csv: str, test: Test | None = None) -> dict[str, float]:

@@ -65,6 +65,7 @@ def test_every_utterance_is_tested_once_and_the_metrics_are_averaged(options, mo
         (["--folds=4", "--prepare_data.fold_by=session"], "has 3 values of 'session'; expected all, got 4"),
         (["--folds=3", "--stop=2"], "folds runs all stages of each fold in one process"),
         (["--folds=some"], "folds"),
+        (["--folds=3", "--prepare_data.test=x.csv"], "every fold tests a part of train: leave out test"),
         (["--folds=1"], "folds"),
         (["--folds=all", "--prepare_data.corpus=toy"], "the corpus Toy has no folds"),
     ],

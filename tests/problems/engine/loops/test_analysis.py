@@ -127,5 +127,8 @@ def test_a_whole_run_shows_intervals_and_groups(tiny, tones, tmp_path, capfd):
     report = json.loads((tmp_path / "run" / "report" / "results.json").read_text())
     checkpoint = report["best"]["checkpoint"]
     assert report["intervals"][checkpoint]["test"]["wer"] == [low, high]
+    assert "its intervals are of 3 speakers only, too few to rely on" in page
+    before = path.read_bytes()
     assert execute(ASR(), [*options[:-1], "--evaluate.groups=[accnt]"]) == 2
     assert "did you mean 'accent <i>'" in capfd.readouterr().err
+    assert path.read_bytes() == before, "a mistake costs no result"
