@@ -85,21 +85,6 @@ class PR(ASR):
         source = prepare_data.get("lexicon")
         return [] if source is None else [source]
 
-    def task_sources(self, build_task: Section) -> list[str]:
-        """None."""
-        return []
-
-    def task_arguments(
-        self,
-        build_dataset: Section,
-        mode: str,
-        data_csv: str,
-        train_csv: str,
-        build_task: Section | None = None,
-    ) -> dict[str, Any]:
-        """None."""
-        return {}
-
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """CTC over phones."""
         from tasks.phones import PhoneTask

@@ -126,6 +126,30 @@ def average_precisions(weights: np.ndarray, references: np.ndarray, scores: np.n
     return _mean_of_ratios(np.stack(gains, axis=1), np.stack(totals, axis=1))
 
 
+def joined(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The number of the speaker of each of ``count`` utterances, as far as pairs of one speaker tell: int (count,).
+
+    Args:
+        one, other: the utterances of each pair, int (P,).
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    return connected_components(graph, directed=False)[1]
+
+
+def trial_weights(enrol: np.ndarray, test: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """How often trials count, from how often their sides do: a target trial as its one speaker, others as both.
+
+    Args:
+        enrol, test: weights of the sides of each trial, (R, T). targets: bool (T,).
+    """
+    weights = enrol * test
+    weights[:, targets] = np.sqrt(weights[:, targets])
+    return weights
+
+
 class WeightedTrials:
     """Verification metrics over weighted trials, for any number of draws at once.
 

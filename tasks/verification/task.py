@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task
 from tasks.metrics.kinds import Count, Number, Rate
-from tasks.metrics.resampling import WeightedTrials, ratio
+from tasks.metrics.resampling import WeightedTrials, joined, ratio, trial_weights
 from tasks.metrics.verification import Calibration, TrialScores, learn_calibration
 from tasks.verification.scoring import Scorer
 from tasks.verification.trials import Trials
@@ -161,8 +161,7 @@ class VerificationTask(Task):
         enrol = np.array([row_of[members[0]] for members in trials.members()], dtype=int)[trials.enrol]
         test = np.array([row_of[id] for id in trials.tests], dtype=int)[trials.test]
         other = weights if test_weights is None else test_weights
-        counts = weights[:, enrol] * other[:, test]
-        counts[:, trials.targets] = np.sqrt(counts[:, trials.targets])
+        counts = trial_weights(weights[:, enrol], other[:, test], trials.targets)
         weighted = WeightedTrials(scores, trials.targets)
         miss, false_alarm = weighted.rates(counts)
         values = {"eer": weighted.eer(miss, false_alarm)}
@@ -187,22 +186,13 @@ class VerificationTask(Task):
         """The speaker of each utterance, as far as the target trials tell: they join utterances of one speaker."""
         trials, ids = self._trials(mode).among(records["id"]), list(records["id"])
         row_of = {id: row for row, id in enumerate(ids)}
-        speaker = list(range(len(ids)))
-
-        def root(row: int) -> int:
-            while speaker[row] != row:
-                speaker[row] = speaker[speaker[row]]
-                row = speaker[row]
-            return row
-
         members = [[row_of[id] for id in enrolment] for enrolment in trials.members()]
-        tests = [row_of[id] for id in trials.tests]
-        for rows in members:  # an enrolment is of one speaker
-            for row in rows[1:]:
-                speaker[root(row)] = root(rows[0])
-        for enrol, test in zip(trials.enrol[trials.targets].tolist(), trials.test[trials.targets].tolist()):
-            speaker[root(tests[test])] = root(members[enrol][0])
-        return [str(root(row)) for row in range(len(ids))]
+        tests = np.array([row_of[id] for id in trials.tests], dtype=int)
+        firsts = np.array([rows[0] for rows in members], dtype=int)
+        same = [(rows[0], row) for rows in members for row in rows[1:]]  # an enrolment is of one speaker
+        one = np.concatenate([firsts[trials.enrol[trials.targets]], np.array([a for a, _ in same], dtype=int)])
+        other = np.concatenate([tests[trials.test[trials.targets]], np.array([b for _, b in same], dtype=int)])
+        return [str(speaker) for speaker in joined(len(ids), one, other)]
 
     def width(self, mode: str) -> int:
         """The number of trials."""

@@ -11,7 +11,7 @@ from dataset import seeding
 from dataset.storage.files import write_json
 from problems.engine.checkpoints import averaging, store, weights
 from problems.engine.loops.monitoring.display import format_metrics
-from problems.engine.loops.restore import load_weights
+from problems.engine.loops.state.restore import load_weights
 from problems.engine.runtime import distributed
 from tasks.base import Task
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from dataset import seeding
 from problems.engine.checkpoints.store import Checkpoints, Rule
-from problems.engine.loops import plan, training_state
-from problems.engine.loops.early_stopping import EarlyStopping
+from problems.engine.loops.length import plan
+from problems.engine.loops.length.early_stopping import EarlyStopping
 from problems.engine.loops.monitoring.display import Display
 from problems.engine.loops.monitoring.history import History, Sink, Stopwatch
+from problems.engine.loops.state import training_state
 from problems.engine.optim import lr_schedules
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import Interrupted

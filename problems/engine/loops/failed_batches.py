@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dataset.loader import Unreadable
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 from problems.engine.runtime.errors import ConfigError, TrainingError
 from problems.engine.runtime.memory import is_out_of_memory
 

@@ -29,15 +29,16 @@ from problems.engine.checkpoints import store, weights
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
-from problems.engine.loops import diagnostics, training_state
+from problems.engine.loops import diagnostics
 from problems.engine.loops.average import write_average
 from problems.engine.loops.base import Callback
-from problems.engine.loops.budget import Budget
 from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
+from problems.engine.loops.length.budget import Budget
+from problems.engine.loops.length.plan import AUTO, MOST_STEPS, VALIDATIONS, planned
 from problems.engine.loops.monitoring.profiler import Profiler
-from problems.engine.loops.plan import AUTO, MOST_STEPS, VALIDATIONS, planned
-from problems.engine.loops.restore import restore_training, start_from_weights
+from problems.engine.loops.state import training_state
+from problems.engine.loops.state.restore import restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
 from problems.engine.optim.scheduled_optimizer import OptimScheduler

@@ -20,7 +20,7 @@ from torch import Tensor
 from dataset.loader import Unreadable
 from problems.engine.loops.base import Batch
 from problems.engine.loops.failed_batches import BatchFailure
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 from problems.engine.optim.nonfinite import SkippedSteps
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler

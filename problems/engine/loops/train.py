@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from dataset.loader import Place, Unreadable
-from problems.engine.loops import training_state
 from problems.engine.loops.base import Batch, Callback, Loop
-from problems.engine.loops.budget import Budget
 from problems.engine.loops.cadence import Cadence
 from problems.engine.loops.failed_batches import classify_failure, count_failures
+from problems.engine.loops.length.budget import Budget
 from problems.engine.loops.prefetch import prefetch
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state import training_state
+from problems.engine.loops.state.progress import Progress
 from problems.engine.loops.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.ema import EMA

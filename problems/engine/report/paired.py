@@ -14,10 +14,12 @@ from tasks.metrics.kinds import Metric
 from tasks.metrics.resampling import (
     WeightedTrials,
     difference,
+    joined,
     matched_pairs,
     mcnemar,
     ratio,
     resampled,
+    trial_weights,
     unit_codes,
 )
 
@@ -157,12 +159,11 @@ def _of_trials(one: Sequence[Row], other: Sequence[Row]) -> list[Comparison]:
     ids = sorted({id for key in keys for id in key})
     row_of = {id: row for row, id in enumerate(ids)}
     enrol, test = (np.array([row_of[key[side]] for key in keys]) for side in (0, 1))
-    codes = _speakers(len(ids), enrol[targets], test[targets])
+    codes = joined(len(ids), enrol[targets], test[targets])
     systems = [WeightedTrials(np.array([float(t[key]["score"]) for key in keys]), targets) for t in tables]
 
     def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
-        counts = weights[:, enrol] * weights[:, test]
-        counts[:, targets] = np.sqrt(counts[:, targets])
+        counts = trial_weights(weights[:, enrol], weights[:, test], targets)
         values = [system.eer(*system.rates(counts)) for system in systems]
         return {"one": values[0], "other": values[1], "d": values[1] - values[0]}
 
@@ -171,15 +172,6 @@ def _of_trials(one: Sequence[Row], other: Sequence[Row]) -> list[Comparison]:
     drawn = resampled(measure, codes, RESAMPLES, width=len(keys))["d"]
     entry = difference(*values, drawn)
     return [Comparison("eer", *values, **entry, test=None, test_p=None, shared=len(keys), unit="speaker")]
-
-
-def _speakers(count: int, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """The speaker of each of ``count`` utterances, as far as target trials (enrol, test) join them."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(enrol)), (enrol, test)), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:

@@ -49,7 +49,7 @@ def moved(start: Mapping[str, str], folder: Path, aside: Path) -> dict[str, str]
 
 
 def _require_same_settings(checkpoint: Path, sections: Mapping[str, Any], may_change: Collection[str]) -> None:
-    from problems.engine.loops import training_state
+    from problems.engine.loops.state import training_state
 
     training_state.require(checkpoint)
     path = checkpoint / "config.yaml"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from problems.engine.loops import plan
+from problems.engine.loops.length import plan
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.formatting import duration, seconds_of

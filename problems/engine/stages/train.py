@@ -13,7 +13,7 @@ from dataset.storage.files import free_name, read_json
 from problems.engine.checkpoints import averaging, store
 from problems.engine.checkpoints.moved_upstream import redirected
 from problems.engine.config.sections import DIAGNOSTICS
-from problems.engine.loops.budget import REPORT_SECONDS, Budget
+from problems.engine.loops.length.budget import REPORT_SECONDS, Budget
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError, StageError

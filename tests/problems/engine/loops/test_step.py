@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from problems.engine.loops.failed_batches import BatchFailure
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 from problems.engine.loops.step import GradientWindow, StepTotals, add_gradients, named_loss
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler

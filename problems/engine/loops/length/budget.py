@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 
 WARM_UP = 10
 """Steps of a run before its speed is measured: the first ones start workers and allocate memory."""

@@ -12,7 +12,7 @@ import torch
 
 from dataset import seeding
 from problems.engine.checkpoints import store
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 from problems.engine.runtime import distributed
 from problems.engine.runtime.checkpoint_names import step_of
 from problems.engine.runtime.errors import CheckpointError

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops import training_state
 from problems.engine.loops.base import Callback
+from problems.engine.loops.state import training_state
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history
 from problems.engine.runtime.errors import CheckpointError, TrainingError

@@ -15,9 +15,9 @@ import torch
 from problems.asr import ASR
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.main import execute
-from problems.engine.loops import budget as module
-from problems.engine.loops.budget import Budget
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.length import budget as module
+from problems.engine.loops.length.budget import Budget
+from problems.engine.loops.state.progress import Progress
 from problems.engine.runtime.formatting import seconds_of
 from tests.parts.configs import refused
 from tests.parts.processes import finish, launch, options_of, rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 
 
 def test_epochs_are_counted_with_their_parts():

@@ -7,8 +7,8 @@ import pytest
 from problems.asr import ASR
 from problems.engine.checkpoints import store
 from problems.engine.cli.main import execute
-from problems.engine.loops import plan
-from problems.engine.loops.plan import planned
+from problems.engine.loops.length import plan
+from problems.engine.loops.length.plan import planned
 from tests.parts.configs import refused, typed
 
 AUTO = ("train.total_steps=auto", "train.eval_step=auto", "train.save_step=auto", "train.patience=auto")

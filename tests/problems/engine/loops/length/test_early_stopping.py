@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from problems.engine.checkpoints.store import steps_in
-from problems.engine.loops.early_stopping import EarlyStopping
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.length.early_stopping import EarlyStopping
+from problems.engine.loops.state.progress import Progress
 from tests.parts.least_squares import loop_of
 
 

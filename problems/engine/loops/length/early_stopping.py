@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 
-from problems.engine.loops.progress import Progress
+from problems.engine.loops.state.progress import Progress
 
 log = logging.getLogger(__name__)
 
