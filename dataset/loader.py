@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from dataset.protocols import BatchSampler, CollateFn, HasEpochs, HasIds, IndexableDataset, LimitsWorkers
+from dataset.protocols import BatchSampler, CollateFn, HasEpochs, HasIds, IndexableDataset, LimitsWorkers, offers
 from dataset.samplers.base import NumberedBatchSampler
 from dataset.seeding import derive, isolated, seed_cpu
 
@@ -116,7 +116,7 @@ def epoch_batches(batch_sampler: BatchSampler, seed: int, epoch: int) -> Sequenc
             sampler.seed = seed
         if isinstance(getattr(sampler, "generator", None), torch.Generator):
             sampler.generator.manual_seed(order_seed)
-        if isinstance(sampler, HasEpochs):
+        if offers(sampler, HasEpochs):
             sampler.set_epoch(epoch)
         sampler = getattr(sampler, "sampler", None) or getattr(sampler, "batch_sampler", None)
     with isolated(order_seed):
@@ -231,7 +231,7 @@ class _Reader(Dataset):
     def __init__(self, dataset: IndexableDataset, collate_fn: CollateFn, seed: int):
         require_indexable(dataset)
         self.dataset, self.collate_fn, self.seed = dataset, collate_fn, seed
-        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
+        self.ids = dataset.ids if offers(dataset, HasIds) else None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -280,7 +280,7 @@ def _portable(error: Exception) -> Exception:
 
 def _dataloader(reader: _Reader, keys: Any, settings: LoaderSettings) -> DataLoader:
     num_workers = settings.num_workers
-    if isinstance(reader.dataset, LimitsWorkers):
+    if offers(reader.dataset, LimitsWorkers):
         num_workers = min(num_workers, reader.dataset.most_workers)
     if num_workers:
         _kill_workers_at_exit()

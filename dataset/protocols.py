@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
 CollateFn = Callable[[list[Any]], Any]
 """From the items of a batch to the batch."""
+
+
+def offers(value: object, protocol: type) -> bool:
+    """Return True if ``value`` has all that a protocol names.
+
+    From Python 3.12 on, ``isinstance`` overlooks a module's submodules, and what a wrapper passes on.
+    """
+    parts = [part for part in protocol.__mro__ if getattr(part, "_is_protocol", False)]
+    names = {name for part in parts for name in (*vars(part), *vars(part).get("__annotations__", {}))}
+    return all(hasattr(value, name) for name in names if not name.startswith("_"))
 
 
 class IndexableDataset(Protocol):
@@ -19,28 +29,24 @@ class IndexableDataset(Protocol):
     def __getitem__(self, index: int) -> Any: ...
 
 
-@runtime_checkable
 class HasIds(Protocol):
     """Augmentation is seeded, and unreadable utterances are named, by id; by index without ids."""
 
     ids: Sequence[str]
 
 
-@runtime_checkable
 class HasSeconds(Protocol):
     """The built-in batch samplers and the feature cache need the length of each utterance."""
 
     seconds: np.ndarray
 
 
-@runtime_checkable
 class LimitsWorkers(Protocol):
     """A dataset that few worker processes, or none, read fastest."""
 
     most_workers: int
 
 
-@runtime_checkable
 class HasSources(Protocol):
     """Features of a frozen upstream can be cached if the class that defines ``__getitem__`` offers this too."""
 
@@ -52,7 +58,6 @@ class HasSources(Protocol):
         """The item without ``wav`` and ``wav_len``."""
 
 
-@runtime_checkable
 class HasVariants(Protocol):
     """Features of items with a few waveforms each, such as three speeds, can be kept if the class that defines
     ``__getitem__`` offers this, and ``without_audio``, too."""
@@ -78,7 +83,6 @@ class BatchSampler(Protocol):
     def __iter__(self) -> Iterator[Sequence[int]]: ...
 
 
-@runtime_checkable
 class HasEpochs(Protocol):
     """A sampler whose batches differ between epochs, counted from 0."""
 

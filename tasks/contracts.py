@@ -52,7 +52,6 @@ class Upstream(Protocol):
     def __call__(self, wav: Tensor, wav_len: Tensor) -> tuple[list[Tensor], list[Tensor]]: ...
 
 
-@runtime_checkable
 class LayeredUpstream(Protocol):
     """An upstream that tells which of its layers a parameter belongs to; 0 is what comes before the first."""
 
@@ -61,7 +60,6 @@ class LayeredUpstream(Protocol):
     def layer_of(self, name: str) -> int: ...
 
 
-@runtime_checkable
 class UpstreamModel(Protocol):
     """A model around an upstream. If ``upstream_trainable`` is false, the upstream's features may be cached and its
     weights are referred to in checkpoints, not copied.
@@ -71,7 +69,6 @@ class UpstreamModel(Protocol):
     upstream_trainable: bool | list[int | str]
 
 
-@runtime_checkable
 class TrainableModel(Protocol):
     """A model that knows its parameters that are trained at some step, though perhaps not at this one."""
 
@@ -79,14 +76,12 @@ class TrainableModel(Protocol):
     def trained(self) -> list[nn.Parameter]: ...
 
 
-@runtime_checkable
 class StepwiseModel(Protocol):
     """A model whose behaviour depends on the number of the step, 0 for the first."""
 
     def set_step(self, step: int) -> None: ...
 
 
-@runtime_checkable
 class EmbeddingModel(Protocol):
     """A model whose output is one embedding an utterance."""
 

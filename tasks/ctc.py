@@ -164,7 +164,10 @@ def ctc_losses(logits: Tensor, lengths: Tensor, tokens: Tensor, tokens_len: Tens
     log_probs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
     if log_probs.shape[0] == 0:  # torch needs storage for one frame even if every length is 0
         log_probs = F.pad(log_probs, (0, 0, 0, 0, 0, 1))
-    nll = F.ctc_loss(log_probs, tokens, lengths, tokens_len, blank=BLANK, reduction="none", zero_infinity=True)
+    values = log_probs, tokens, lengths, tokens_len
+    if log_probs.is_cuda and torch.are_deterministic_algorithms_enabled():
+        values = tuple(value.cpu() for value in values)  # torch's kernel for GPUs is not deterministic
+    nll = F.ctc_loss(*values, blank=BLANK, reduction="none", zero_infinity=True).to(tokens.device)
     # equal neighbours need a blank between them, one frame more
     positions = torch.arange(tokens.shape[1], device=tokens.device)[1:]
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & (positions < tokens_len[:, None])

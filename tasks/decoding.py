@@ -188,13 +188,13 @@ def confidences(texts: Sequence[tuple[str, float]]) -> list[float]:
     """
     best = texts[0][0].split()
     shares = [math.exp(score - texts[0][1]) for _, score in texts]
-    totals = [0.0] * len(best)
+    of_word: list[list[float]] = [[] for _ in best]
     for (text, _), share in zip(texts, shares):
         for tag, start, end, *_ in Levenshtein.opcodes(best, text.split()):
             if tag == "equal":
                 for place in range(start, end):
-                    totals[place] += share
-    return [total / sum(shares) for total in totals]
+                    of_word[place].append(share)
+    return [math.fsum(own) / math.fsum(shares) for own in of_word]
 
 
 def _role(symbol: str, each: bool) -> tuple[str, bool, bool]:

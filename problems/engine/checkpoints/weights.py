@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dataset.protocols import offers
 from dataset.storage.files import read_json, write_json
 from problems.engine.runtime.digests import digest
 from problems.engine.runtime.errors import CheckpointError, ConfigError
@@ -30,10 +31,10 @@ def referred(model: nn.Module) -> frozenset[str]:
     every parameter that is trained at some step. A buffer is treated as the parameters of its own module are, since
     whatever trains these may change it.
     """
-    if not isinstance(model, UpstreamModel):
+    if not offers(model, UpstreamModel):
         return frozenset()
     named = list(model.named_parameters(remove_duplicate=False))
-    ever_trained = {id(p) for p in model.trained} if isinstance(model, TrainableModel) else set()
+    ever_trained = {id(p) for p in model.trained} if offers(model, TrainableModel) else set()
     trained = {name for name, p in named if p.requires_grad or id(p) in ever_trained}
     parameters = {name for name, _ in named}
     trained_modules = {name.rpartition(".")[0] for name in trained}
@@ -85,7 +86,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     from safetensors.torch import load_file
 
     saved, current = load_file(folder / WEIGHTS), model.state_dict()
-    expected_digest = _referred_digest(folder) if isinstance(model, UpstreamModel) else None
+    expected_digest = _referred_digest(folder) if offers(model, UpstreamModel) else None
     frozen = {
         name: value
         for name, value in current.items()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dataset.protocols import CacheableDataset, HasIds, IndexableDataset
+from dataset.protocols import CacheableDataset, HasIds, IndexableDataset, offers
 from nn.traits import trait
 from problems.engine.features.cache import FeatureCache
 from problems.engine.features.computed import ComputedFeatures, kept_in_ram
@@ -33,7 +33,7 @@ class CachedFeatures(torch.utils.data.Dataset):
 
     def __init__(self, dataset: CacheableDataset, cache: FeatureCache):
         self.dataset, self.cache = dataset, cache
-        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
+        self.ids = dataset.ids if offers(dataset, HasIds) else None
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dataset.loader import LoaderSettings, Unreadable, eval_stream
-from dataset.protocols import HasIds, IndexableDataset
+from dataset.protocols import HasIds, IndexableDataset, offers
 from nn.traits import trait
 from problems.engine.features.extraction import FeatureExtractor
 from problems.engine.features.policy import Settings
@@ -39,7 +39,7 @@ class ComputedFeatures(torch.utils.data.Dataset):
     def __init__(self, dataset: IndexableDataset, upstream: torch.nn.Module):
         self.dataset = dataset
         self.upstream = copy.deepcopy(upstream).cpu()
-        self.ids = dataset.ids if isinstance(dataset, HasIds) else None
+        self.ids = dataset.ids if offers(dataset, HasIds) else None
 
     def __len__(self) -> int:
         return len(self.dataset)

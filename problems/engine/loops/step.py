@@ -62,7 +62,8 @@ class GradientWindow:
 
     def add(self, loss: Tensor, units: float) -> None:
         """Add a batch whose gradients are complete."""
-        self.sums += torch.stack([loss.detach().double() * units, self.sums.new_tensor(units)])
+        # full_like, as a tensor made of a number on the host would wait for the device
+        self.sums += torch.stack([loss.detach().double() * units, torch.full_like(self.sums[0], units)])
         self.units += units
         self.is_torn = False
 
@@ -122,7 +123,7 @@ class StepTotals:
     def add(self, window: GradientWindow, is_finite: Tensor) -> None:
         """Add a step; a skipped one only counts as such."""
         self.skipped.add(is_finite)
-        self.sums += torch.where(is_finite, window.sums, 0.0)
+        self.sums += window.sums.masked_fill(~is_finite, 0.0)
 
     def read(self, progress: Progress, is_main: bool, is_searching_scale: bool) -> None:
         """Move the totals of all processes into the main one's progress: the only wait for the device."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dataset.loader import Place, Unreadable
+from dataset.protocols import offers
 from problems.engine.loops.base import Batch, Callback, Loop
 from problems.engine.loops.cadence import Cadence
 from problems.engine.loops.failed_batches import classify_failure, count_failures
@@ -263,7 +264,7 @@ class TrainLoop(Loop):
 
     def step(self, window: Window) -> None:
         """Take one optimizer step over the batches of a window, together with the other processes."""
-        if isinstance(self.task.model, StepwiseModel):
+        if offers(self.task.model, StepwiseModel):
             self.task.model.set_step(self.progress.step)
         self.zero_grad()
         accumulates = any(optimizer.step_per_update > 1 for optimizer in self.optimizers)
@@ -307,7 +308,7 @@ class TrainLoop(Loop):
         losses = {}
         for name in dict.fromkeys(optimizer.loss for optimizer in self.optimizers):
             loss = named_loss(output, name)
-            loss = loss * torch.where(self.check_loss_isfinite(loss), 1.0, torch.nan)
+            loss = loss * torch.ones_like(loss).masked_fill(~self.check_loss_isfinite(loss), torch.nan)
             loss = self.window.scaled(loss, units)
             losses[name] = self.scaler.scale(loss) if self.scaler else loss
         add_gradients(losses, self.optimizers)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from torch import nn
 
+from dataset.protocols import offers
 from dataset.wording import nearest
 from problems.engine.runtime.errors import ConfigError
 from tasks.base import Task
@@ -32,7 +33,7 @@ class NamedParameters(list[nn.Parameter]):
     def of_task(cls, task: Task) -> NamedParameters:
         """The parameters of a task; an upstream with numbered layers knows how deep each one is."""
         upstream = getattr(task.model, "upstream", None)
-        if not isinstance(upstream, LayeredUpstream):
+        if not offers(upstream, LayeredUpstream):
             return cls(task.named_parameters())
 
         def below_head(name: str) -> int:
