@@ -194,7 +194,7 @@ print(len(keys), len([key for key in keys if store.get(key) is not None]))
     if most == 200:
         assert (refused, int(opened), count) == ([], 60, 61)
     else:
-        assert refused and 10 < int(opened) < 40 and count == 60
+        assert refused and 10 < int(opened) < 40 and count in (60, 61)  # 61: complete, but one file too many to open
 
 
 def write_forever(folder: Path, name: str, ready) -> None:
