@@ -1,0 +1,118 @@
+"""Diarization error rate and Jaccard error rate, exact in time.
+
+Definitions of NIST's md-eval and of the second DIHARD challenge. Time is cut at every boundary of a turn, so that
+nothing is rounded to frames.
+
+Conventions differ between scorers. Here a collar is removed on each side of a boundary, as in md-eval; the argument
+``collar`` of pyannote.metrics is twice as long. Without spans to score, all of the recording counts; md-eval then
+leaves out what comes before the first and after the last reference turn, and with it false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class DiarizationScore:
+    """The errors of a recording, in seconds of speaker time."""
+
+    speech: float
+    """Reference speech; time in which two speak counts twice."""
+    missed: float
+    false_alarm: float
+    confusion: float
+    jaccard_errors: float
+    """The sum over reference speakers of their Jaccard error."""
+    speakers: int
+    """In the reference, within what is scored."""
+    found_speakers: int
+
+    @property
+    def errors(self) -> float:
+        """The numerator of the diarization error rate."""
+        return self.missed + self.false_alarm + self.confusion
+
+
+Turns = Sequence[tuple[float, float, str]]
+"""Start and end in seconds, and the speaker."""
+
+
+def score(
+    reference: Turns,
+    hypothesis: Turns,
+    scored: Sequence[tuple[float, float]] | None = None,
+    *,
+    collar: float = 0.0,
+    skip_overlap: bool = False,
+) -> DiarizationScore:
+    """Compare the turns of a recording with its reference.
+
+    Args:
+        scored: the spans that count, in seconds; None: all.
+        collar: seconds that do not count on each side of a reference boundary.
+        skip_overlap: leave out where two or more speakers of the reference speak.
+    """
+    edges = [edge for start, end, _ in reference for edge in (start, end)]
+    spans = [*scored] if scored is not None else []
+    ignored = [(edge - collar, edge + collar) for edge in edges] if collar else []
+    turns = [*reference, *hypothesis]
+    times = np.unique([t for start, end, *_ in (*turns, *spans, *ignored) for t in (start, end)])
+    if len(times) < 2:
+        return DiarizationScore(0.0, 0.0, 0.0, 0.0, 0.0, 0, 0)
+    middles, lengths = (times[1:] + times[:-1]) / 2, np.diff(times)
+    counts = np.ones(len(middles), bool) if scored is None else _inside(middles, spans)
+    counts &= ~_inside(middles, ignored)
+    spoken, said = _activity(middles, reference), _activity(middles, hypothesis)
+    if skip_overlap:
+        counts &= spoken.sum(axis=1) < 2
+    lengths = np.where(counts, lengths, 0.0)
+    return _compare(spoken, said, lengths)
+
+
+def _compare(spoken: np.ndarray, said: np.ndarray, lengths: np.ndarray) -> DiarizationScore:
+    """The errors of activities, bool (S, R) and (S, H), in S stretches of time of these lengths (S,)."""
+    from scipy.optimize import linear_sum_assignment
+
+    together = (spoken * lengths[:, None]).T @ said.astype(np.float64)
+    rows, columns = linear_sum_assignment(together, maximize=True)
+    number_spoken, number_said = spoken.sum(axis=1), said.sum(axis=1)
+    right = (spoken[:, rows] & said[:, columns]).sum(axis=1)
+    totals, found = lengths @ spoken, lengths @ said
+    partner = {int(row): int(column) for row, column in zip(rows, columns) if together[row, column] > 0}
+    jaccard = 0.0
+    for row, total in enumerate(totals):
+        if total > 0 and row in partner:
+            union = total + found[partner[row]] - together[row, partner[row]]
+            jaccard += 1 - together[row, partner[row]] / union
+        elif total > 0:
+            jaccard += 1.0
+    return DiarizationScore(
+        speech=float(lengths @ number_spoken),
+        missed=float(lengths @ np.maximum(number_spoken - number_said, 0)),
+        false_alarm=float(lengths @ np.maximum(number_said - number_spoken, 0)),
+        confusion=float(lengths @ (np.minimum(number_spoken, number_said) - right)),
+        jaccard_errors=float(jaccard),
+        speakers=int((totals > 0).sum()),
+        found_speakers=int((found > 0).sum()),
+    )
+
+
+def _inside(middles: np.ndarray, spans: Sequence[tuple[float, float]]) -> np.ndarray:
+    inside = np.zeros(len(middles), bool)
+    for start, end in spans:
+        inside |= (middles > start) & (middles < end)
+    return inside
+
+
+def _activity(middles: np.ndarray, turns: Turns) -> np.ndarray:
+    """True where a speaker speaks: bool (S, number of speakers)."""
+    speakers = sorted({speaker for *_, speaker in turns})
+    activity = np.zeros((len(middles), len(speakers)), bool)
+    for start, end, speaker in turns:
+        first, last = np.searchsorted(middles, (start, end))
+        activity[first:last, speakers.index(speaker)] = True
+    return activity

@@ -1,0 +1,102 @@
+"""Diarization errors equal those of pyannote.metrics, on real and on random turns."""
+
+from __future__ import annotations
+
+import random
+import warnings
+
+import pytest
+
+from dataset.turns import Turn, read_rttm
+from tasks.metrics.diarization import score
+from tests.conftest import data_folder
+
+SETTINGS = [(0.0, False), (0.25, False), (0.1, True)]
+
+
+def random_turns(rng: random.Random, speakers: int) -> list[Turn]:
+    """Turns over about a minute; those of one speaker do not touch."""
+    turns = []
+    for number in range(speakers):
+        time = rng.uniform(0, 5)
+        while time < 60:
+            end = time + rng.uniform(0.2, 6)
+            turns.append(Turn(round(time, 3), round(end, 3), f"s{number}"))
+            time = end + rng.uniform(0.1, 10)
+    return sorted(turns)
+
+
+def disturbed(rng: random.Random, turns: list[Turn]) -> list[Turn]:
+    """A system's turns: moved, dropped, given to others."""
+    moved = []
+    for start, end, speaker in turns:
+        if rng.random() < 0.85:
+            start = max(0.0, start + rng.uniform(-0.4, 0.4))
+            name = speaker if rng.random() < 0.8 else f"s{rng.randrange(6)}"
+            moved.append(Turn(round(start, 3), round(max(start + 0.1, end + rng.uniform(-0.4, 0.4)), 3), f"x{name}"))
+    return sorted(moved)
+
+
+def cases() -> list[tuple[list[Turn], list[Turn]]]:
+    rng = random.Random(0)
+    found = []
+    for number in range(200):
+        reference = random_turns(rng, 1 + number % 4)
+        found.append((reference, disturbed(rng, reference)))
+    for folder in ("ami_excerpts_rttm", "libri2mix_rttm/rttm"):
+        for path in sorted((data_folder() / folder).glob("*.rttm")):
+            found += [(turns, disturbed(rng, turns)) for turns in read_rttm(path).values()]
+    return found
+
+
+def annotation(turns):
+    from pyannote.core import Annotation, Segment
+
+    made = Annotation()
+    for number, (start, end, speaker) in enumerate(turns):
+        made[Segment(start, end), number] = speaker
+    return made.support()
+
+
+@pytest.mark.parametrize(("collar", "skip_overlap"), SETTINGS)
+def test_errors_are_those_of_pyannote(collar, skip_overlap):
+    diarization = pytest.importorskip("pyannote.metrics.diarization")
+    core = pytest.importorskip("pyannote.core")
+    settings = {"collar": 2 * collar, "skip_overlap": skip_overlap}
+    der, jer = diarization.DiarizationErrorRate(**settings), diarization.JaccardErrorRate(**settings)
+    for reference, hypothesis in cases():
+        end = max(turn.end for turn in (*reference, *hypothesis))
+        uem = core.Timeline([core.Segment(0, end)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = der(annotation(reference), annotation(hypothesis), uem=uem, detailed=True)
+            speakers = jer(annotation(reference), annotation(hypothesis), uem=uem, detailed=True)
+        ours = score(reference, hypothesis, [(0, end)], collar=collar, skip_overlap=skip_overlap)
+        assert ours.speech == pytest.approx(theirs["total"], abs=1e-6)
+        assert ours.missed == pytest.approx(theirs["missed detection"], abs=1e-6)
+        assert ours.false_alarm == pytest.approx(theirs["false alarm"], abs=1e-6)
+        assert ours.confusion == pytest.approx(theirs["confusion"], abs=1e-6)
+        assert ours.speakers == speakers["speaker count"]
+        assert ours.jaccard_errors == pytest.approx(speakers["speaker error"], abs=1e-6)
+
+
+def test_a_worked_example():
+    """Ten seconds of a, five of b inside; the system misses the last second of a and calls half of b a."""
+    reference = [(0, 10, "a"), (4, 9, "b")]
+    hypothesis = [(0, 9, "1"), (4, 6.5, "2"), (6.5, 9, "3"), (12, 13, "2")]
+    found = score(reference, hypothesis)
+    assert (found.speech, found.missed, found.false_alarm, found.confusion) == (15, 1, 1, 2.5)
+    assert found.jaccard_errors == pytest.approx((1 - 9 / 10) + (1 - 2.5 / 6))
+    assert (found.speakers, found.found_speakers) == (2, 3)
+
+
+def test_nobody_speaks_or_nobody_is_found():
+    assert score([], [(0, 1, "x")]).false_alarm == 1
+    silent = score([(0, 2, "a")], [])
+    assert (silent.missed, silent.jaccard_errors, silent.found_speakers) == (2, 1, 0)
+    assert score([], []).errors == 0
+
+
+def test_only_what_is_scored_counts():
+    found = score([(0, 10, "a")], [(5, 20, "x")], [(4, 8), (15, 16)])
+    assert (found.speech, found.missed, found.false_alarm) == (4, 1, 1)
