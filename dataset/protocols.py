@@ -73,6 +73,12 @@ class HasVariants(Protocol):
         """The item with its variant of that number."""
 
 
+class KeepsWaveforms(Protocol):
+    """A dataset whose task reads the waveforms, so that features never take their place."""
+
+    keeps_waveforms: bool
+
+
 class CacheableDataset(IndexableDataset, HasSeconds, HasSources, Protocol):
     """A dataset whose waveforms are the same at every access, such as :class:`dataset.utterances.Utterances`."""
 

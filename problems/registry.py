@@ -19,6 +19,7 @@ NAMES = {
     "ic": "problems.ic:IC",
     "er": "problems.er:ER",
     "lid": "problems.lid:LID",
+    "sd": "problems.sd:SD",
 }
 
 CLASSES: dict[str, type[Problem]] = {}

@@ -36,6 +36,16 @@ class SlotLabels(Protocol):
     def __len__(self) -> int: ...
 
 
+class SpeakerActivities(Protocol):
+    """What the outputs of a model of speaker activities stand for."""
+
+    num_speakers: int
+    at_once: int
+    classes: Sequence[Sequence[int]] | None
+
+    def __len__(self) -> int: ...
+
+
 # ---- what a model may offer ----
 
 

@@ -19,12 +19,16 @@ class Reverb:
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (T,)."""
-        response = self.recordings.draw()
-        if len(wav) == 0 or not response.any():
-            return wav
-        direct = int(response.abs().argmax())
-        size = len(wav) + len(response) - 1
-        spectrum = torch.fft.rfft(wav.double(), size) * torch.fft.rfft(response.double(), size)
-        wet = torch.fft.irfft(spectrum, size)[direct : direct + len(wav)]
-        power = wet.square().mean()
-        return wav if power == 0 else (wet * (wav.double().square().mean() / power).sqrt()).float()
+        return in_room(wav, self.recordings.draw())
+
+
+def in_room(wav: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
+    """A waveform as heard in the room of an impulse response: (T,), (R,) -> (T,)."""
+    if len(wav) == 0 or not response.any():
+        return wav
+    direct = int(response.abs().argmax())
+    size = len(wav) + len(response) - 1
+    spectrum = torch.fft.rfft(wav.double(), size) * torch.fft.rfft(response.double(), size)
+    wet = torch.fft.irfft(spectrum, size)[direct : direct + len(wav)]
+    power = wet.square().mean()
+    return wav if power == 0 else (wet * (wav.double().square().mean() / power).sqrt()).float()

@@ -14,6 +14,7 @@ CORPORA = {
     "toy_commands": "dataset.corpora.toy_commands:ToyCommands",
     "toy_moods": "dataset.corpora.toy_moods:ToyMoods",
     "toy_languages": "dataset.corpora.toy_languages:ToyLanguages",
+    "toy_conversations": "dataset.corpora.toy_conversations:ToyConversations",
     "toy_trials": "dataset.corpora.toy_trials:ToyTrials",
     "librispeech": "dataset.corpora.librispeech:LibriSpeech",
     "fsdd": "dataset.corpora.fsdd:FSDD",
@@ -29,8 +30,11 @@ CORPORA = {
     "voxceleb1_verification": "dataset.corpora.voxceleb1_verification:VoxCeleb1Verification",
     "cn_celeb": "dataset.corpora.cn_celeb:CNCeleb",
     "folders": "dataset.corpora.folders:Folders",
+    "conversations": "dataset.corpora.conversations:Conversations",
+    "rttm": "dataset.corpora.rttm:Rttm",
     "mixture": "dataset.corpora.mixture:Mixture",
     "csv": "dataset.corpora.csv:Csv",
+    "csv_turns": "dataset.corpora.csv_turns:CsvTurns",
     "csv_trials": "dataset.corpora.csv_trials:CsvTrials",
 }
 

@@ -46,28 +46,33 @@ class Mixture(Corpus):
     def _corpora(self) -> dict[str, Corpus]:
         if not isinstance(self.sets, Mapping) or not self.sets:
             raise CorpusError(f"sets is {self.sets!r}; expected {{name: {{corpus: ..., its settings}}, ...}}")
-        return {str(name): _corpus(str(name), settings) for name, settings in self.sets.items()}
+        return {str(name): corpus_of(f"sets.{name}", settings) for name, settings in self.sets.items()}
 
 
-def _corpus(name: str, settings: Any) -> Corpus:
+def corpus_of(key: str, settings: Any) -> Corpus:
+    """The corpus of ``{corpus: name, its settings}``.
+
+    Args:
+        key: where that stands, for errors.
+    """
     from dataset.corpora import CORPORA, get_corpus
 
     if not isinstance(settings, Mapping) or settings.get("corpus") not in CORPORA:
         got = settings.get("corpus") if isinstance(settings, Mapping) else settings
         raise CorpusError(
-            f"sets.{name}: {got!r} is no corpus{nearest(str(got), CORPORA)}; expected {{corpus: ..., its settings}},"
+            f"{key}: {got!r} is no corpus{nearest(str(got), CORPORA)}; expected {{corpus: ..., its settings}},"
             f" with one of {', '.join(CORPORA)}"
         )
     kind = get_corpus(settings["corpus"])
     known = {field.name for field in dataclasses.fields(kind)}
     values = {key: value for key, value in settings.items() if key != "corpus"}
-    for key in values:
-        if key not in known:
-            raise CorpusError(f"sets.{name}.{key}: {settings['corpus']} has no such setting{nearest(key, known)}")
+    for name in values:
+        if name not in known:
+            raise CorpusError(f"{key}.{name}: {settings['corpus']} has no such setting{nearest(name, known)}")
     corpus = kind(**values)
-    missing = [key for key in known if getattr(corpus, key) == REQUIRED]
+    missing = [name for name in known if getattr(corpus, name) == REQUIRED]
     if missing:
-        raise CorpusError(f"sets.{name}.{sorted(missing)[0]}: must be given")
+        raise CorpusError(f"{key}.{sorted(missing)[0]}: must be given")
     return corpus
 
 

@@ -27,13 +27,16 @@ LABEL_ENCODERS = {
 }
 """Encoders of utterances' labels: one, one in each of several slots, or any number."""
 
+OTHER_ENCODERS = {"speaker_activities": "dataset.encoders.speakers:SpeakerEncoder"}
+"""Encoders that learn nothing from texts."""
+
 
 def get_encoder(name: str) -> type[LabelEncoder]:
     """Return the class of the encoder called ``name``, or raise an EncoderError that lists the names.
 
     A user's class is available by its ``name`` once the file that defines it has run.
     """
-    registry = TEXT_ENCODERS | LABEL_ENCODERS
+    registry = TEXT_ENCODERS | LABEL_ENCODERS | OTHER_ENCODERS
     if name in registry:
         return _import(registry[name])
     for cls in _descendants(LabelEncoder):
@@ -87,6 +90,7 @@ def _descendants(cls: type) -> Iterator[type]:
 __all__ = [
     "BLANK",
     "LABEL_ENCODERS",
+    "OTHER_ENCODERS",
     "TEXT_ENCODERS",
     "UNKNOWN",
     "UNKNOWN_TEXT",

@@ -16,10 +16,12 @@ import torch
 from dataset.collate import collate
 from dataset.loader import LoaderSettings, eval_stream
 from dataset.metadata import read_csv
+from dataset.turns import from_json
 from dataset.utterances import Utterances
 from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank
 from tasks import SEPARATOR
+from tasks.metrics import diarization
 from tasks.metrics.classification import accuracy, macro_f1, unweighted_average_recall
 from tasks.metrics.text import char_errors, corpus_rate, word_errors
 from tasks.metrics.verification import TrialScores
@@ -38,6 +40,19 @@ BATCH, STATES_BATCH = 32, 8
 Metrics = dict[str, float]
 Baselines = dict[str, dict[str, Metrics]]
 """The metrics of each trivial model, by test set and model."""
+
+
+def of_turns(test_csvs: Sequence[str]) -> Baselines:
+    """One speaker who speaks all the time."""
+    found: Baselines = {}
+    for csv in test_csvs:
+        errors = speech = 0.0
+        for _, row in read_csv(csv, ("id", "seconds", "turns")).iterrows():
+            own = diarization.score(from_json(row["turns"]), [(0.0, float(row["seconds"]), "all")])
+            errors, speech = errors + own.errors, speech + own.speech
+        if speech:
+            found[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}
+    return found
 
 
 def of_labels(train_csv: str, test_csvs: Sequence[str], column: str, *, has_slots: bool, num_workers: int) -> Baselines:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dataset.protocols import CacheableDataset, HasIds, IndexableDataset, offers
+from dataset.protocols import CacheableDataset, HasIds, IndexableDataset, KeepsWaveforms, offers
 from nn.traits import trait
 from problems.engine.features.cache import FeatureCache
 from problems.engine.features.computed import ComputedFeatures, kept_in_ram
@@ -59,7 +59,7 @@ def attach_features(
         indices: of the utterances whose features will be read, in order.
         passes: how often each utterance will be read.
     """
-    if not _takes_features(task):
+    if not _takes_features(task) or offers(dataset, KeepsWaveforms):
         return dataset
     upstream = task.model.upstream
     if not any(True for _ in upstream.parameters()):
