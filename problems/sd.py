@@ -50,7 +50,7 @@ class Clustering:
     """How the voices of a recording are clustered."""
 
     name: str = setting("agglomerative", "the method", choices=("agglomerative", "spectral"))
-    threshold: float = setting(0.5, "cosine distance at which agglomerative clustering stops", min=0, max=2)
+    threshold: float = setting(0.4, "cosine distance at which agglomerative clustering stops", min=0, max=2)
     num_speakers: int | None = setting(None, "speakers of each recording; null: found", min=1)
     most_speakers: int = setting(8, "speakers that spectral clustering looks for", min=1)
 

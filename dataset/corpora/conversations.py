@@ -135,7 +135,8 @@ def with_lengths(rows: Mapping[str, list[Row]], speaker_column: str, cache_dir: 
             if not row.get(speaker_column):
                 hint = nearest(speaker_column, list(row))
                 raise CorpusError(
-                    f"{row['id']} of source has no {speaker_column!r}{hint}; it has {', '.join(row)}: set speaker_column"
+                    f"{row['id']} of source has no {speaker_column!r}{hint}; it has {', '.join(row)}; set"
+                    " speaker_column to one of them"
                 )
             speaker = row[speaker_column]
             if owner.setdefault(speaker, name) != name:

@@ -14,4 +14,5 @@ DOWNSTREAMS = {
     "tdnn": "nn.downstream.tdnn:TDNN",
     "xvector": "nn.downstream.xvector:XVector",
     "ecapa": "nn.downstream.ecapa:ECAPA",
+    "none": "nn.downstream.none:NoHead",
 }

@@ -24,7 +24,7 @@ class Clustering:
     """
 
     name: str = "agglomerative"
-    threshold: float = 0.5
+    threshold: float = 0.4
     num_speakers: int | None = None
     most_speakers: int = 8
 

@@ -188,8 +188,8 @@ class Train:
 
     total_steps: int | Literal["auto"] | None = setting(
         1000,
-        "optimizer steps; auto: auto_epochs, but from 1000 to 20000 steps; null: as many as epochs take",
-        min=1,
+        "optimizer steps; auto: auto_epochs, but from 1000 to 20000 steps; null: as many as epochs take; 0: none",
+        min=0,
         resume="extends",
         heading="length",
     )

@@ -200,6 +200,8 @@ class Setup:
             validate: None trains without validation.
         """
         diagnostic = diagnostics.requested(self.config)
+        if self.config["total_steps"] == 0:
+            log.info("nothing is trained, as train.total_steps is 0: the checkpoint is the model as it was built")
         if validate is None:
             log.info("no validation: the last checkpoint counts as the best")
         elif self.config["best_rules"] or distributed.on_main(lambda: not store.steps_in(self.train_dir)):

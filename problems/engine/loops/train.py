@@ -97,8 +97,8 @@ class TrainLoop(Loop):
 
     @functools.cached_property
     def optimizers(self) -> list[OptimScheduler]:
-        """The optimizers, built when they are first needed."""
-        return self.init_optimizers()
+        """The optimizers, built when they are first needed; none if no step is taken at all."""
+        return self.init_optimizers() if self.train["total_steps"] else []
 
     @functools.cached_property
     def ema(self) -> EMA | None:
@@ -213,7 +213,7 @@ class TrainLoop(Loop):
             with self.stop, watching(self.train["watchdog"]):
                 self.task.train()
                 self.hook("on_fit_start")
-                if self.progress.step > 0:
+                if self.progress.step > 0 or self.finished:
                     self.cadence.after_step()  # a validation or a checkpoint that the interruption prevented
                 stream = None if self.finished else self.open_stream()
                 _ = self.optimizers  # torch imports its compiler with the first one; the workers read meanwhile

@@ -81,7 +81,7 @@ def _disk(trained: int, train: Mapping[str, Any], train_dir: Path) -> str:
     """The space that checkpoints will take, and what is free if that is not enough."""
     total, newest = train["total_steps"], train["keep_num_ckpts"]
     is_known = plan.AUTO not in (total, train["save_step"]) and total is not None and train["save_per_epochs"] is None
-    written = math.ceil(total / (train["save_step"] or total)) if is_known else None
+    written = max(1, math.ceil(total / (train["save_step"] or total or 1))) if is_known else None
     count = (newest or written or 10) + train["keep_best_ckpts"]
     count = count if written is None else min(count, written)
     needed = max(1e6, trained * BYTES * (count + 1))  # one more while a new one is written

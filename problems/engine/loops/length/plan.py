@@ -29,7 +29,7 @@ def planned(
         plan["total_steps"] = min(max(plan["auto_epochs"] * steps_per_epoch, LEAST_STEPS), MOST_STEPS)
     for key in ("eval_step", "save_step"):
         if plan[key] == AUTO:
-            plan[key] = math.ceil(plan["total_steps"] / validations)
+            plan[key] = max(1, math.ceil(plan["total_steps"] / validations))
     if plan["patience"] == AUTO:
         plan["patience"] = PATIENCE if is_planned and plan["valid_metric"] is not None else None
     return plan

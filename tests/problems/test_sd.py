@@ -1,0 +1,163 @@
+"""Speaker diarization: tones of two pitches stand for two voices."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+import problems
+from dataset.turns import from_json, read_rttm
+from problems.engine.cli.main import execute
+from problems.sd import SD
+from tests.conftest import write_table
+
+PITCHES = {"low": 300, "high": 1500}
+
+
+def tone(pitch: float, seconds: float) -> np.ndarray:
+    return 0.3 * np.sin(2 * np.pi * pitch * np.arange(round(seconds * 16000)) / 16000)
+
+
+def write_recordings(folder, count: int, seed: int) -> list[dict[str, str]]:
+    """Recordings of 4 to 6 seconds with turns of both voices, some at once; a row for each turn."""
+    folder.mkdir(parents=True)
+    rng, rows = np.random.default_rng(seed), []
+    for number in range(count):
+        wav = 0.01 * rng.standard_normal(round(rng.uniform(4, 6) * 16000))
+        for name, pitch in PITCHES.items():
+            start = rng.uniform(0, 1.5)
+            length = rng.uniform(1, 2.4)
+            samples = tone(pitch, length)
+            first = round(start * 16000)
+            wav[first : first + len(samples)] += samples
+            row = {"wav_path": f"{folder.name}/r {number} ü.wav", "speaker": name}
+            rows.append(row | {"start_sec": f"{start:.3f}", "end_sec": f"{start + length:.3f}"})
+        soundfile.write(folder / f"r {number} ü.wav", wav, 16000)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    for seed, (name, count) in enumerate((("train", 24), ("valid", 4), ("test", 6))):
+        write_table(folder / f"{name}.csv", write_recordings(folder / name, count, seed))
+    return folder
+
+
+@pytest.fixture
+def run(recordings, tmp_path):
+    def start(*options: str, code: int = 0):
+        given = [
+            f"--target_dir={tmp_path / 'run'}",
+            f"--cache_dir={tmp_path / 'cache'}",
+            "--num_workers=0",
+            "--prepare_data.corpus=csv_turns",
+            *(f"--prepare_data.{name}={recordings / name}.csv" for name in ("train", "valid", "test")),
+            "--build_dataset.window=3",
+            "--build_downstream.conf.hidden_size=[24]",
+            "--build_batch_sampler.train.batch_size=8",
+            "--build_optimizer.conf.lr=0.02",
+            "--train.total_steps=60",
+            "--train.eval_step=30",
+            "--train.save_step=30",
+        ]
+        assert execute(SD(), ["run", *given, *options]) == code
+        return tmp_path / "run"
+
+    return start
+
+
+def result(target, name="test"):
+    (path,) = (target / "evaluate").glob(f"*/{name}/result.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("outputs", ["powerset", "speakers"])
+def test_two_voices_are_told_apart(run, outputs):
+    target = run(f"--build_encoder.outputs={outputs}", "--build_encoder.num_speakers=2")
+    metrics = result(target)["metrics"]
+    assert metrics["der"] < 0.2 and metrics["right_count"] > 0.8
+    parts = metrics["missed"] + metrics["false_alarm"] + metrics["confusion"]
+    assert metrics["der"] == pytest.approx(parts)
+    low, high = result(target)["intervals"]["der"]
+    assert low <= metrics["der"] <= high
+    (folder,) = (target / "evaluate").glob("*/test")
+    predictions = pd.read_csv(folder / "predictions.csv")
+    hypotheses = read_rttm(folder / "hypothesis.rttm")
+    for id, own in zip(predictions["id"], predictions["hypothesis"]):
+        assert len(hypotheses.get("_".join(id.split()), [])) == len(from_json(own))
+    assert "one speaker throughout" in (target / "report" / "report.html").read_text()
+
+
+def test_prediction_and_scoring_of_a_trained_model(run, recordings, capsys):
+    """Other settings of the test need no training; a collar can only take errors away."""
+    target = run("--build_encoder.num_speakers=2")
+    plain = result(target)["metrics"]["der"]
+    run("--build_encoder.num_speakers=2", "--evaluate.task.scoring.collar=0.25")
+    assert result(target)["metrics"]["der"] < plain
+    audio = sorted((recordings / "test").glob("*.wav"))[0]
+    text = problems.load(str(target)).predict(str(audio))
+    assert "speaker1" in text and "speaker2" in text
+    capsys.readouterr()
+    assert execute(SD(), ["predict", f"--ckpt={target}", str(audio)]) == 0
+    assert capsys.readouterr().out.strip().endswith(text)
+
+
+def test_a_turn_longer_than_a_window_is_labelled(recordings):
+    """s3prl leaves a window without labels that one turn covers."""
+    from dataset.windows import inside
+    from tasks.diarization.activities import activities
+
+    turns = inside(from_json('[[0, 30, "a"], [12, 40, "b"]]'), 10.0, 20.0)
+    assert turns == [(0.0, 10.0, "a"), (2.0, 10.0, "b")]
+    target = activities(turns, 100, 0.1, 2, 2)
+    assert target[:, 0].all() and target[20:, 1].all() and not target[:20, 1].any()
+
+
+def test_more_speakers_than_outputs_are_those_who_speak_most():
+    from tasks.diarization.activities import activities
+
+    turns = [(0.0, 10.0, "long"), (0.0, 1.0, "short"), (2.0, 9.0, "middle")]
+    target = activities(turns, 100, 0.1, 2, 1)
+    assert target[:, 0].all() and not target[:, 1].any()
+    assert activities(turns, 100, 0.1, 2, 2)[:, 1].sum() == 70
+
+
+def test_nothing_is_trained_with_an_encoder_of_speakers(run):
+    """Random weights tell two tones apart well enough."""
+    target = run(
+        "--config=clustering",
+        "--build_upstream.conf.checkpoint=random",
+        "--train.total_steps=0",
+        "--build_task.clustering.num_speakers=2",
+    )
+    assert [path.name for path in (target / "train").glob("step_*")] == ["step_00000000"]
+    metrics = result(target)["metrics"]
+    assert metrics["missed"] < 0.5 and metrics["speech"] > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--build_encoder.at_once=3", "--build_encoder.num_speakers=2"], "at_once is 3; expected from 1 to"),
+        (["--build_dataset.speeds=[0.9,1.0]"], "another speed moves the turns"),
+        (["--build_task.hop=9"], "leaves gaps between windows"),
+        (["--prepare_data.columns={speaker: who}"], "columns is the wrong way round"),
+    ],
+)
+def test_wrong_settings_are_refused(run, capfd, options, words):
+    code = 1 if "columns" in options[0] else 2
+    run(*options, code=code)
+    assert words in capfd.readouterr().err
+
+
+def test_a_recording_without_audio_is_named(tmp_path, recordings, capfd):
+    (tmp_path / "x.rttm").write_text("SPEAKER nobody 1 0 1 <NA> <NA> a <NA> <NA>\n")
+    options = [f"--prepare_data.{name}={tmp_path / 'x.rttm'}" for name in ("train", "valid", "test")]
+    options += ["--prepare_data.corpus=rttm", f"--prepare_data.audio={recordings}", f"--target_dir={tmp_path / 'run'}"]
+    assert execute(SD(), ["run", *options, f"--cache_dir={tmp_path}"]) == 1
+    assert "no audio called so" in capfd.readouterr().err
