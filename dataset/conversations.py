@@ -30,16 +30,17 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Placed:
-    """An utterance that begins at ``offset`` seconds, at ``gain_db``."""
+    """An utterance that begins at ``offset`` seconds, at ``gain_db`` and at another speed."""
 
     utterance: Utterance
     offset: float
     gain_db: float
+    speed: float = 1.0
 
     @property
     def end(self) -> float:
         """In seconds of the conversation."""
-        return self.offset + self.utterance.seconds
+        return self.offset + self.utterance.seconds / self.speed
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Style:
         noises: files of noise; none: no noise.
         snr: least and greatest level of the speech above it, in dB.
         rooms: files of impulse responses, one for each speaker; none: no reverberation.
+        speeds: of a speaker, one is drawn for each conversation: a voice at another speed is another voice.
     """
 
     speakers: tuple[int, int] = (2, 2)
@@ -92,6 +94,7 @@ class Style:
     noises: tuple[str, ...] = ()
     snr: tuple[float, float] = (10.0, 25.0)
     rooms: tuple[str, ...] = ()
+    speeds: tuple[float, ...] = (1.0,)
 
 
 def draw(utterances: Sequence[Utterance], number: int, style: Style, name: str, seed: int) -> list[Conversation]:
@@ -142,21 +145,24 @@ def _order(counts: dict[str, int], rng: random.Random) -> list[str]:
 
 def _place(order: Sequence[str], decks: dict[str, _Deck], style: Style, rng: random.Random) -> list[Placed]:
     """Utterances in time. Those of one speaker never overlap."""
-    gains = {speaker: round(rng.uniform(*style.levels), 2) for speaker in dict.fromkeys(order)}
+    present = dict.fromkeys(order)
+    gains = {speaker: round(rng.uniform(*style.levels), 2) for speaker in present}
+    speeds = {speaker: rng.choice(style.speeds) for speaker in present}
     parts: list[Placed] = []
     free_from: dict[str, float] = {}
     for speaker in order:
         utterance = decks[speaker].deal()
+        length = utterance.seconds / speeds[speaker]
         offset = round(rng.uniform(0, style.pause[1]), 3)
         if parts:
             last = max(parts, key=lambda part: part.end)
             if rng.random() < style.overlap_prob and last.utterance.speaker != speaker:
-                shared = rng.uniform(*style.overlap) * min(utterance.seconds, last.utterance.seconds)
+                shared = rng.uniform(*style.overlap) * min(length, last.end - last.offset)
                 offset = last.end - shared
             else:
                 offset = last.end + rng.uniform(*style.pause)
             offset = round(max(offset, free_from.get(speaker, 0.0)), 3)
-        parts.append(Placed(utterance, offset, gains[speaker]))
+        parts.append(Placed(utterance, offset, gains[speaker], speeds[speaker]))
         free_from[speaker] = parts[-1].end + 0.05
     return parts
 
@@ -173,11 +179,13 @@ def render(conversation: Conversation, path: Path) -> None:
     from dataset.audio import read
     from dataset.augmentations.levels import add_at_ratio
     from dataset.augmentations.reverb import in_room
+    from dataset.augmentations.speed import SpeedPerturb
 
     wav = torch.zeros(math.ceil(conversation.seconds * SAMPLE_RATE) + 1)
     for part in conversation.parts:
         utterance = part.utterance
         samples = read(utterance.wav_path, utterance.start, utterance.end)
+        samples = SpeedPerturb([part.speed]).apply(samples, 0)
         if conversation.rooms:
             samples = in_room(samples, read(conversation.rooms[utterance.speaker]))
         first = round(part.offset * SAMPLE_RATE)

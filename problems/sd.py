@@ -74,12 +74,12 @@ class BuildTask:
         test_time=True,
     )
     hop: float | None = setting(
-        None, "seconds from one window to the next; null: half a window, or 0.4", min=0.05, test_time=True
+        None, "seconds from one window to the next; null: a quarter of a window, or 0.4", min=0.05, test_time=True
     )
     threshold: float = setting(
         0.5, "least probability of a speaker; not for a powerset", min=0, max=1, test_time=True, resume="free"
     )
-    median: int = setting(11, "frames of the median filter; 1: none", min=1, test_time=True, resume="free")
+    median: int = setting(5, "frames of the median filter; 1: none", min=1, test_time=True, resume="free")
     min_silence: float = setting(0.0, "fill shorter pauses, in seconds", min=0, test_time=True, resume="free")
     min_speech: float = setting(0.0, "drop shorter turns, in seconds", min=0, test_time=True, resume="free")
     cluster: bool = setting(
@@ -208,7 +208,7 @@ class SD(Problem):
                 more = {"window": given["window"] or 1.6, "hop": given["hop"] or 0.4}
                 return ClusteredDiarization(model, clustering, speech_share=given["speech_share"], **more, **settings)
             window = given["window"] or training_window
-            more = {"window": window, "hop": given["hop"] or window / 2}
+            more = {"window": window, "hop": given["hop"] or window / 4}
             if given["cluster"]:
                 more |= {"clustering": clustering, "embedder": self._embedder(given["embedding"])}
             return TrainedDiarization(model, encoder, **more, **settings)

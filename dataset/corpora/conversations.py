@@ -45,6 +45,9 @@ class Conversations(Corpus):
     levels: list[float] = setting([-5.0, 0.0], "gain of a speaker in dB")
     noise: str | None = setting(None, "folder of noises, or a CSV with wav_path; null: no noise is added")
     snr: list[float] = setting([10.0, 25.0], "level of the speech above the noise in dB")
+    speeds: list[float] = setting(
+        [1.0], "speeds of the training speakers, drawn for each conversation: further voices, e.g. [0.9, 1.0, 1.1]"
+    )
     rooms: str | None = setting(None, "folder of impulse responses, or a CSV with wav_path; null: no reverberation")
     seed: int = setting(0, "another seed gives other conversations", min=0)
 
@@ -71,8 +74,9 @@ class Conversations(Corpus):
 
     def _draw(self, utterances: Mapping[str, list[Utterance]]) -> dict[str, list[Conversation]]:
         style = self._style()
+        styles = {"train": style, **dict.fromkeys(("valid", "test"), dataclasses.replace(style, speeds=(1.0,)))}
         numbers = {"train": self.num_train, "valid": self.num_valid, "test": self.num_test}
-        return {name: draw(utterances[name], number, style, name, self.seed) for name, number in numbers.items()}
+        return {name: draw(utterances[name], numbers[name], own, name, self.seed) for name, own in styles.items()}
 
     def _style(self) -> Style:
         ranges = ("speakers", "utterances", "overlap", "pause", "levels", "snr")
@@ -83,9 +87,12 @@ class Conversations(Corpus):
         for name in ("speakers", "utterances"):
             if getattr(self, name)[0] < 1:
                 raise CorpusError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if not self.speeds or any(not 0.5 <= speed <= 2 for speed in self.speeds):
+            raise CorpusError(f"speeds is {self.speeds}; expected at least one, each between 0.5 and 2")
         found = {name: _recordings(getattr(self, name), name) for name in ("noise", "rooms")}
         values: dict[str, Any] = {name: tuple(getattr(self, name)) for name in ranges}
-        return Style(**values, overlap_prob=self.overlap_prob, noises=found["noise"], rooms=found["rooms"])
+        values |= {"noises": found["noise"], "rooms": found["rooms"], "speeds": tuple(self.speeds)}
+        return Style(**values, overlap_prob=self.overlap_prob)
 
     def _corpus(self) -> Corpus:
         from dataset.corpora.mixture import corpus_of
