@@ -19,10 +19,7 @@ class ToyConversations(Conversations):
 
     source: dict = setting({}, "not used: the utterances are synthesised")
     speaker_column: str = setting("spk", "not used")
-    num_train: int = setting(1500, "training conversations", min=1)
-    speeds: list[float] = setting(
-        [0.84, 0.92, 1.0, 1.08, 1.16], "speeds of the training speakers, drawn for each conversation: further voices"
-    )
+    num_train: int = setting(2000, "training conversations", min=1)
 
     def _corpus(self) -> Corpus:
         return ToyTrials(seed=self.seed)
