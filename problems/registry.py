@@ -19,6 +19,7 @@ NAMES = {
     "ic": "problems.ic:IC",
     "er": "problems.er:ER",
     "lid": "problems.lid:LID",
+    "sf": "problems.sf:SF",
     "sd": "problems.sd:SD",
 }
 

@@ -21,6 +21,8 @@ CORPORA = {
     "connected_digits": "dataset.corpora.connected_digits:ConnectedDigits",
     "speech_commands": "dataset.corpora.speech_commands:SpeechCommands",
     "fluent_speech_commands": "dataset.corpora.fluent_speech_commands:FluentSpeechCommands",
+    "audio_snips": "dataset.corpora.audio_snips:AudioSnips",
+    "slurp": "dataset.corpora.slurp:Slurp",
     "iemocap": "dataset.corpora.iemocap:IEMOCAP",
     "crema_d": "dataset.corpora.crema_d:CREMAD",
     "ravdess": "dataset.corpora.ravdess:RAVDESS",

@@ -14,6 +14,7 @@ from dataset.wording import nearest
 
 TEXT_ENCODERS = {
     "character": "dataset.encoders.text:CharacterEncoder",
+    "marked_character": "dataset.encoders.marked:MarkedCharacterEncoder",
     "word": "dataset.encoders.text:WordEncoder",
     "phoneme": "dataset.encoders.text:PhonemeEncoder",
     "sentencepiece": "dataset.encoders.subword:SentencePieceEncoder",

@@ -16,12 +16,13 @@ import torch
 from dataset.collate import collate
 from dataset.loader import LoaderSettings, eval_stream
 from dataset.metadata import read_csv
+from dataset.slots import meaning
 from dataset.turns import from_json
 from dataset.utterances import Utterances
 from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank
 from tasks import SEPARATOR
-from tasks.metrics import diarization
+from tasks.metrics import diarization, slots
 from tasks.metrics.classification import accuracy, macro_f1, unweighted_average_recall
 from tasks.metrics.text import char_errors, corpus_rate, word_errors
 from tasks.metrics.verification import TrialScores
@@ -53,6 +54,21 @@ def of_turns(test_csvs: Sequence[str]) -> Baselines:
         if speech:
             found[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}
     return found
+
+
+def of_slots(train_csv: str, test_csvs: Sequence[str]) -> Baselines:
+    """The most frequent names of slots, for every utterance."""
+    names = [frozenset(name for name, _ in own) for own in _slots_of(train_csv) if own]
+    frequent = [(name, "") for name in sorted(Counter(names).most_common(1)[0][0])] if names else []
+    found: Baselines = {}
+    for csv in test_csvs:
+        values = [slots.score(own, frequent).type_f1 for own in _slots_of(csv)]
+        found[Path(csv).stem] = {"most frequent slots": {"slot_type_f1": sum(values) / len(values)}}
+    return found
+
+
+def _slots_of(csv: str) -> list[list[tuple[str, str]]]:
+    return [meaning(text).slots for text in read_csv(csv, ("id", "transcription"))["transcription"]]
 
 
 def of_labels(train_csv: str, test_csvs: Sequence[str], column: str, *, has_slots: bool, num_workers: int) -> Baselines:

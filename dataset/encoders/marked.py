@@ -1,0 +1,42 @@
+"""Characters, and marks of slots and intents as single symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dataset.encoders.base import EncoderError
+from dataset.encoders.text import SPECIAL, SymbolEncoder, training_texts
+from dataset.slots import CLOSE, OPEN, is_mark
+
+
+class MarkedCharacterEncoder(SymbolEncoder):
+    """The characters of a transcript with marks (:mod:`dataset.slots`), each mark one symbol."""
+
+    name = "marked_character"
+
+    @classmethod
+    def build(cls, texts: Iterable[str], case: str = "keep", slots: Sequence[str] = ()) -> MarkedCharacterEncoder:
+        """Learn every character and every mark of the texts.
+
+        Args:
+            texts: marked training transcripts.
+            case: ``keep``; marks have a case of their own, so that no other can be asked for.
+            slots: further names of slots, which only other sets have.
+        """
+        if case != "keep":
+            raise EncoderError(f"case is {case!r}; the names of slots would change too: change the case of the data")
+        symbols = {symbol for text in training_texts(texts, case) for symbol in cls._split(text)}
+        symbols |= {mark for name in slots for mark in (f"{OPEN}{name}", f"{name}{CLOSE}")}
+        return cls([*SPECIAL, *sorted(symbols - set(SPECIAL))], case)
+
+    @staticmethod
+    def _split(text: str) -> list[str]:
+        symbols: list[str] = []
+        for place, token in enumerate(text.split(" ")):
+            symbols += ([" "] if place else []) + ([token] if is_mark(token) else list(token))
+        return symbols
+
+    @staticmethod
+    def _join(symbols: list[str]) -> str:
+        # a mark stands alone, also where the model left out the space beside it
+        return " ".join("".join(f" {symbol} " if is_mark(symbol) else symbol for symbol in symbols).split())
