@@ -120,3 +120,24 @@ class UpstreamDownstreamModel(nn.Module):
         if self.augment is not None and self.training:
             x = self.augment(x, lengths)
         return self.downstream(x, lengths)
+
+
+class FrozenUpstream(nn.Module):
+    """An upstream alone, for a problem that trains nothing."""
+
+    upstream_trainable = False
+
+    def __init__(self, upstream: nn.Module) -> None:
+        super().__init__()
+        self.upstream = upstream.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FrozenUpstream:
+        """Stay in evaluation mode."""
+        super().train(mode)
+        self.upstream.eval()
+        return self
+
+    def forward(self, wav: Tensor, wav_len: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The upstream's states of a batch, and their lengths."""
+        with torch.no_grad():
+            return self.upstream(wav, wav_len)

@@ -21,6 +21,7 @@ NAMES = {
     "lid": "problems.lid:LID",
     "sf": "problems.sf:SF",
     "sd": "problems.sd:SD",
+    "qbe": "problems.qbe:QBE",
 }
 
 CLASSES: dict[str, type[Problem]] = {}

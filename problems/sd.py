@@ -177,7 +177,9 @@ class SD(Problem):
     ) -> Any:
         """Upstream, featurizer and head; the upstream alone if there is no head."""
         if build_downstream["name"] == NONE:
-            return call(self, "build_upstream", build_upstream=build_upstream).requires_grad_(False)
+            from nn.model import FrozenUpstream
+
+            return FrozenUpstream(call(self, "build_upstream", build_upstream=build_upstream))
         return super().build_model(build_model, model_output_size, build_upstream, build_featurizer, build_downstream)
 
     def task_arguments(

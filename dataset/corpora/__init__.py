@@ -15,6 +15,7 @@ CORPORA = {
     "toy_moods": "dataset.corpora.toy_moods:ToyMoods",
     "toy_languages": "dataset.corpora.toy_languages:ToyLanguages",
     "toy_conversations": "dataset.corpora.toy_conversations:ToyConversations",
+    "toy_queries": "dataset.corpora.toy_queries:ToyQueries",
     "toy_trials": "dataset.corpora.toy_trials:ToyTrials",
     "librispeech": "dataset.corpora.librispeech:LibriSpeech",
     "fsdd": "dataset.corpora.fsdd:FSDD",
@@ -37,6 +38,7 @@ CORPORA = {
     "mixture": "dataset.corpora.mixture:Mixture",
     "csv": "dataset.corpora.csv:Csv",
     "csv_turns": "dataset.corpora.csv_turns:CsvTurns",
+    "csv_queries": "dataset.corpora.csv_queries:CsvQueries",
     "csv_trials": "dataset.corpora.csv_trials:CsvTrials",
 }
 

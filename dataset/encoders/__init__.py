@@ -28,7 +28,10 @@ LABEL_ENCODERS = {
 }
 """Encoders of utterances' labels: one, one in each of several slots, or any number."""
 
-OTHER_ENCODERS = {"speaker_activities": "dataset.encoders.speakers:SpeakerEncoder"}
+OTHER_ENCODERS = {
+    "speaker_activities": "dataset.encoders.speakers:SpeakerEncoder",
+    "none": "dataset.encoders.none:NoEncoder",
+}
 """Encoders that learn nothing from texts."""
 
 
