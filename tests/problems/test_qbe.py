@@ -23,10 +23,9 @@ def say(word: str, rng) -> np.ndarray:
     return np.concatenate([*tones, np.zeros(800)])
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder, rng = tmp_path_factory.mktemp("queries"), np.random.default_rng(0)
-    settings = {}
+def write_queries(folder) -> dict[str, dict[str, str]]:
+    """Queries, documents and matches of two splits, in CSV files: their paths."""
+    rng, settings = np.random.default_rng(0), {}
     for split in ("valid", "test"):
         queries, documents, matches = [], [], []
         for word in WORDS:
@@ -46,6 +45,11 @@ def corpus(tmp_path_factory):
             name: str(write_table(folder / f"{split}-{name}.csv", rows)) for name, rows in tables.items()
         }
     return settings
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_queries(tmp_path_factory.mktemp("queries"))
 
 
 @pytest.fixture
