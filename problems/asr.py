@@ -110,7 +110,7 @@ class ASR(Problem):
             return {}
         import pandas
 
-        from dataset import ngrams
+        from dataset.language import ngrams
         from dataset.table import open_table
 
         texts = list(open_table(train_csv, ("transcription",)).strings("transcription"))
@@ -130,7 +130,7 @@ class ASR(Problem):
             language_model: a table with the columns ``ngram, log10, backoff``; None: that of ``decode.lm``, if it is a
                 file.
         """
-        from dataset import ngrams
+        from dataset.language import ngrams
         from tasks.ctc import CTCTask
 
         decode = dict(build_task.get("decode") or {})

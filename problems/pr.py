@@ -63,7 +63,7 @@ class PR(ASR):
     ) -> tuple[str, str, list[str]]:
         """Stage 0, with transcripts turned into phones if there is a lexicon."""
         from dataset import prepare
-        from dataset.pronunciations import LexiconError, read_lexicon, to_phones
+        from dataset.language.pronunciations import LexiconError, read_lexicon, to_phones
 
         source = prepare_data.get("lexicon")
         if get_path_only or source is None:

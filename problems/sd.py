@@ -154,9 +154,9 @@ class SD(Problem):
         frame_shift: int | None,
     ) -> Any:
         """Windows to train on, and whole recordings otherwise: with ``turns`` and ``scored``, as JSON."""
+        from dataset.diarization.windows import check_turns, windows_of
         from dataset.recordings import Recordings
         from dataset.utterances import Utterances
-        from dataset.windows import check_turns, windows_of
         from problems.methods.augmentation import build_augmentation
 
         if build_dataset["speeds"] != [1.0]:
@@ -222,14 +222,25 @@ class SD(Problem):
         return build(target, embedding["conf"], "build_task.embedding").requires_grad_(False)
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
-        """Write ``predictions.csv``, and the turns as ``hypothesis.rttm`` and ``reference.rttm``."""
-        from dataset.storage.files import write_text
-        from dataset.turns import from_json, rttm_lines
+        """Write ``predictions.csv``, the turns as ``hypothesis.rttm`` and ``reference.rttm``, and ``scoring.json``: what
+        the error rates depend on beside the turns."""
+        import hashlib
+
+        from dataset.diarization.turns import from_json, rttm_lines
+        from dataset.storage.files import write_json, write_text
 
         super().save_predictions(task, mode, records, dump_dir)
         for name in ("hypothesis", "reference"):
             pairs = zip(records["id"], records[name])
             write_text(Path(dump_dir) / f"{name}.rttm", "".join(rttm_lines(id, from_json(own)) for id, own in pairs))
+        scoring = {
+            "scorer": "tasks.metrics.diarization",
+            "collar_seconds_each_side": task.scoring.collar,
+            "overlap": "left out" if task.scoring.skip_overlap else "scored",
+            "uem": "of the metadata" if any(records["scored"]) else "none: whole recordings",
+            "references_sha256": hashlib.sha256((Path(dump_dir) / "reference.rttm").read_bytes()).hexdigest(),
+        }
+        write_json(Path(dump_dir) / "scoring.json", scoring)
 
     def baselines(
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int

@@ -57,7 +57,7 @@ class SF(ASR):
         """Stage 0, with marked transcripts; ``text`` is the transcript without marks."""
         from dataset import prepare
         from dataset.corpora import CorpusError
-        from dataset.slots import mark, slots_of
+        from dataset.language.slots import mark, slots_of
 
         if get_path_only:
             return prepare.paths(Path(target_dir))
@@ -97,8 +97,8 @@ class SF(ASR):
 
     @staticmethod
     def _require_slots(encoder: Any, csv: str) -> None:
+        from dataset.language.slots import is_mark
         from dataset.metadata import read_csv
-        from dataset.slots import is_mark
 
         table = read_csv(csv, ("id", "transcription"), may_be_empty=True)
         for id, text in zip(table["id"], table["transcription"]):
@@ -112,7 +112,7 @@ class SF(ASR):
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """CTC over characters and marks."""
-        from dataset.slots import meaning
+        from dataset.language.slots import meaning
         from tasks.slots import SlotTask
 
         return SlotTask(model, encoder, meaning=meaning, **build_task)

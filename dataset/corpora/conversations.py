@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.conversations import Conversation, Style, Utterance, draw, render
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.diarization.conversations import Conversation, Style, Utterance, draw, render
+from dataset.diarization.turns import to_json
 from dataset.setting import REQUIRED, setting
 from dataset.storage.files import sweep, write_folder
 from dataset.storage.locks import locked
-from dataset.turns import to_json
 from dataset.wording import nearest
 
 INDEX = "index.json"

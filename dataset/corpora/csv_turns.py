@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row
 from dataset.corpora.csv import Csv, CsvRow
-from dataset.turns import Turn, to_json
+from dataset.diarization.turns import Turn, to_json
 from dataset.wording import nearest
 
 

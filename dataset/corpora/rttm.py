@@ -9,8 +9,8 @@ from pathlib import Path
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.folders import absolute, audio_files, require_folder
 from dataset.corpora.common.holdout import hold_out
+from dataset.diarization.turns import TurnsError, read_rttm, read_uem, to_json
 from dataset.setting import REQUIRED, setting
-from dataset.turns import TurnsError, read_rttm, read_uem, to_json
 from dataset.wording import nearest
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from dataset.conversations import Utterance
 from dataset.corpora.common.base import Corpus
 from dataset.corpora.common.toy import ToyUtterances
 from dataset.corpora.conversations import Conversations, with_lengths
 from dataset.corpora.toy_trials import ToyTrials
+from dataset.diarization.conversations import Utterance
 from dataset.setting import setting
 
 

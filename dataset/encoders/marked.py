@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from dataset.encoders.base import EncoderError
 from dataset.encoders.text import SPECIAL, SymbolEncoder, training_texts
-from dataset.slots import CLOSE, OPEN, is_mark
+from dataset.language.slots import CLOSE, OPEN, is_mark
 
 
 class MarkedCharacterEncoder(SymbolEncoder):
-    """The characters of a transcript with marks (:mod:`dataset.slots`), each mark one symbol."""
+    """The characters of a transcript with marks (:mod:`dataset.language.slots`), each mark one symbol."""
 
     name = "marked_character"
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from dataset.collate import collate
+from dataset.diarization.turns import from_json
+from dataset.language.slots import meaning
 from dataset.loader import LoaderSettings, eval_stream
 from dataset.metadata import read_csv
-from dataset.slots import meaning
-from dataset.turns import from_json
 from dataset.utterances import Utterances
 from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank

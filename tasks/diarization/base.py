@@ -87,16 +87,17 @@ class Diarization(Task):
     ) -> dict[str, list[Any]]:
         """The records of recordings: their turns and their errors."""
         columns: dict[str, list[Any]] = {"id": list(id)}
-        for reference, spans_, own in zip(turns, scored, found):
+        for reference, scored_spans, own in zip(turns, scored, found):
             errors = score(
                 json.loads(reference),
                 own,
-                json.loads(spans_) if spans_ else None,
+                json.loads(scored_spans) if scored_spans else None,
                 collar=self.scoring.collar,
                 skip_overlap=self.scoring.skip_overlap,
             )
             row = {
                 "reference": reference,
+                "scored": scored_spans,
                 "hypothesis": json.dumps([[round(start, 3), round(end, 3), name] for start, end, name in own]),
                 "errors": errors.errors,
                 **{name: getattr(errors, name) for name in ("missed", "false_alarm", "confusion", "speech")},

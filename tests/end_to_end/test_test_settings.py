@@ -8,7 +8,7 @@ import logging
 import pytest
 
 import problems
-from dataset.ngrams import learn, write_arpa
+from dataset.language.ngrams import learn, write_arpa
 from problems.asr import ASR
 from problems.asv import ASV
 from problems.engine.cli.main import execute
@@ -40,6 +40,7 @@ def test_a_verifier_is_scored_in_five_ways_without_training(verifier, capfd):
     assert digests(verifier / "run") == before
     out, err = capfd.readouterr()
     assert "== stage 2" not in err and "setting of step_" in out and "* best on the validation set (eer)" in out
+    assert "as chosen on the validation set;" in out and "as published where the test set chooses" in out
     (choice,) = (verifier / "run" / "evaluate").glob("*/settings.json")
     content = json.loads(choice.read_text())
     assert list(content["settings"]) == ["cosine", "score", "lda", "norm2", "norm3"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 import problems
-from dataset.turns import from_json, read_rttm
+from dataset.diarization.turns import from_json, read_rttm
 from problems.engine.cli.main import execute
 from problems.sd import SD
 from tests.conftest import write_table
@@ -90,6 +91,9 @@ def test_two_voices_are_told_apart(run, outputs):
     hypotheses = read_rttm(folder / "hypothesis.rttm")
     for id, own in zip(predictions["id"], predictions["hypothesis"]):
         assert len(hypotheses.get("_".join(id.split()), [])) == len(from_json(own))
+    scoring = json.loads((folder / "scoring.json").read_text())
+    assert scoring["collar_seconds_each_side"] == 0 and scoring["uem"] == "none: whole recordings"
+    assert scoring["references_sha256"] == hashlib.sha256((folder / "reference.rttm").read_bytes()).hexdigest()
     assert "one speaker throughout" in (target / "report" / "report.html").read_text()
 
 
@@ -109,7 +113,7 @@ def test_prediction_and_scoring_of_a_trained_model(run, recordings, capsys):
 
 def test_a_turn_longer_than_a_window_is_labelled(recordings):
     """s3prl leaves a window without labels that one turn covers."""
-    from dataset.windows import inside
+    from dataset.diarization.windows import inside
     from tasks.diarization.activities import activities
 
     turns = inside(from_json('[[0, 30, "a"], [12, 40, "b"]]'), 10.0, 20.0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dataset.encoders import build_encoder
-from dataset.ngrams import learn
+from dataset.language.ngrams import learn
 from tasks.ctc import CTCTask
 from tasks.decoding import CTCDecoder, confidences
 from tests.tasks.test_ctc import Frames

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.storage.files import finite, write_bytes
-from problems.engine.report.read import Result, Rule, Run, read_predictions, read_run
+from problems.engine.report.read import Result, Rule, Run, Settings, read_predictions, read_run
 from problems.engine.report.worst_utterances import WorstUtterances, worst_utterances
 from problems.engine.runtime.formatting import table
 from tasks.metrics.kinds import UNDECLARED, Metric, to_json
@@ -132,6 +132,22 @@ class Report:
         """The metrics as text, with the interval beside the one of the headline."""
         return self._with_interval([self.metric(name).format(metrics.get(name)) for name in self.columns], interval)
 
+    def as_published(self, settings: Settings) -> Iterator[str]:
+        """For each test set, the best value of any setting on that set itself, beside that of the chosen setting.
+
+        Some protocols publish the former, such as SUPERB's for diarization. It is never used here.
+        """
+        metric = self.metric(settings.metric)
+        for test_set in dict.fromkeys(name for tests in settings.results.values() for name in tests):
+            found = {name: tests[test_set].metrics.get(settings.metric) for name, tests in settings.results.items()}
+            known = {name: value for name, value in found.items() if value is not None}
+            if known and found.get(settings.chosen) is not None:
+                best = (max if metric.better == "higher" else min)(known, key=known.__getitem__)
+                yield (
+                    f"{test_set}: {metric.format(known[settings.chosen])} as chosen on the validation set;"
+                    f" {metric.format(known[best])} as published where the test set chooses ({best})"
+                )
+
     def _with_interval(self, cells: list[str], interval: str) -> list[str]:
         """Cells in the order of the columns, with that of the interval inserted if any result has one."""
         results = (result for tests in self.run.results.values() for result in tests.values())
@@ -157,6 +173,7 @@ def _setting_lines(report: Report) -> Iterator[str]:
         header = [f"setting of {checkpoint}", f"valid {heading}", *(f"{name} {heading}" for name in test_sets), "time"]
         yield table(header, rows, left=1)
         yield f"* best on the validation set ({settings.metric})"
+        yield from report.as_published(settings)
 
 
 def _group_lines(report: Report) -> Iterator[str]:

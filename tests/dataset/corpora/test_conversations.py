@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from dataset.conversations import Style, Utterance, draw
 from dataset.corpora.common.base import CorpusError
 from dataset.corpora.conversations import Conversations
-from dataset.turns import from_json
+from dataset.diarization.conversations import Style, Utterance, draw
+from dataset.diarization.turns import from_json
 from tests.conftest import write_table
 
 

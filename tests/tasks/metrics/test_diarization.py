@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from dataset.turns import Turn, read_rttm
+from dataset.diarization.turns import Turn, read_rttm
 from tasks.metrics.diarization import score
 from tests.conftest import data_folder
 

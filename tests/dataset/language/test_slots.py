@@ -9,7 +9,7 @@ import pytest
 from dataset.corpora.audio_snips import AudioSnips, slots_of_tags
 from dataset.corpora.slurp import Slurp
 from dataset.encoders import build_encoder
-from dataset.slots import mark, meaning, plain, slots_of
+from dataset.language.slots import mark, meaning, plain, slots_of
 
 CASES = [
     ("wake me at five am on monday", [("time", "five am"), ("date", "monday")], "set_alarm"),

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from dataset.ngrams import BEGIN, END, UNKNOWN, NgramError, learn, read_arpa, write_arpa
+from dataset.language.ngrams import BEGIN, END, UNKNOWN, NgramError, learn, read_arpa, write_arpa
 
 WORDS = ["open", "the", "door", "window", "close", "a", "please"]
 

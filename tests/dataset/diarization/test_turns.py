@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataset.turns import Turn, TurnsError, from_json, read_rttm, read_uem, rttm_lines, to_json
+from dataset.diarization.turns import Turn, TurnsError, from_json, read_rttm, read_uem, rttm_lines, to_json
 
 TURNS = [Turn(0.0, 1.5, "a"), Turn(1.25, 3.0, "Zoë")]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from dataset.diarization.turns import Turn, from_json, to_json
 from dataset.metadata import read_csv
-from dataset.turns import Turn, from_json, to_json
 
 SHORTEST = 0.5
 """Seconds; a shorter rest at the end of a recording is left out."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dataset import SAMPLE_RATE
 from dataset.corpora.common.base import CorpusError
-from dataset.turns import Turn
+from dataset.diarization.turns import Turn
 
 
 @dataclass(frozen=True)

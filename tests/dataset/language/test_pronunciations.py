@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataset.pronunciations import LexiconError, read_lexicon, to_phones
+from dataset.language.pronunciations import LexiconError, read_lexicon, to_phones
 
 CMUDICT = """;;; a comment
 HELLO  HH AH0 L OW1
