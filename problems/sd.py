@@ -222,8 +222,7 @@ class SD(Problem):
         return build(target, embedding["conf"], "build_task.embedding").requires_grad_(False)
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
-        """Write ``predictions.csv``, the turns as ``hypothesis.rttm`` and ``reference.rttm``, and ``scoring.json``: what
-        the error rates depend on beside the turns."""
+        """Write ``predictions.csv``, the turns as RTTM, and ``scoring.json``: what else the error rates depend on."""
         import hashlib
 
         from dataset.diarization.turns import from_json, rttm_lines

@@ -47,7 +47,8 @@ class SF(ASR):
 
     def default_config(self) -> dict[str, Any]:
         """The defaults of speech recognition, with slots, validated by SUPERB's slot type F1."""
-        config = follow_choices(self, super().default_config(), {"build_encoder": {"name": "marked_character"}})
+        parts = {"prepare_data": {"corpus": "toy_slots"}, "build_encoder": {"name": "marked_character"}}
+        config = follow_choices(self, super().default_config(), parts)
         config["train"] |= {"valid_metric": "slot_type_f1"}
         return config
 

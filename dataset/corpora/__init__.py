@@ -14,6 +14,7 @@ CORPORA = {
     "toy_commands": "dataset.corpora.toy_commands:ToyCommands",
     "toy_moods": "dataset.corpora.toy_moods:ToyMoods",
     "toy_languages": "dataset.corpora.toy_languages:ToyLanguages",
+    "toy_slots": "dataset.corpora.toy_slots:ToySlots",
     "toy_conversations": "dataset.corpora.toy_conversations:ToyConversations",
     "toy_queries": "dataset.corpora.toy_queries:ToyQueries",
     "toy_trials": "dataset.corpora.toy_trials:ToyTrials",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dataset.encoders.base import EncoderError
-from dataset.encoders.text import SPECIAL, SymbolEncoder, training_texts
+from dataset.encoders.text import SPECIAL, SymbolEncoder, check_case, normalise, training_texts
 from dataset.language.slots import CLOSE, OPEN, is_mark
 
 
@@ -20,14 +19,16 @@ class MarkedCharacterEncoder(SymbolEncoder):
 
         Args:
             texts: marked training transcripts.
-            case: ``keep``; marks have a case of their own, so that no other can be asked for.
+            case: ``keep``, or make the words ``lower`` or ``upper`` case; marks stay as they are.
             slots: further names of slots, which only other sets have.
         """
-        if case != "keep":
-            raise EncoderError(f"case is {case!r}; the names of slots would change too: change the case of the data")
-        symbols = {symbol for text in training_texts(texts, case) for symbol in cls._split(text)}
+        in_case = [_in_case(text, case) for text in training_texts(texts, "keep")]
+        symbols = {symbol for text in in_case for symbol in cls._split(text)}
         symbols |= {mark for name in slots for mark in (f"{OPEN}{name}", f"{name}{CLOSE}")}
         return cls([*SPECIAL, *sorted(symbols - set(SPECIAL))], case)
+
+    def _normalise(self, text: str) -> str:
+        return _in_case(normalise(text, "keep"), self.case)
 
     @staticmethod
     def _split(text: str) -> list[str]:
@@ -40,3 +41,8 @@ class MarkedCharacterEncoder(SymbolEncoder):
     def _join(symbols: list[str]) -> str:
         # a mark stands alone, also where the model left out the space beside it
         return " ".join("".join(f" {symbol} " if is_mark(symbol) else symbol for symbol in symbols).split())
+
+
+def _in_case(text: str, case: str) -> str:
+    check_case(case)
+    return " ".join(token if is_mark(token) else normalise(token, case) for token in text.split(" "))

@@ -31,7 +31,7 @@ class TextEncoder(LabelEncoder):
             symbols: all symbols in order of id, beginning with :data:`SPECIAL`.
             case: ``keep``, ``lower`` or ``upper``.
         """
-        _check_case(case)
+        check_case(case)
         if tuple(symbols[:2]) != SPECIAL or len(set(symbols)) < len(symbols):
             raise EncoderError(
                 f"symbols must begin with {', '.join(SPECIAL)} and all differ; got {list(symbols[:5])}..."
@@ -165,7 +165,7 @@ def training_texts(texts: Iterable[str], case: str) -> list[str]:
     Raises:
         EncoderError: all are empty, or ``case`` is unknown.
     """
-    _check_case(case)
+    check_case(case)
     if isinstance(texts, str):
         raise EncoderError(f"an encoder is built from a list of texts; got one text, {texts[:40]!r}")
     texts = list(texts)
@@ -176,6 +176,7 @@ def training_texts(texts: Iterable[str], case: str) -> list[str]:
     return normalised
 
 
-def _check_case(case: str) -> None:
+def check_case(case: str) -> None:
+    """Raise an EncoderError unless ``case`` is one of :data:`CASES`."""
     if case not in CASES:
         raise EncoderError(f"case must be one of {', '.join(CASES)}; got {case!r}")

@@ -56,6 +56,7 @@ def score(
         collar: seconds that do not count on each side of a reference boundary.
         skip_overlap: leave out where two or more speakers of the reference speak.
     """
+    reference = merged(reference)
     edges = [edge for start, end, _ in reference for edge in (start, end)]
     spans = [*scored] if scored is not None else []
     ignored = [(edge - collar, edge + collar) for edge in edges] if collar else []
@@ -71,6 +72,20 @@ def score(
         counts &= spoken.sum(axis=1) < 2
     lengths = np.where(counts, lengths, 0.0)
     return _compare(spoken, said, lengths)
+
+
+def merged(turns: Turns) -> list[tuple[float, float, str]]:
+    """Turns of which those of one speaker that touch or overlap are one, so that no boundary lies inside speech."""
+    found: list[tuple[float, float, str]] = []
+    last: dict[str, int] = {}
+    for start, end, speaker in sorted(turns):
+        place = last.get(speaker)
+        if place is not None and start <= found[place][1]:
+            found[place] = (found[place][0], max(end, found[place][1]), speaker)
+        else:
+            last[speaker] = len(found)
+            found.append((start, end, speaker))
+    return found
 
 
 def _compare(spoken: np.ndarray, said: np.ndarray, lengths: np.ndarray) -> DiarizationScore:

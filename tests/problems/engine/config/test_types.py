@@ -66,7 +66,7 @@ def test_paths_and_tuples_from_code():
     "word, message",
     [
         ("train.total_steps=many", "expected a whole number or 'auto' or null, got 'many'"),
-        ("train.total_steps=-5", "at least 1, got -5"),
+        ("train.total_steps=-5", "at least 0, got -5"),
         ("train.total_steps=2.5", "expected a whole number or 'auto' or null, got 2.5"),
         ("train.seed=true", "expected a whole number, got True"),
         ("train.gradient_clipping=.nan", "finite"),
