@@ -72,6 +72,7 @@ class ASV(classification.Classification):
     validation trials; nothing is chosen on test trials.
     """
 
+    own_corpus = "csv_trials"
     summary = "speaker verification: decide if two utterances are of one speaker"
     sections: dict[str, Any] = classification.Classification.sections | {
         "build_dataset": BuildDataset,

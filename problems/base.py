@@ -61,6 +61,8 @@ class Problem(ModelBuilding, Looping, Checkpointing):
     """Attributes that ``build_task`` reads from the model."""
     columns: tuple[str, ...] = ()
     """Columns that the metadata CSVs need beside ``id, wav_path, seconds``."""
+    own_corpus = "csv"
+    """The corpus of a user's own files, which hints name."""
     label_column: str | None = None
     """The column of which ``prepare_data.train_fraction`` keeps every value."""
     train_loop: type | str = "problems.engine.loops.train:TrainLoop"

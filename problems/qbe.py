@@ -55,6 +55,7 @@ class QBE(Problem):
     distance are chosen on the validation set: ``evaluate.settings: {layer: [...], distance: [...]}``.
     """
 
+    own_corpus = "csv_queries"
     summary = "query by example: find a spoken word in recordings, without training"
     sections: dict[str, type] = Problem.sections | {"build_encoder": sections.Empty, "build_task": BuildTask}
     columns = ("kind", "matches")

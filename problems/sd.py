@@ -107,6 +107,7 @@ class SD(Problem):
     A test's folder has ``hypothesis.rttm``, and ``reference.rttm``.
     """
 
+    own_corpus = "csv_turns"
     summary = "speaker diarization: who speaks when"
     sections: dict[str, type] = Problem.sections | {
         "build_encoder": BuildEncoder,

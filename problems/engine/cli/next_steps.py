@@ -22,11 +22,11 @@ def program_of(problem: Configurable) -> str:
 def next_steps(problem: Configurable, config: Mapping[str, Any]) -> list[str]:
     """Commands that make sense after a whole run: predict, train on, look around."""
     program = _python() + program_of(problem).removeprefix("python")
-    return [
-        f"{program} predict --ckpt {shlex.quote(str(config['target_dir']))} a.wav b.wav    # your own audio",
-        f"the same command with {_longer(config)}    # train on",
-        f"{program} --help    # every setting; yours: --prepare_data.corpus csv --prepare_data.train my.csv",
-    ]
+    own = f"--prepare_data.corpus {problem.own_corpus}"
+    steps = [f"{program} predict --ckpt {shlex.quote(str(config['target_dir']))} a.wav b.wav    # your own audio"]
+    if config["train"]["total_steps"] != 0:
+        steps.append(f"the same command with {_longer(config)}    # train on")
+    return [*steps, f"{program} --help    # every setting; your files: {own}"]
 
 
 def _longer(config: Mapping[str, Any]) -> str:
