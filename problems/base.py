@@ -99,6 +99,20 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         options = section_defaults(self.run_section)
         return options | {name: section_defaults(s) for name, s in self.sections.items()}
 
+    def check_config(self, config: Section) -> None:
+        """Refuse what only a later stage would read: it is called before the first one.
+
+        Raises:
+            ConfigError: an augmentation cannot be built, or a file that the task reads does not exist.
+        """
+        from problems.methods.augmentation import build_augmentation
+
+        if not is_overridden(self, "build_dataset") and "speeds" in config["build_dataset"]:
+            build_augmentation(config["build_dataset"])
+        for source in call(self, "task_sources", build_task=config["build_task"]):
+            if not Path(source).expanduser().is_file():
+                raise ConfigError(f"build_task: there is no file {source}")
+
     def main(self, args: list[str] | None = None) -> None:
         """The command line of this problem: run, status, config, predict. Ends the process with its exit code."""
         from problems.engine.cli.main import main

@@ -123,6 +123,22 @@ class SD(Problem):
         config["train"] |= {"valid_metric": "der"}
         return config
 
+    def check_config(self, config: Section) -> None:
+        """Refuse outputs, speeds and windows that later stages would refuse."""
+        from dataset import encoders
+
+        super().check_config(config)
+        try:
+            encoders.build_encoder("speaker_activities", [], **config["build_encoder"])
+        except encoders.EncoderError as error:
+            raise ConfigError(f"build_encoder: {error}") from error
+        if config["build_dataset"]["speeds"] != [1.0]:
+            raise ConfigError("build_dataset.speeds: another speed moves the turns, which is not supported here")
+        task = config["build_task"]
+        window = task["window"] or config["build_dataset"]["window"]
+        if config["build_downstream"]["name"] != NONE and (task["hop"] or 0) > window:
+            raise ConfigError(f"build_task.hop is {task['hop']} s, which leaves gaps between windows of {window} s")
+
     def build_encoder(
         self,
         build_encoder: Section,
@@ -138,10 +154,7 @@ class SD(Problem):
 
         folder = Path(target_dir) / "encoder"
         if not get_path_only:
-            try:
-                encoders.build_encoder("speaker_activities", [], **build_encoder).save(folder)
-            except encoders.EncoderError as error:
-                raise ConfigError(f"build_encoder: {error}") from error
+            encoders.build_encoder("speaker_activities", [], **build_encoder).save(folder)
         return str(folder)
 
     def build_dataset(
@@ -160,8 +173,6 @@ class SD(Problem):
         from dataset.utterances import Utterances
         from problems.methods.augmentation import build_augmentation
 
-        if build_dataset["speeds"] != [1.0]:
-            raise ConfigError("build_dataset.speeds: another speed moves the turns, which is not supported here")
         if mode != "train":
             return Recordings(data_csv, check_turns)
         window = build_dataset["window"]

@@ -182,6 +182,20 @@ def test_a_wrong_optimizer_setting(case):
     assert "did you mean 'Adam'?" in text and not (case.folder.parent / "run/data").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--build_dataset.augment=[{name: noise, conf: {source: /nowhere}}]", "/nowhere does not exist"),
+        ("--build_dataset.augment=[{name: noice}]", "build_dataset.augment[0].name"),
+        ("--build_dataset.speeds=[9]", "each between 0.5 and 2"),
+        ("--build_task.decode={name: beam, lm: /nowhere.arpa}", "there is no file /nowhere.arpa"),
+    ],
+)
+def test_what_only_a_later_stage_reads_is_refused_before_the_first(case, option, words):
+    said = case.run(option, code=2)
+    assert words in said and "== stage" not in said
+
+
 def test_a_device_that_is_not_there(case):
     text = case.run("device=cuda:99", code=2)
     assert "cuda:99" in text

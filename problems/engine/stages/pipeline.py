@@ -65,6 +65,7 @@ class Pipeline:
         """
         from problems.engine.runtime.device import pick_device
 
+        self.problem.check_config(self.config)
         world = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
         self.device = str(pick_device(self.config["device"], world.local))
         with distributed.process_group(world, self.device), contextlib.ExitStack() as locks:
