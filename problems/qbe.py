@@ -67,6 +67,20 @@ class QBE(Problem):
         config["train"] |= {"valid_metric": "mtwv", "total_steps": 0, "eval_step": None, "save_step": None}
         return config
 
+    def prepare_data(
+        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
+    ) -> tuple[str, str, list[str]]:
+        """Stage 0; a set without anything to score is refused."""
+        from dataset.corpora import CorpusError
+        from dataset.metadata import read_csv
+
+        train, valid, tests = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
+        for csv in () if get_path_only else (valid, *tests):
+            texts = read_csv(csv, ("id", "matches"), may_be_empty=csv == valid)["matches"]
+            if len(texts) and not any(text not in ("", "[]") for text in texts):
+                raise CorpusError(f"no query of {csv} matches a document: there is nothing to measure")
+        return train, valid, tests
+
     def build_encoder(
         self,
         build_encoder: Section,

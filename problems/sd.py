@@ -139,6 +139,21 @@ class SD(Problem):
         if config["build_downstream"]["name"] != NONE and (task["hop"] or 0) > window:
             raise ConfigError(f"build_task.hop is {task['hop']} s, which leaves gaps between windows of {window} s")
 
+    def prepare_data(
+        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
+    ) -> tuple[str, str, list[str]]:
+        """Stage 0; a set without anything to score is refused."""
+        from dataset.corpora import CorpusError
+        from dataset.diarization.turns import from_json
+        from dataset.metadata import read_csv
+
+        train, valid, tests = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
+        for csv in () if get_path_only else (valid, *tests):
+            texts = read_csv(csv, ("id", "turns"), may_be_empty=csv == valid)["turns"]
+            if len(texts) and not any(from_json(text) for text in texts):
+                raise CorpusError(f"nobody speaks in any recording of {csv}: there is no error rate to measure")
+        return train, valid, tests
+
     def build_encoder(
         self,
         build_encoder: Section,
@@ -254,12 +269,12 @@ class SD(Problem):
         write_json(Path(dump_dir) / "scoring.json", scoring)
 
     def baselines(
-        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int, build_task: Section
     ) -> dict[str, dict[str, dict[str, float]]]:
-        """One speaker who speaks all the time."""
+        """One speaker who speaks all the time, scored as the model is."""
         from problems.methods import baselines
 
-        return baselines.of_turns(test_csvs)
+        return baselines.of_turns(test_csvs, **build_task["scoring"])
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ class SF(ASR):
                     if name not in row:
                         raise CorpusError(f"{row['id']} has no column {name!r}; it has {', '.join(row)}")
                 try:
-                    marked = mark(row["transcription"], slots_of(row[column]), row[intent] if intent else None)
+                    marked = mark(
+                        row["transcription"], slots_of(row[column]), (row[intent].strip() or None) if intent else None
+                    )
                 except ValueError as error:
                     raise CorpusError(f"{row['id']}: {error}") from error
                 row |= {"text": row["transcription"], "transcription": marked}
@@ -105,10 +107,10 @@ class SF(ASR):
         for id, text in zip(table["id"], table["transcription"]):
             unknown = sorted(token for token in encoder.unknown(text) if is_mark(token))
             if unknown:
-                name = unknown[0].strip("⟦⟧⟪⟫")
+                name, key = unknown[0].strip("⟦⟧⟪⟫"), "intents" if unknown[0].startswith("⟪") else "slots"
                 raise ConfigError(
                     f"{csv}, {id}: {name!r} does not occur in the training set, so that nothing can learn it: remove"
-                    f" these utterances, or list the slot: --build_encoder.conf.slots [{name}]"
+                    f" these utterances, or list it: --build_encoder.conf.{key} [{name}]"
                 )
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:

@@ -82,6 +82,8 @@ class Conversations(Corpus):
         ranges = ("speakers", "utterances", "overlap", "pause", "levels", "snr")
         for name in ranges:
             value = getattr(self, name)
+            if not all(isinstance(bound, (int, float)) for bound in value):
+                raise CorpusError(f"{name} is {value}; expected [least, greatest]")
             if len(value) != 2 or value[0] > value[1] or (name not in ("levels", "snr") and value[0] < 0):
                 raise CorpusError(f"{name} is {value}; expected [least, greatest]")
         for name in ("speakers", "utterances"):
@@ -151,8 +153,13 @@ def with_lengths(rows: Mapping[str, list[Row]], speaker_column: str, cache_dir: 
                     f"the speaker {speaker!r} is in {owner[speaker]} and in {name} of source: divide it by speaker, for"
                     " csv with split_by: speaker"
                 )
-            times = [float(row[key]) if row.get(key) else None for key in ("start_sec", "end_sec")]
+            try:
+                times = [float(row[key]) if row.get(key) else None for key in ("start_sec", "end_sec")]
+            except ValueError as error:
+                raise CorpusError(f"{row['id']} of source: start_sec or end_sec is no number") from error
             length = (times[1] or seconds[row["wav_path"]]) - (times[0] or 0.0)
+            if length <= 0:
+                raise CorpusError(f"{row['id']} of source is a segment from {times[0]} to {times[1]} s")
             found.setdefault(name, []).append(Utterance(row["wav_path"], speaker, round(length, 4), *times))
     missing = [name for name in rows if name not in found]
     if missing:

@@ -32,7 +32,8 @@ class CsvQueries(Corpus):
 
     def sources(self) -> list[Path]:
         """All files."""
-        return [absolute(path) for own in (self.valid, self.test) if isinstance(own, Mapping) for path in own.values()]
+        files = [path for own in (self.valid, self.test) if isinstance(own, Mapping) for path in own.values()]
+        return [absolute(path) for path in files if isinstance(path, str)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
@@ -41,7 +42,11 @@ class CsvQueries(Corpus):
 
 
 def _rows(split: str, files: Any) -> list[Row]:
-    if not isinstance(files, Mapping) or set(files) != set(PARTS):
+    if (
+        not isinstance(files, Mapping)
+        or set(files) != set(PARTS)
+        or not all(isinstance(path, str) for path in files.values())
+    ):
         raise CorpusError(f"{split} is {files!r}; expected {{queries: CSV, documents: CSV, matches: CSV}}")
     tables = {part: read_table(absolute(files[part])) for part in PARTS}
     columns = {"queries": ("id", "wav_path"), "documents": ("id", "wav_path"), "matches": ("query", "document")}
@@ -50,10 +55,7 @@ def _rows(split: str, files: Any) -> list[Row]:
             if lines and name not in lines[0][1]:
                 header = list(lines[0][1])
                 raise CorpusError(f"{files[part]} has no column {name!r}{nearest(name, header)}; it has {header}")
-    found = {
-        part: {line["id"]: str(absolute(line["wav_path"], absolute(files[part]).parent)) for _, line in tables[part]}
-        for part in ("queries", "documents")
-    }
+    found = {part: _paths(tables[part], files[part]) for part in ("queries", "documents")}
     matches: dict[str, list[str]] = {id: [] for id in found["queries"]}
     for number, line in tables["matches"]:
         for part, name in (("queries", line["query"]), ("documents", line["document"])):
@@ -63,6 +65,18 @@ def _rows(split: str, files: Any) -> list[Row]:
                 )
         matches[line["query"]].append(line["document"])
     return rows_of(found["queries"], found["documents"], matches)
+
+
+def _paths(lines: list[tuple[int, Row]], file: str) -> dict[str, str]:
+    """The path of each id."""
+    paths: dict[str, str] = {}
+    for number, line in lines:
+        if not line["id"] or not line["wav_path"]:
+            raise CorpusError(f"{file}, line {number}: the id or the path is empty")
+        if line["id"] in paths:
+            raise CorpusError(f"{file}, line {number}: the id {line['id']!r} is used before")
+        paths[line["id"]] = str(absolute(line["wav_path"], absolute(file).parent))
+    return paths
 
 
 def rows_of(queries: Mapping[str, str], documents: Mapping[str, str], matches: Mapping[str, list[str]]) -> list[Row]:

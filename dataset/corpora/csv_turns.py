@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row
+from dataset.corpora.common.tables import select
 from dataset.corpora.csv import Csv, CsvRow
 from dataset.diarization.turns import Turn, to_json
 from dataset.wording import nearest
+
+TURN = ("speaker", "start_sec", "end_sec")
 
 
 @dataclasses.dataclass
@@ -22,43 +26,43 @@ class CsvTurns(Csv):
 
     def _utterances(self, lines: list[tuple[int, Row]], file: Path, split: str) -> list[CsvRow]:
         """One row a recording, with the column ``turns``."""
+        names = {ours: str(self.columns.get(ours, ours)) for ours in ("wav_path", *TURN)}
         header = list(lines[0][1])
-        for name in ("speaker", "start_sec", "end_sec"):
-            if name not in self.columns and name not in header:
+        for ours, theirs in names.items():
+            if theirs not in header and ours in TURN and ours not in self.columns:
                 raise CorpusError(
-                    f"{file} has no column {name!r}{nearest(name, header)}; it has {', '.join(header)}; set"
-                    f" columns: {{{name}: your column}}"
+                    f"{file} has no column {ours!r}{nearest(ours, header)}; it has {', '.join(header)}; set"
+                    f" columns: {{{ours}: your column}}"
                 )
-        recordings: dict[str, list[Row]] = {}
-        found: dict[str, CsvRow] = {}
-        for utterance in super()._utterances(lines, file, split):
-            path = utterance.row["wav_path"]
-            recordings.setdefault(path, []).append(utterance.row)
-            found.setdefault(path, utterance)
-        return [self._recording(found[path], rows, file) for path, rows in recordings.items()]
+        if self.split_by in (names["speaker"], "speaker"):
+            raise CorpusError("split_by: recordings have several speakers; name a column that all rows of one share")
+        if any(theirs not in header for theirs in names.values()):
+            return super()._utterances(lines, file, split)  # which says what is wrong
+        recordings: dict[str, tuple[int, Row, list[Turn]]] = {}
+        for number, line in select(lines, self.where.get(split, {}), f"where.{split}", file):
+            path = line[names["wav_path"]]
+            _, _, turns = recordings.setdefault(path, (number, line, []))
+            if line[names["speaker"]].strip():
+                turns.append(_turn(line, names, file=file, number=number))
+        merged = []
+        for number, line, turns in recordings.values():
+            times = {names["start_sec"]: "", names["end_sec"]: ""}
+            merged.append((number, {**line, **times, "turns": to_json(sorted(turns))}))
+        found = super()._utterances(merged, file, split)
+        for utterance in found:
+            for name in TURN:
+                utterance.row.pop(name, None)
+        return found
 
-    def _recording(self, first: CsvRow, rows: list[Row], file: Path) -> CsvRow:
-        turns = []
-        for row in rows:
-            if row["speaker"]:
-                turns.append(_turn(row, file))
-        columns = {key: value for key, value in rows[0].items() if key not in ("speaker", "start_sec", "end_sec")}
-        if not first.has_own_id:
-            columns["id"] = str(Path(columns["wav_path"]).with_suffix("").name)
-        columns["turns"] = to_json(sorted(turns))
-        return dataclasses.replace(
-            first, row=columns, identity=columns["id"] if first.has_own_id else (columns["wav_path"], "", "")
-        )
 
-
-def _turn(row: Row, file: Path) -> Turn:
+def _turn(line: Row, names: dict[str, str], *, file: Path, number: int) -> Turn:
+    speaker, start, end = (line[names[name]].strip() for name in TURN)
     try:
-        start, end = float(row["start_sec"]), float(row["end_sec"])
+        times = float(start), float(end)
     except ValueError:
-        start, end = 0.0, -1.0
-    if not 0 <= start <= end:
+        times = math.nan, math.nan
+    if not (math.isfinite(times[0]) and math.isfinite(times[1]) and 0 <= times[0] <= times[1]):
         raise CorpusError(
-            f"{file}: a turn of {row['speaker']!r} in {row['wav_path']} is from {row['start_sec']!r} to"
-            f" {row['end_sec']!r}; expected two times in seconds"
+            f"{file}, line {number}: a turn of {speaker!r} is from {start!r} to {end!r}; expected two times in seconds"
         )
-    return Turn(start, end, row["speaker"])
+    return Turn(*times, speaker)

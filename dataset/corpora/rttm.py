@@ -40,24 +40,33 @@ class Rttm(Corpus):
     def sources(self) -> list[Path]:
         """The folder of audio, and the RTTM and UEM files."""
         given = [self.audio, self.train, self.valid, self.test, *self.uems.values()]
-        return [absolute(path) for path in given if path]
+        return [absolute(path) for path in given if isinstance(path, str)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
         for name in self.uems:
             if name not in ("train", "valid", "test"):
                 raise CorpusError(f"uems.{name} is no set{nearest(name, ('train', 'valid', 'test'))}")
-        paths = {path.stem: path for path in audio_files(require_folder(absolute(self.audio), "audio"))}
+            if not isinstance(self.uems[name], str):
+                raise CorpusError(f"uems.{name} is {self.uems[name]!r}; expected a file, or leave it out")
+        if self.valid is None and "valid" in self.uems:
+            raise CorpusError("uems.valid: valid is null, so that there are no recordings of its own")
+        paths: dict[str, list[Path]] = {}
+        for path in audio_files(require_folder(absolute(self.audio), "audio")):
+            paths.setdefault(path.stem, []).append(path)
         train, test = self._rows("train", self.train, paths), self._rows("test", self.test, paths)
         if self.valid is not None:
-            return Splits(train, self._rows("valid", self.valid, paths), {"test": test})
+            valid = self._rows("valid", self.valid, paths)
+            _require_disjoint({"train": train, "valid": valid, "test": test})
+            return Splits(train, valid, {"test": test})
+        _require_disjoint({"train": train, "test": test})
         if len(train) < 2:
             raise CorpusError(f"{self.train} has one recording, none of which can be held out: set valid to an RTTM")
         chosen = hold_out(dict.fromkeys((row["id"] for row in train), 1), self.valid_fraction * len(train), self.seed)
         valid = [row for row in train if row["id"] in chosen]
         return Splits([row for row in train if row["id"] not in chosen], valid, {"test": test})
 
-    def _rows(self, split: str, rttm: str, paths: dict[str, Path]) -> list[Row]:
+    def _rows(self, split: str, rttm: str, paths: dict[str, list[Path]]) -> list[Row]:
         try:
             turns = read_rttm(absolute(rttm))
             scored = read_uem(absolute(self.uems[split])) if split in self.uems else {}
@@ -71,8 +80,18 @@ class Rttm(Corpus):
                     f"{nearest(name, paths)}; it has {', '.join(sorted(paths)[:3])}, ... If the names differ, list the"
                     " turns in a CSV with the path of each recording: --prepare_data.corpus csv_turns"
                 )
-            row = {"id": name, "wav_path": str(paths[name]), "turns": to_json(turns.get(name, []))}
+            if len(paths[name]) > 1:
+                raise CorpusError(f"{rttm} names {name!r}, and there are {paths[name][0]} and {paths[name][1]}")
+            row = {"id": name, "wav_path": str(paths[name][0]), "turns": to_json(turns.get(name, []))}
             if scored:
                 row["scored"] = json.dumps([list(span) for span in scored.get(name, [])])
             rows.append(row)
         return rows
+
+
+def _require_disjoint(sets: dict[str, list[Row]]) -> None:
+    owner: dict[str, str] = {}
+    for name, rows in sets.items():
+        for row in rows:
+            if owner.setdefault(row["id"], name) != name:
+                raise CorpusError(f"the recording {row['id']!r} is in {owner[row['id']]} and in {name}")

@@ -58,7 +58,10 @@ def read_uem(path: str | Path) -> dict[str, list[Span]]:
         for number, fields in _lines(file):
             if len(fields) < 4:
                 raise TurnsError(f"{file}, line {number}: expected 4 fields, got {len(fields)}")
-            spans.setdefault(fields[0], []).append(_times(fields[2], fields[3], file=file, number=number))
+            start, end = _times(fields[2], fields[3], file=file, number=number)
+            if start >= end:
+                raise TurnsError(f"{file}, line {number}: the span ends at {end:g} s, before it begins")
+            spans.setdefault(fields[0], []).append((start, end))
     return spans
 
 

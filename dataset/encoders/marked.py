@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dataset.encoders.text import SPECIAL, SymbolEncoder, check_case, normalise, training_texts
-from dataset.language.slots import CLOSE, OPEN, is_mark
+from dataset.language.slots import CLOSE, INTENT_CLOSE, INTENT_OPEN, OPEN, is_mark
 
 
 class MarkedCharacterEncoder(SymbolEncoder):
@@ -14,16 +14,20 @@ class MarkedCharacterEncoder(SymbolEncoder):
     name = "marked_character"
 
     @classmethod
-    def build(cls, texts: Iterable[str], case: str = "keep", slots: Sequence[str] = ()) -> MarkedCharacterEncoder:
+    def build(
+        cls, texts: Iterable[str], case: str = "keep", slots: Sequence[str] = (), intents: Sequence[str] = ()
+    ) -> MarkedCharacterEncoder:
         """Learn every character and every mark of the texts.
 
         Args:
             texts: marked training transcripts.
             case: ``keep``, or make the words ``lower`` or ``upper`` case; marks stay as they are.
             slots: further names of slots, which only other sets have.
+            intents: likewise.
         """
         in_case = [_in_case(text, case) for text in training_texts(texts, "keep")]
         symbols = {symbol for text in in_case for symbol in cls._split(text)}
+        symbols |= {f"{INTENT_OPEN}{name}{INTENT_CLOSE}" for name in intents}
         symbols |= {mark for name in slots for mark in (f"{OPEN}{name}", f"{name}{CLOSE}")}
         return cls([*SPECIAL, *sorted(symbols - set(SPECIAL))], case)
 

@@ -29,5 +29,5 @@ def energy_activity(wav: np.ndarray, rate: int = 16000, share: float = 0.35, han
     noise, loud = np.percentile(level, (10, 95))
     is_speech = level > noise + max(3.0, share * (loud - noise))
     reach = round(hang_sec / FRAME_SEC)
-    spread = np.convolve(is_speech, np.ones(2 * reach + 1), "same") > 0
-    return spread[:frames]
+    spread = np.convolve(is_speech, np.ones(2 * reach + 1), "full") > 0
+    return spread[reach : reach + frames]

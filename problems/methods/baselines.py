@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import warnings
 from collections import Counter
@@ -43,13 +44,16 @@ Baselines = dict[str, dict[str, Metrics]]
 """The metrics of each trivial model, by test set and model."""
 
 
-def of_turns(test_csvs: Sequence[str]) -> Baselines:
-    """One speaker who speaks all the time."""
+def of_turns(test_csvs: Sequence[str], *, collar: float, skip_overlap: bool) -> Baselines:
+    """One speaker who speaks all the time, scored as the model is."""
     found: Baselines = {}
     for csv in test_csvs:
         errors = speech = 0.0
         for _, row in read_csv(csv, ("id", "seconds", "turns")).iterrows():
-            own = diarization.score(from_json(row["turns"]), [(0.0, float(row["seconds"]), "all")])
+            scored = json.loads(row["scored"]) if row.get("scored") else None
+            throughout = [(0.0, float(row["seconds"]), "all")]
+            settings = {"collar": collar, "skip_overlap": skip_overlap}
+            own = diarization.score(from_json(row["turns"]), throughout, scored, **settings)
             errors, speech = errors + own.errors, speech + own.speech
         if speech:
             found[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}

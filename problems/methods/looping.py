@@ -147,6 +147,7 @@ class Looping:
         cache_dir: str,
         num_workers: int,
         build_upstream: Section | None = None,
+        build_task: Section | None = None,
         device: str = "cpu",
     ) -> dict[str, dict[str, dict[str, float]]]:
         """Metrics of trivial models on the same data, by test set (the stem of its CSV) and model; none by default.

@@ -149,10 +149,11 @@ class TrainedDiarization(Diarization):
         frame_sec = self.frame_samples / SAMPLE_RATE
         total = max([1, *(first + len(logits) for first, logits in windows)])
         active = [(first, self._activity(logits.cpu().numpy())) for first, logits in windows]
+        threshold = self.threshold if self.encoder.classes is None else 0.5
         if self.clustering is None:
-            joined = join(active, total) > (self.threshold if self.encoder.classes is None else 0.5)
+            joined = join(active, total) > threshold
         else:
-            found = [(first, own > self.threshold) for first, own in active]
+            found = [(first, own > threshold) for first, own in active]
             joined = self._clustered(wav, found, total)
         return self.as_turns(smooth(joined, self.median), frame_sec, len(wav) / SAMPLE_RATE)
 

@@ -25,6 +25,10 @@ class Costs:
     miss: float = 100.0
     target: float = 0.0008
 
+    def __post_init__(self) -> None:
+        if not (self.false_alarm >= 0 and self.miss > 0 and 0 < self.target < 1):
+            raise ValueError(f"costs are {self}; expected a miss above 0, and a target between 0 and 1")
+
     @property
     def beta(self) -> float:
         """The weight of the rate of false alarms."""

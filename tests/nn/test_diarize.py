@@ -81,6 +81,9 @@ def test_speech_is_found_by_its_energy():
     wav[16000:32000] += 0.2 * np.sin(np.arange(16000) / 5)
     active = energy_activity(wav)
     assert active[110:190].all() and not active[:85].any() and not active[215:].any()
+    short = np.zeros(800)
+    short[640:] = 0.2
+    assert energy_activity(short).all()  # its pauses are shorter than what is added around speech
     assert len(energy_activity(np.zeros(0))) == 0 and not energy_activity(np.zeros(16000)).any()
 
 

@@ -166,3 +166,100 @@ def test_a_recording_without_audio_is_named(tmp_path, recordings, capfd):
     options += ["--prepare_data.corpus=rttm", f"--prepare_data.audio={recordings}", f"--target_dir={tmp_path / 'run'}"]
     assert execute(SD(), ["run", *options, f"--cache_dir={tmp_path}"]) == 1
     assert "no audio called so" in capfd.readouterr().err
+
+
+def corpus_rows(folder, text: str, **settings):
+    from dataset.corpora.csv_turns import CsvTurns
+
+    (folder / "turns.csv").write_text(text, encoding="utf-8")
+    splits = CsvTurns(train=str(folder / "turns.csv"), test_fraction=0.3, valid_fraction=0.3, **settings).load(folder)
+    return {row["id"]: row for row in (*splits.train, *splits.valid, *splits.test["test"])}
+
+
+def test_recordings_are_told_by_their_paths_and_turns_may_be_alike(tmp_path):
+    """Two microphones of one name, an id that all rows of a recording share, two who speak at the same time."""
+    header = "wav_path,speaker,start_sec,end_sec\n"
+    names = ("a/x.wav", "b/x.wav", "c/x.wav", "d/x.wav")
+    rows = "".join(f"{name},A,0,1\n{name}, B ,0,1\n" for name in names)
+    found = corpus_rows(tmp_path, header + rows)
+    assert set(found) == {"a/x", "b/x", "c/x", "d/x"}
+    assert from_json(found["a/x"]["turns"]) == [(0.0, 1.0, "A"), (0.0, 1.0, "B")]
+    own = "".join(f"r{n},{name},A,0,1\nr{n},{name},,,\n" for n, name in enumerate(names))
+    assert set(corpus_rows(tmp_path, "id," + header + own)) == {"r0", "r1", "r2", "r3"}
+    for wrong in ("a/x.wav,A,0,inf\n", "a/x.wav,A,2,1\n", "a/x.wav,A,x,1\n"):
+        with pytest.raises(ValueError, match="line 2: a turn of 'A'.*expected two times"):
+            corpus_rows(tmp_path, header + wrong)
+    with pytest.raises(ValueError, match="recordings have several speakers"):
+        corpus_rows(tmp_path, header + rows, split_by="speaker")
+
+
+@pytest.fixture
+def folder_of_audio(tmp_path):
+    for name in ("a/x.wav", "b/x.wav", "a/y.wav", "a/z.wav"):
+        (tmp_path / "audio" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "audio" / name).touch()
+    for name in "xyz":
+        (tmp_path / f"{name}.rttm").write_text(f"SPEAKER {name} 1 0 1 <NA> <NA> s <NA> <NA>\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (("x", "y", "z"), "names 'x', and there are"),
+        (("y", "z", "y"), "'y' is in train and in test"),
+        (("y", "z", "z"), "'z' is in valid and in test"),
+    ],
+)
+def test_audio_that_is_not_certain_is_refused(folder_of_audio, sets, words):
+    from dataset.corpora.rttm import Rttm
+
+    files = {key: str(folder_of_audio / f"{name}.rttm") for key, name in zip(("train", "valid", "test"), sets)}
+    with pytest.raises(ValueError, match=words):
+        Rttm(audio=str(folder_of_audio / "audio"), **files).load(folder_of_audio)
+
+
+def test_the_trivial_model_is_scored_as_the_model_is(tmp_path):
+    from problems.methods.baselines import of_turns
+
+    row = {"id": "r", "wav_path": "r.wav", "seconds": "3", "turns": '[[0, 1, "a"], [2, 3, "a"]]', "scored": "[[2, 3]]"}
+    path = write_table(tmp_path / "test.csv", [row])
+    of_spans = of_turns([str(path)], collar=0.0, skip_overlap=False)
+    assert of_spans["test"]["one speaker throughout"]["der"] == 0
+    path = write_table(tmp_path / "test.csv", [row | {"scored": ""}])
+    assert of_turns([str(path)], collar=0.0, skip_overlap=False)["test"]["one speaker throughout"]["der"] == 0.5
+
+
+def test_a_test_set_in_which_nobody_speaks_is_refused_before_training(run, recordings, tmp_path, capfd):
+    table = pd.read_csv(recordings / "test.csv").assign(speaker="", start_sec="", end_sec="")
+    table["wav_path"] = [str(recordings / path) for path in table["wav_path"]]
+    table.to_csv(tmp_path / "silent.csv", index=False)
+    run(f"--prepare_data.test={tmp_path / 'silent.csv'}", code=1)
+    message = capfd.readouterr().err
+    assert "nobody speaks in any recording" in message and "== stage 1" not in message
+
+
+def test_a_threshold_does_not_touch_a_powerset(recordings):
+    import torch
+
+    from dataset.encoders.speakers import SpeakerEncoder
+    from tasks.diarization.embeddings import Clustering
+    from tasks.diarization.trained import TrainedDiarization
+
+    class Upstream(torch.nn.Module):
+        def forward(self, wav, wav_len):
+            return [wav[:, :160, None]], [torch.full_like(wav_len, 1)]
+
+    class Model(torch.nn.Module):
+        downsample_rate = 160
+
+        def forward(self, wav, wav_len):
+            logits = torch.zeros(len(wav), wav.shape[1] // 160, 4)
+            logits[..., 1] = 5.0
+            return logits, torch.div(wav_len, 160, rounding_mode="floor")
+
+    task = TrainedDiarization(
+        Model(), SpeakerEncoder("powerset", 2, 2), threshold=1.0, clustering=Clustering(), embedder=Upstream()
+    ).eval()
+    ((start, end, _),) = task.turns(torch.ones(32000))
+    assert (start, round(end, 2)) == (0.0, 2.0)

@@ -69,3 +69,18 @@ def test_a_slot_that_only_the_test_has_is_refused_unless_it_is_listed(run, table
 def test_wrong_columns_are_named(run, capfd, option, words):
     run("--stop=1", option, code=1)
     assert words in capfd.readouterr().err
+
+
+def test_an_intent_that_only_the_test_has_is_refused_unless_it_is_listed(run, tables, capfd):
+    table = pd.read_csv(tables / "test.csv")
+    table.loc[2, "aim"] = "stop"
+    table.to_csv(tables / "test.csv", index=False)
+    run("--stop=1", "--prepare_data.intent_column=aim", code=2)
+    assert "--build_encoder.conf.intents [stop]" in capfd.readouterr().err
+    run("--stop=1", "--prepare_data.intent_column=aim", "--build_encoder.conf.intents=[stop]")
+
+
+def test_a_training_of_no_steps_goes_on(run, tables):
+    run("--train.total_steps=0", "--stop=2")
+    target = run("--train.total_steps=4", "--stop=2")
+    assert (target / "train" / "step_00000004").is_dir()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 _flushes_denormals = False
-"""Torch does not tell; True inside :func:`numerics`."""
+"""Torch does not tell; True inside :func:`flushing_denormals`."""
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,8 +35,7 @@ def scaler_of(device: torch.device, precision: str) -> torch.amp.GradScaler | No
 def numerics(deterministic: bool, tf32: bool) -> Iterator[None]:
     """Inside, use deterministic kernels only, and TF32, as the flags say; afterwards, restore torch's settings.
 
-    On a CPU, numbers below the smallest normal one are zero inside: a recurrent layer whose gradients come close to
-    zero is several times slower otherwise.
+    Denormal numbers are flushed (:func:`flushing_denormals`).
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     previous = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
@@ -46,6 +45,21 @@ def numerics(deterministic: bool, tf32: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(True)
         cudnn.benchmark = False
     matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+    try:
+        with flushing_denormals():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(was_deterministic)
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = previous
+
+
+@contextlib.contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Inside, numbers below the smallest normal one are zero on a CPU, in this thread and in those that it starts.
+
+    A recurrent layer whose gradients come close to zero is several times slower otherwise. Torch's own threads start
+    with the first parallel operation: enter this before, for all of them.
+    """
     global _flushes_denormals
     flushed, _flushes_denormals = _flushes_denormals, True
     torch.set_flush_denormal(True)
@@ -54,5 +68,3 @@ def numerics(deterministic: bool, tf32: bool) -> Iterator[None]:
     finally:
         _flushes_denormals = flushed
         torch.set_flush_denormal(flushed)
-        torch.use_deterministic_algorithms(was_deterministic)
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = previous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from dataset.metadata import MetadataError
 from dataset.storage.files import read_json, write_json
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
-from problems.engine.config.test_settings import TestSetting, dataset_settings, settings_of
+from problems.engine.config.test_settings import TestSetting, dataset_settings, merged, settings_of
 from problems.engine.report.read import BASELINES, CHOICE
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
@@ -154,13 +155,17 @@ class Evaluate(Stage):
         train_csv, _, test_csvs = self.folder.csvs()
         inputs, path = hash_files(map(Path, (train_csv, *test_csvs)), self.folder.root), self.output_dir / BASELINES
         upstream = self.config.get("build_upstream")
+        task = merged(self.config["build_task"], self.config["evaluate"].get("task") or {})
         known = {"inputs": inputs, "build_upstream": upstream}
+        if "build_task" in inspect.signature(self.problem.baselines).parameters:
+            known["build_task"] = task
         if path.is_file() and {key: read_json(path).get(key) for key in known} == known:
             return
         csvs = {"train_csv": train_csv, "test_csvs": test_csvs}
         reading = {"cache_dir": str(self.folder.cache), "num_workers": reading_workers(self.config)}
         try:
-            baselines = call(self.problem, "baselines", **csvs, **reading, build_upstream=upstream, device=device)
+            parts = {"build_upstream": upstream, "build_task": task}
+            baselines = call(self.problem, "baselines", **csvs, **reading, **parts, device=device)
         except (AudioError, MetadataError) as error:
             log.warning("no comparison with trivial models: %s", error)
             return

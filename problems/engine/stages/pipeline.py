@@ -64,10 +64,15 @@ class Pipeline:
         With several processes the main one decides; it runs some stages alone, and the others join it for the rest.
         """
         from problems.engine.runtime.device import pick_device
+        from problems.engine.runtime.numerics import flushing_denormals
 
-        self.problem.check_config(self.config)
-        world = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
-        self.device = str(pick_device(self.config["device"], world.local))
+        with flushing_denormals():  # before torch starts its threads
+            self.problem.check_config(self.config)
+            world = distributed.World.from_environment(self.config["world_size"], self.config["rank"])
+            self.device = str(pick_device(self.config["device"], world.local))
+            self._run(world)
+
+    def _run(self, world: distributed.World) -> None:
         with distributed.process_group(world, self.device), contextlib.ExitStack() as locks:
             world = distributed.detect_shared_files(self.root)
             if world.writes:

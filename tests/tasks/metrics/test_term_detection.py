@@ -20,6 +20,12 @@ def by_hand(scores, targets, costs, threshold):
     return np.mean(values)
 
 
+@pytest.mark.parametrize("wrong", [{"target": 0.0}, {"target": 1.0}, {"miss": 0.0}])
+def test_costs_without_a_weight_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected a miss above 0"):
+        Costs(**wrong)
+
+
 def test_the_weight_of_false_alarms_is_that_of_quesst():
     assert Costs().beta == pytest.approx(12.49)
     assert Costs(1, 10, 0.0278).beta == pytest.approx(0.1 * (1 / 0.0278 - 1))

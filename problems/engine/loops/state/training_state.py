@@ -98,7 +98,8 @@ def restore(loop: TrainLoop, state: Mapping[str, Any]) -> None:
     if before != now and any(optimizer.scheduler for optimizer in loop.optimizers):
         log.info("the schedule is planned again from here: over %d steps in all, not %d", now, before)
     loop.cadence.checkpoints.restore(state["ranking"], writes=loop.world.writes)
-    for optimizer, saved in zip(loop.optimizers, state["optimizers"], strict=True):
+    begun = state["optimizers"] or []  # none after a training of no steps, which goes on with new ones
+    for optimizer, saved in zip(loop.optimizers if begun else (), begun, strict=True):
         optimizer.load_state_dict(saved)
     if loop.scaler:
         loop.scaler.load_state_dict(state["scaler"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from problems.engine.runtime.numerics import autocast, numerics, scaler_of
+from tests.conftest import ROOT
 
 
 def flags() -> tuple[bool, ...]:
@@ -31,6 +35,18 @@ def test_denormal_numbers_are_zero_inside_also_after_an_inner_block():
             assert (tiny * 1).item() == 0
         assert (tiny * 1).item() == 0
     assert (tiny * 1).item() != 0
+
+
+def test_denormal_numbers_are_zero_in_all_threads_if_that_is_entered_first():
+    code = """
+import torch
+from problems.engine.runtime.numerics import flushing_denormals
+torch.set_num_threads(4)
+with flushing_denormals():
+    print(int((torch.full((4_000_000,), 1e-30) * 1e-10 != 0).sum()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "0", done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("precision, dtype", [("fp32", torch.float32), ("bf16", torch.bfloat16)])
