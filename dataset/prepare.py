@@ -35,6 +35,23 @@ def paths(target_dir: str | Path) -> tuple[str, str, list[str]]:
     return str(data / "train.csv"), str(data / "valid.csv"), [str(path) for path in tests]
 
 
+def require_references(paths: tuple[str, str, list[str]], column: str, message: str) -> None:
+    """Refuse a validation or test set whose cells of a column are all empty, or all empty JSON lists.
+
+    Args:
+        paths: as :func:`write` returns them.
+        message: of the error, with ``{csv}`` for the set.
+
+    Raises:
+        CorpusError: there is nothing to score.
+    """
+    _, valid, tests = paths
+    for csv in (valid, *tests):
+        texts = open_table(csv, (column,), may_be_empty=csv == valid).strings(column)
+        if len(texts) and all(text in ("", "[]") for text in texts):
+            raise CorpusError(message.format(csv=csv))
+
+
 def split(rows: Sequence[Row], valid: float = 0.1, test: float = 0.1) -> Splits:
     """Split rows by a hash of their ids, so that neither their order nor added rows move one to another split.
 

@@ -63,6 +63,8 @@ class Problem(ModelBuilding, Looping, Checkpointing):
     """Columns that the metadata CSVs need beside ``id, wav_path, seconds``."""
     own_corpus = "csv"
     """The corpus of a user's own files, which hints name."""
+    fixed_encoder: str | None = None
+    """The label encoder of a problem that learns none from its data; its settings are ``build_encoder``."""
     label_column: str | None = None
     """The column of which ``prepare_data.train_fraction`` keeps every value."""
     train_loop: type | str = "problems.engine.loops.train:TrainLoop"
@@ -214,7 +216,14 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         get_path_only: bool = False,
     ) -> str:
         """Stage 1. Learns a label encoder from the training CSV, writes it and returns its folder."""
-        raise NotImplementedError(f"{type(self).__name__} must define build_encoder")
+        if self.fixed_encoder is None:
+            raise NotImplementedError(f"{type(self).__name__} must define build_encoder")
+        from dataset import encoders
+
+        folder = Path(target_dir) / "encoder"
+        if not get_path_only:
+            encoders.build_encoder(self.fixed_encoder, [], **build_encoder).save(folder)
+        return str(folder)
 
     def load_encoder(self, encoder_path: str) -> LabelEncoder:
         """The label encoder in a folder."""

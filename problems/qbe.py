@@ -16,7 +16,7 @@ from problems.engine.runtime.overrides import call
 
 @dataclass
 class Costs:
-    """What errors cost."""
+    """The costs of errors."""
 
     false_alarm: float = setting(1.0, "of a document that is found and does not match", min=0)
     miss: float = setting(100.0, "of a document that matches and is not found", min=0)
@@ -25,7 +25,7 @@ class Costs:
 
 @dataclass
 class BuildTask:
-    """How queries and documents are compared."""
+    """The comparison of queries and documents."""
 
     layer: int = setting(-1, "the upstream's layer; -1: the last", test_time=True, resume="free")
     distance: str = setting(
@@ -56,6 +56,7 @@ class QBE(Problem):
     """
 
     own_corpus = "csv_queries"
+    fixed_encoder = "none"
     summary = "query by example: find a spoken word in recordings, without training"
     sections: dict[str, type] = Problem.sections | {"build_encoder": sections.Empty, "build_task": BuildTask}
     columns = ("kind", "matches")
@@ -71,33 +72,12 @@ class QBE(Problem):
         self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
     ) -> tuple[str, str, list[str]]:
         """Stage 0; a set without anything to score is refused."""
-        from dataset.corpora import CorpusError
-        from dataset.metadata import read_csv
+        from dataset import prepare
 
-        train, valid, tests = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
-        for csv in () if get_path_only else (valid, *tests):
-            texts = read_csv(csv, ("id", "matches"), may_be_empty=csv == valid)["matches"]
-            if len(texts) and not any(text not in ("", "[]") for text in texts):
-                raise CorpusError(f"no query of {csv} matches a document: there is nothing to measure")
-        return train, valid, tests
-
-    def build_encoder(
-        self,
-        build_encoder: Section,
-        target_dir: str,
-        cache_dir: str,
-        train_csv: str,
-        valid_csv: str,
-        test_csvs: list[str],
-        get_path_only: bool = False,
-    ) -> str:
-        """There are no labels."""
-        from dataset import encoders
-
-        folder = Path(target_dir) / "encoder"
+        paths = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
         if not get_path_only:
-            encoders.build_encoder("none", []).save(folder)
-        return str(folder)
+            prepare.require_references(paths, "matches", "no query of {csv} matches a document")
+        return paths
 
     def build_dataset(
         self,

@@ -47,7 +47,7 @@ class Embedding:
 
 @dataclass
 class Clustering:
-    """How the voices of a recording are clustered."""
+    """Clustering of the voices of a recording."""
 
     name: str = setting("agglomerative", "the method", choices=("agglomerative", "spectral"))
     threshold: float = setting(0.4, "cosine distance at which agglomerative clustering stops", min=0, max=2)
@@ -57,7 +57,7 @@ class Clustering:
 
 @dataclass
 class Scoring:
-    """What of a recording is scored."""
+    """The part of a recording that is scored."""
 
     collar: float = setting(0.0, "seconds around each reference boundary, on each side, that do not count", min=0)
     skip_overlap: bool = setting(False, "leave out overlapped speech")
@@ -104,10 +104,11 @@ class SD(Problem):
     clustered by their embeddings, so that recordings may be long and have any number of speakers. With
     ``build_downstream.name none`` and an upstream of speaker embeddings nothing is trained.
 
-    A test's folder has ``hypothesis.rttm``, and ``reference.rttm``.
+    A test's folder has ``hypothesis.rttm``, ``reference.rttm``, and ``scoring.json`` with collar, overlap and UEM.
     """
 
     own_corpus = "csv_turns"
+    fixed_encoder = "speaker_activities"
     summary = "speaker diarization: who speaks when"
     sections: dict[str, type] = Problem.sections | {
         "build_encoder": BuildEncoder,
@@ -129,7 +130,7 @@ class SD(Problem):
 
         super().check_config(config)
         try:
-            encoders.build_encoder("speaker_activities", [], **config["build_encoder"])
+            encoders.build_encoder(self.fixed_encoder, [], **config["build_encoder"])
         except encoders.EncoderError as error:
             raise ConfigError(f"build_encoder: {error}") from error
         if config["build_dataset"]["speeds"] != [1.0]:
@@ -143,34 +144,12 @@ class SD(Problem):
         self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
     ) -> tuple[str, str, list[str]]:
         """Stage 0; a set without anything to score is refused."""
-        from dataset.corpora import CorpusError
-        from dataset.diarization.turns import from_json
-        from dataset.metadata import read_csv
+        from dataset import prepare
 
-        train, valid, tests = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
-        for csv in () if get_path_only else (valid, *tests):
-            texts = read_csv(csv, ("id", "turns"), may_be_empty=csv == valid)["turns"]
-            if len(texts) and not any(from_json(text) for text in texts):
-                raise CorpusError(f"nobody speaks in any recording of {csv}: there is no error rate to measure")
-        return train, valid, tests
-
-    def build_encoder(
-        self,
-        build_encoder: Section,
-        target_dir: str,
-        cache_dir: str,
-        train_csv: str,
-        valid_csv: str,
-        test_csvs: list[str],
-        get_path_only: bool = False,
-    ) -> str:
-        """Write what the outputs stand for."""
-        from dataset import encoders
-
-        folder = Path(target_dir) / "encoder"
+        paths = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
         if not get_path_only:
-            encoders.build_encoder("speaker_activities", [], **build_encoder).save(folder)
-        return str(folder)
+            prepare.require_references(paths, "turns", "nobody speaks in any recording of {csv}")
+        return paths
 
     def build_dataset(
         self,
@@ -228,18 +207,18 @@ class SD(Problem):
         from tasks.diarization.trained import TrainedDiarization
 
         settings = dict(build_task)
-        given = {key: settings.pop(key) for key in ("window", "hop", "cluster", "embedding", "speech_share")}
+        windows = {key: settings.pop(key) for key in ("window", "hop", "cluster", "embedding", "speech_share")}
         clustering = Clustering(**settings.pop("clustering"))
         settings["scoring"] = Scoring(**settings["scoring"])
         try:
             if not hasattr(model, "downstream"):
                 del settings["threshold"], settings["median"]
-                more = {"window": given["window"] or 1.6, "hop": given["hop"] or 0.4}
-                return ClusteredDiarization(model, clustering, speech_share=given["speech_share"], **more, **settings)
-            window = given["window"] or training_window
-            more = {"window": window, "hop": given["hop"] or window / 4}
-            if given["cluster"]:
-                more |= {"clustering": clustering, "embedder": self._embedder(given["embedding"])}
+                more = {"window": windows["window"] or 1.6, "hop": windows["hop"] or 0.4}
+                return ClusteredDiarization(model, clustering, speech_share=windows["speech_share"], **more, **settings)
+            window = windows["window"] or training_window
+            more = {"window": window, "hop": windows["hop"] or window / 4}
+            if windows["cluster"]:
+                more |= {"clustering": clustering, "embedder": self._embedder(windows["embedding"])}
             return TrainedDiarization(model, encoder, **more, **settings)
         except ValueError as error:
             raise error if isinstance(error, ConfigError) else ConfigError(f"build_task: {error}") from error

@@ -9,23 +9,20 @@ import numpy as np
 from tasks.diarization.base import Turn
 
 
-def cut(turns: Sequence[Turn], start: float, end: float) -> list[Turn]:
-    """The turns inside a span, whose times count from its start."""
-    inside = ((max(first, start) - start, min(last, end) - start, name) for first, last, name in turns)
-    return [turn for turn in inside if turn[1] > turn[0]]
-
-
-def activities(turns: Sequence[Turn], frames: int, frame_sec: float, num_speakers: int, at_once: int) -> np.ndarray:
-    """Who speaks in each frame, float32 (frames, num_speakers): those who do at the frame's middle.
+def activities(
+    turns: Sequence[Turn], frames: int, frame_sec: float, num_speakers: int, at_once: int, start: float = 0.0
+) -> np.ndarray:
+    """The activity of each speaker in each frame, float32 (frames, num_speakers): those who do at the frame's middle.
 
     Args:
         num_speakers: those who speak most are kept.
         at_once: of those who speak at once, those who speak most are kept.
+        start: the time of the first frame, in seconds.
     """
-    middles = (np.arange(frames) + 0.5) * frame_sec
+    middles = start + (np.arange(frames) + 0.5) * frame_sec
     spoken: Mapping[str, np.ndarray] = {name: np.zeros(frames, bool) for name in sorted({turn[2] for turn in turns})}
-    for start, end, name in turns:
-        spoken[name] |= (middles >= start) & (middles < end)
+    for first, last, name in turns:
+        spoken[name] |= (middles >= first) & (middles < last)
     longest = sorted(spoken, key=lambda name: -int(spoken[name].sum()))[:num_speakers]
     target = np.zeros((frames, num_speakers), np.float32)
     for number, name in enumerate(longest):

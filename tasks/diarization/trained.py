@@ -24,7 +24,7 @@ from nn.diarize.windows import join, merge, smooth, starts
 from nn.losses.permutation import permutation_free_bce, permutation_free_powerset
 from tasks.base import Mode, StepOutput, check_scores
 from tasks.contracts import SpeakerActivities, Upstream
-from tasks.diarization.activities import activities, clear_frames, cut
+from tasks.diarization.activities import activities, clear_frames
 from tasks.diarization.base import SAMPLE_RATE, Diarization, Turn
 from tasks.diarization.embeddings import Clustering, embeddings_of
 
@@ -89,15 +89,16 @@ class TrainedDiarization(Diarization):
         if mode != Mode.TRAIN and batch.get("wav") is not None:
             return self._evaluated(id, turns, scored or [""] * len(id), batch["wav"], batch["wav_len"])
         logits, lengths = self.run_model(batch)
-        losses = self._losses(logits, lengths, turns)
+        losses = self._losses(logits, lengths, [json.loads(own) for own in turns])
         return StepOutput(losses.mean(), float(len(id)), {"id": list(id)})
 
-    def _losses(self, logits: Tensor, lengths: Tensor, turns: Sequence[str]) -> Tensor:
+    def _losses(self, logits: Tensor, lengths: Tensor, turns: Sequence[Sequence[Turn]], start: float = 0.0) -> Tensor:
+        """The loss of each window (B,). ``start``: the time of its first frame, as the turns count it."""
         check_scores(logits, len(self.encoder), "a frame")
         frame_sec = self.frame_samples / SAMPLE_RATE
         at_once = self.encoder.at_once if self.encoder.classes else self.encoder.num_speakers
         targets = [
-            activities(json.loads(own), logits.shape[1], frame_sec, self.encoder.num_speakers, at_once) for own in turns
+            activities(own, logits.shape[1], frame_sec, self.encoder.num_speakers, at_once, start) for own in turns
         ]
         target = torch.from_numpy(np.stack(targets)).to(logits.device)
         if self.encoder.classes is None:
@@ -109,12 +110,12 @@ class TrainedDiarization(Diarization):
     def _evaluated(
         self, id: Sequence[str], turns: Sequence[str], scored: Sequence[str], wav: Tensor, wav_len: Tensor
     ) -> StepOutput:
-        found, losses = [], []
+        hypotheses, losses = [], []
         for own, length, reference in zip(wav, wav_len.tolist(), turns):
             windows = self._outputs(own[:length])
             losses.append(self._loss_of(windows, json.loads(reference)))
-            found.append(self._joined(own[:length], windows))
-        records = self.scores(id, turns, scored, found) | {"loss": losses}
+            hypotheses.append(self._joined(own[:length], windows))
+        records = self.scores(id, turns, scored, hypotheses) | {"loss": losses}
         return StepOutput(wav.new_tensor(math.fsum(losses) / len(losses)), float(len(id)), records)
 
     def turns(self, wav: Tensor) -> list[Turn]:
@@ -125,24 +126,23 @@ class TrainedDiarization(Diarization):
         size = self.frame_samples
         window, hop = (max(1, round(sec * SAMPLE_RATE / size)) for sec in (self.window, self.hop))
         firsts = starts(math.ceil(len(wav) / size), window, hop)
-        found: list[tuple[int, Tensor]] = []
+        outputs: list[tuple[int, Tensor]] = []
         for place in range(0, len(firsts), self.windows_at_once):
             group = firsts[place : place + self.windows_at_once]
             pieces = [wav[first * size : (first + window) * size] for first in group]
             lens = torch.tensor([len(piece) for piece in pieces], device=wav.device)
             padded = nn.utils.rnn.pad_sequence(pieces, batch_first=True)
             logits, lengths = self.run_model({"wav": padded, "wav_len": lens})
-            found += [(first, own[:n]) for first, own, n in zip(group, logits.float(), lengths.tolist())]
-        return found
+            outputs += [(first, own[:n]) for first, own, n in zip(group, logits.float(), lengths.tolist())]
+        return outputs
 
     def _loss_of(self, windows: Sequence[tuple[int, Tensor]], reference: Sequence[Turn]) -> float:
         """The mean loss of the windows."""
         frame_sec, losses = self.frame_samples / SAMPLE_RATE, []
         for first, logits in windows:
             if len(logits):
-                shifted = cut(reference, first * frame_sec, (first + len(logits)) * frame_sec)
                 lengths = torch.tensor([len(logits)], device=logits.device)
-                losses.append(float(self._losses(logits[None], lengths, [json.dumps(shifted)])))
+                losses.append(float(self._losses(logits[None], lengths, [reference], first * frame_sec)))
         return math.fsum(losses) / max(1, len(losses))
 
     def _joined(self, wav: Tensor, windows: Sequence[tuple[int, Tensor]]) -> list[Turn]:
@@ -153,8 +153,8 @@ class TrainedDiarization(Diarization):
         if self.clustering is None:
             joined = join(active, total) > threshold
         else:
-            found = [(first, own > threshold) for first, own in active]
-            joined = self._clustered(wav, found, total)
+            heard = [(first, own > threshold) for first, own in active]
+            joined = self._clustered(wav, heard, total)
         return self.as_turns(smooth(joined, self.median), frame_sec, len(wav) / SAMPLE_RATE)
 
     def _activity(self, logits: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ class TrainedDiarization(Diarization):
         return members[logits.argmax(axis=1)]
 
     def _clustered(self, wav: Tensor, windows: Sequence[tuple[int, np.ndarray]], total: int) -> np.ndarray:
-        """Which cluster speaks in each frame of a recording: bool (total, C)."""
+        """The activity of each cluster in each frame of a recording: bool (total, C)."""
         size, pieces, places = self.frame_samples, [], []
         for number, (first, activity) in enumerate(windows):
             for speaker in range(activity.shape[1]):
@@ -183,8 +183,8 @@ class TrainedDiarization(Diarization):
         embeddings = self._embed(pieces)
         is_long = np.array([len(piece) >= 0.5 * SAMPLE_RATE for piece in pieces])
         sure = embeddings[is_long] if is_long.any() else embeddings
-        found = self.clustering(sure)
-        centres = np.stack([sure[found == number].mean(axis=0) for number in range(found.max() + 1)])
+        cluster_of = self.clustering(sure)
+        centres = np.stack([sure[cluster_of == number].mean(axis=0) for number in range(cluster_of.max() + 1)])
         labels = clusters.assigned(embeddings, centres, np.array([number for number, _ in places]))
         by_window = [[-1] * activity.shape[1] for _, activity in windows]
         for (number, speaker), label in zip(places, labels):
