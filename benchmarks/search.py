@@ -63,7 +63,7 @@ def main() -> None:
 
     batched()
     began = time.perf_counter()
-    found = batched()
+    costs = batched()
     speed = options.queries * options.documents / (time.perf_counter() - began)
     result = {"work": "search", "pairs_per_s": round(speed), "superb_hours": round(PAIRS * LAYERS / speed / 3600, 2)}
     pairs = [(queries[0].cpu().numpy(), documents[number].cpu().numpy()) for number in range(5)]
@@ -72,7 +72,7 @@ def main() -> None:
         began = time.perf_counter()
         values = [function(*pair) for pair in pairs]
         result[f"{name}_pairs_per_s"] = round(len(pairs) / (time.perf_counter() - began), 2)
-        result[f"{name}_difference"] = float(np.abs(np.array(values) - found[0, :5].numpy()).max())
+        result[f"{name}_difference"] = float(np.abs(np.array(values) - costs[0, :5].numpy()).max())
     print(json.dumps(result | {"device": options.device, "threads": torch.get_num_threads()}))
 
 

@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass
 class Measured:
-    """What was measured of an utterance's audio; rate in Hz, levels in dB relative to full scale."""
+    """Measurements of an utterance's audio; rate in Hz, levels in dB relative to full scale."""
 
     seconds: float
     rate: int

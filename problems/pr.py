@@ -97,8 +97,8 @@ class PR(ASR):
         """The most frequent phone."""
         from problems.methods import baselines
 
-        found = baselines.of_texts(train_csv, test_csvs)
-        per = {test_set: models["most frequent word"]["wer"] for test_set, models in found.items()}
+        of_words = baselines.of_texts(train_csv, test_csvs)
+        per = {test_set: models["most frequent word"]["wer"] for test_set, models in of_words.items()}
         return {test_set: {"most frequent phone": {"per": value}} for test_set, value in per.items()}
 
 

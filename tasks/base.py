@@ -140,11 +140,11 @@ class Task(nn.Module):
         return values
 
     def units(self, mode: str, records: Records) -> list[str] | None:
-        """What each utterance is resampled with, such as its speaker; None: the metadata's speaker, or itself."""
+        """The unit that each utterance is drawn with, such as its speaker; None: the metadata's speaker, or itself."""
         return None
 
     def width(self, mode: str) -> int:
-        """What :meth:`resampled` spreads each row of weights over, if that is more than the utterances: its trials."""
+        """The number of trials that :meth:`resampled` spreads each row of weights over; 0: its utterances."""
         return 0
 
     # ---- new audio ----

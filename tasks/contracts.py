@@ -37,7 +37,7 @@ class SlotLabels(Protocol):
 
 
 class SpeakerActivities(Protocol):
-    """What the outputs of a model of speaker activities stand for."""
+    """The meaning of the outputs of a model of speaker activities."""
 
     num_speakers: int
     at_once: int

@@ -52,12 +52,12 @@ class PhoneTask(CTCTask):
 
     def _decoded(self, mode: str, logits: Tensor, lengths: Tensor) -> dict[str, list[Any]]:
         """``hypothesis``, and in a test ``times``: [start, end, phone] in seconds, as JSON."""
-        found = ctc_greedy(logits, lengths, blank=BLANK)
-        records: dict[str, list[Any]] = {"hypothesis": [self.encoder.decode(ids) for ids in found]}
+        best_ids = ctc_greedy(logits, lengths, blank=BLANK)
+        records: dict[str, list[Any]] = {"hypothesis": [self.encoder.decode(ids) for ids in best_ids]}
         rate = getattr(self.model, "downsample_rate", None)
         if mode == Mode.TEST and rate is not None:
             log_probs = logits.float().log_softmax(-1)
-            rows = zip(found, log_probs, lengths.tolist())
+            rows = zip(best_ids, log_probs, lengths.tolist())
             records["times"] = [self._times(ids, own[:n], rate / SAMPLE_RATE) for ids, own, n in rows]
         return records
 

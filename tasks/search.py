@@ -93,10 +93,10 @@ class SearchTask(Task):
     def documents(self, collection: str, device: torch.device) -> list[Tensor]:
         """The frames of every document of a collection, computed once."""
         if collection not in self._documents:
-            self._documents[collection] = found = []
+            self._documents[collection] = frames = []
             for path in self.paths[collection].values():
                 wav = self.read(path).to(device)
-                found += self._states(wav[None], torch.tensor([len(wav)], device=device))
+                frames += self._states(wav[None], torch.tensor([len(wav)], device=device))
         return self._documents[collection]
 
     # ---- search ----

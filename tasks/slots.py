@@ -46,12 +46,13 @@ class SlotTask(CTCTask):
         """The counts of slots, words and intents of each utterance."""
         columns: dict[str, list[Any]] = {}
         for reference, hypothesis in zip(records["reference"], records["hypothesis"]):
-            (text, slots, intent), (said, found, guess) = self.meaning(reference), self.meaning(hypothesis)
-            words = word_errors(text, said)
-            row = _columns(score(slots, found)) | {
+            text, slots, intent = self.meaning(reference)
+            hypothesis_text, hypothesis_slots, hypothesis_intent = self.meaning(hypothesis)
+            words = word_errors(text, hypothesis_text)
+            row = _columns(score(slots, hypothesis_slots)) | {
                 "word_errors": words.errors,
                 "words": words.reference_length,
-                "intent_right": int(intent is not None and intent == guess),
+                "intent_right": int(intent is not None and intent == hypothesis_intent),
                 "with_intent": int(intent is not None),
             }
             for name, value in row.items():
@@ -62,19 +63,19 @@ class SlotTask(CTCTask):
         """SUPERB's, exact and SLURP's scores of slots, the accuracy of intents, and WER without marks."""
         self._log_examples(records)
         number = len(records["id"])
-        found = {}
+        metrics = {}
         for name, metric in self.metrics.items():
             if metric.of is None:
                 continue
             top, bottom = metric.of
             total = number if bottom is None else math.fsum(records[bottom])
             if total:
-                found[name] = math.fsum(records[top]) / total
+                metrics[name] = math.fsum(records[top]) / total
             elif name != "intent_accuracy":
-                found[name] = 1.0 if metric.better == "higher" else 0.0  # no slot is expected, and none is found
+                metrics[name] = 1.0 if metric.better == "higher" else 0.0  # no slot is expected, and none is metrics
         if math.fsum(records["words"]) == 0:
             corpus_rate([ErrorCounts()], "word")  # raises
-        return found | {"utterances": number, "too_short": sum(records["too_short"])}
+        return metrics | {"utterances": number, "too_short": sum(records["too_short"])}
 
 
 def _columns(scores: SlotScores) -> dict[str, float]:

@@ -36,15 +36,15 @@ class AudioSnips(Corpus):
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
         root = require_folder(absolute(self.dataset_root), "dataset_root")
-        said = _read(require_file(root / LIST, "dataset_root"))
+        entries = _read(require_file(root / LIST, "dataset_root"))
         voices = {"train": self.train_speakers, "valid": self.valid_speakers, "test": self.test_speakers}
-        rows = {split: _rows(root / split, said, own, split) for split, own in voices.items()}
+        rows = {split: _rows(root / split, entries, own, split) for split, own in voices.items()}
         return Splits(rows["train"], rows["valid"], {"test": rows["test"]})
 
 
 def _read(path: Path) -> dict[str, Row]:
     """Transcript, slots and intent by utterance."""
-    found = {}
+    entries = {}
     for number, fields in lines(path):
         line = " ".join(fields)
         begin, end = (fields.index(word) if word in fields else -1 for word in ("BOS", "EOS"))
@@ -54,12 +54,12 @@ def _read(path: Path) -> dict[str, Row]:
                 f"{path}, line {number}: expected an id, BOS, words, EOS, a tag for each and an intent,"
                 f" got {line[:80]!r}"
             )
-        found[fields[0]] = {
+        entries[fields[0]] = {
             "transcription": " ".join(words),
             "slots": json.dumps(slots_of_tags(words, tags), ensure_ascii=False),
             "intent": fields[-1],
         }
-    return found
+    return entries
 
 
 def slots_of_tags(words: Sequence[str], tags: Sequence[str]) -> list[tuple[str, str]]:
@@ -76,11 +76,11 @@ def slots_of_tags(words: Sequence[str], tags: Sequence[str]) -> list[tuple[str, 
     return [(name, " ".join(value)) for name, value in slots]
 
 
-def _rows(folder: Path, said: dict[str, Row], voices: Sequence[str], split: str) -> list[Row]:
+def _rows(folder: Path, entries: dict[str, Row], voices: Sequence[str], split: str) -> list[Row]:
     rows = [
-        {"id": path.stem, "wav_path": str(path), **said[path.stem], "speaker": path.stem.partition("-")[0]}
+        {"id": path.stem, "wav_path": str(path), **entries[path.stem], "speaker": path.stem.partition("-")[0]}
         for path in audio_files(require_folder(folder, split))
-        if path.stem in said and path.stem.partition("-")[0] in voices
+        if path.stem in entries and path.stem.partition("-")[0] in voices
     ]
     if not rows:
         raise CorpusError(f"{folder} has no audio of {', '.join(voices)} that {LIST} lists; check {split}_speakers")

@@ -57,7 +57,7 @@ class Conversations(Corpus):
         return [*self._corpus().sources(), *more]
 
     def made_audio(self, cache_dir: Path) -> list[Path]:
-        """What the corpus makes; the conversations are found by what they are made of, when that is there."""
+        """The folders of ``source``; that of the conversations is known only when these are filled."""
         return self._corpus().made_audio(cache_dir)
 
     def load(self, cache_dir: Path) -> Splits:
@@ -91,9 +91,9 @@ class Conversations(Corpus):
                 raise CorpusError(f"{name} is {getattr(self, name)}; expected at least 1")
         if not self.speeds or any(not 0.5 <= speed <= 2 for speed in self.speeds):
             raise CorpusError(f"speeds is {self.speeds}; expected at least one, each between 0.5 and 2")
-        found = {name: _recordings(getattr(self, name), name) for name in ("noise", "rooms")}
+        files = {name: _recordings(getattr(self, name), name) for name in ("noise", "rooms")}
         values: dict[str, Any] = {name: tuple(getattr(self, name)) for name in ranges}
-        values |= {"noises": found["noise"], "rooms": found["rooms"], "speeds": tuple(self.speeds)}
+        values |= {"noises": files["noise"], "rooms": files["rooms"], "speeds": tuple(self.speeds)}
         return Style(**values, overlap_prob=self.overlap_prob)
 
     def _corpus(self) -> Corpus:
@@ -138,7 +138,7 @@ def with_lengths(rows: Mapping[str, list[Row]], speaker_column: str, cache_dir: 
     if bad:
         raise CorpusError(f"{len(bad)} files of source cannot be read, such as {next(iter(bad.values()))}")
     owner: dict[str, str] = {}
-    found: dict[str, list[Utterance]] = {}
+    utterances: dict[str, list[Utterance]] = {}
     for name, own in rows.items():
         for row in own:
             if not row.get(speaker_column):
@@ -160,11 +160,11 @@ def with_lengths(rows: Mapping[str, list[Row]], speaker_column: str, cache_dir: 
             length = (times[1] or seconds[row["wav_path"]]) - (times[0] or 0.0)
             if length <= 0:
                 raise CorpusError(f"{row['id']} of source is a segment from {times[0]} to {times[1]} s")
-            found.setdefault(name, []).append(Utterance(row["wav_path"], speaker, round(length, 4), *times))
-    missing = [name for name in rows if name not in found]
+            utterances.setdefault(name, []).append(Utterance(row["wav_path"], speaker, round(length, 4), *times))
+    missing = [name for name in rows if name not in utterances]
     if missing:
         raise CorpusError(f"source has no {missing[0]} set")
-    return found
+    return utterances
 
 
 def _recordings(source: str | None, key: str) -> tuple[str, ...]:

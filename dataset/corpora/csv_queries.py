@@ -55,16 +55,16 @@ def _rows(split: str, files: Any) -> list[Row]:
             if lines and name not in lines[0][1]:
                 header = list(lines[0][1])
                 raise CorpusError(f"{files[part]} has no column {name!r}{nearest(name, header)}; it has {header}")
-    found = {part: _paths(tables[part], files[part]) for part in ("queries", "documents")}
-    matches: dict[str, list[str]] = {id: [] for id in found["queries"]}
+    paths = {part: _paths(tables[part], files[part]) for part in ("queries", "documents")}
+    matches: dict[str, list[str]] = {id: [] for id in paths["queries"]}
     for number, line in tables["matches"]:
         for part, name in (("queries", line["query"]), ("documents", line["document"])):
-            if name not in found[part]:
+            if name not in paths[part]:
                 raise CorpusError(
-                    f"{files['matches']}, line {number}: {name!r} is not in {files[part]}{nearest(name, found[part])}"
+                    f"{files['matches']}, line {number}: {name!r} is not in {files[part]}{nearest(name, paths[part])}"
                 )
         matches[line["query"]].append(line["document"])
-    return rows_of(found["queries"], found["documents"], matches)
+    return rows_of(paths["queries"], paths["documents"], matches)
 
 
 def _paths(lines: list[tuple[int, Row]], file: str) -> dict[str, str]:

@@ -48,11 +48,11 @@ class CsvTurns(Csv):
         for number, line, turns in recordings.values():
             times = {names["start_sec"]: "", names["end_sec"]: ""}
             merged.append((number, {**line, **times, "turns": to_json(sorted(turns))}))
-        found = super()._utterances(merged, file, split)
-        for utterance in found:
+        utterances = super()._utterances(merged, file, split)
+        for utterance in utterances:
             for name in TURN:
                 utterance.row.pop(name, None)
-        return found
+        return utterances
 
 
 def _turn(line: Row, names: dict[str, str], *, file: Path, number: int) -> Turn:

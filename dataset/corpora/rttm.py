@@ -39,8 +39,8 @@ class Rttm(Corpus):
 
     def sources(self) -> list[Path]:
         """The folder of audio, and the RTTM and UEM files."""
-        given = [self.audio, self.train, self.valid, self.test, *self.uems.values()]
-        return [absolute(path) for path in given if isinstance(path, str)]
+        paths = [self.audio, self.train, self.valid, self.test, *self.uems.values()]
+        return [absolute(path) for path in paths if isinstance(path, str)]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""

@@ -45,7 +45,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is heard in one file.
+    """The utterances and the noise of one file.
 
     Args:
         noise: a file, the level of the speech above it in dB, and the share of the file at which it begins.
@@ -59,7 +59,7 @@ class Conversation:
 
     @property
     def turns(self) -> list[Turn]:
-        """Who speaks when."""
+        """The turns of all speakers."""
         return sorted(Turn(part.offset, part.end, part.utterance.speaker) for part in self.parts)
 
     @property
@@ -70,7 +70,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Style:
-    """How conversations are.
+    """Settings of conversations, as ranges to draw from.
 
     Args:
         speakers: least and most of a conversation.
@@ -116,7 +116,7 @@ def draw(utterances: Sequence[Utterance], number: int, style: Style, name: str, 
             f" {style.speakers[1]}: lower speakers, or give more speakers"
         )
     decks = {speaker: _Deck(own, rng) for speaker, own in sorted(by_speaker.items())}
-    found = []
+    conversations = []
     for place in range(number):
         present = rng.sample(sorted(decks), rng.randint(*style.speakers))
         counts = {speaker: rng.randint(*style.utterances) for speaker in present}
@@ -125,12 +125,12 @@ def draw(utterances: Sequence[Utterance], number: int, style: Style, name: str, 
         if style.noises:
             noise = (rng.choice(style.noises), round(rng.uniform(*style.snr), 2), round(rng.random(), 4))
         rooms = {speaker: rng.choice(style.rooms) for speaker in present} if style.rooms else None
-        found.append(Conversation(f"{name}-{place:05d}", tuple(parts), noise, rooms))
-    return found
+        conversations.append(Conversation(f"{name}-{place:05d}", tuple(parts), noise, rooms))
+    return conversations
 
 
 def _order(counts: dict[str, int], rng: random.Random) -> list[str]:
-    """Who speaks, in order: each as often as counted, and not twice in a row if that can be."""
+    """The speakers in order: each as often as counted, and not twice in a row if that can be."""
     left, order = dict(counts), []
     while left:
         others = [speaker for speaker in left if not order or speaker != order[-1]] or list(left)

@@ -1,1 +1,1 @@
-"""What is said: n-grams, pronunciations, and marks of slots."""
+"""Transcripts: n-grams, pronunciations, and marks of slots."""

@@ -89,7 +89,7 @@ def _adjusted_counts(sentences: Sequence[Sequence[str]], order: int) -> list[Cou
 
 
 def _discount(counts: Counter[Ngram]) -> float:
-    """What is taken from each count: n1 / (n1 + 2 n2), of the n-grams that were counted once and twice."""
+    """The discount of each count: n1 / (n1 + 2 n2), of the n-grams that were counted once and twice."""
     once, twice = (sum(1 for count in counts.values() if count == number) for number in (1, 2))
     return once / (once + 2 * twice) if once and twice else 0.5
 

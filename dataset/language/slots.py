@@ -21,7 +21,7 @@ Slot = tuple[str, str]
 
 
 class Meaning(NamedTuple):
-    """What a marked text says."""
+    """Text, slots and intent of a marked text."""
 
     text: str
     """Without marks."""
@@ -48,12 +48,12 @@ def mark(text: str, slots: Sequence[Slot], intent: str | None = None) -> str:
         if not name or re.search(r"\s", name):
             raise ValueError(f"a slot is called {name!r}; expected a name without spaces")
         own = value.split()
-        found = next((p for p in range(place, len(words)) if own and words[p : p + len(own)] == own), None)
-        if found is None:
+        first_word = next((p for p in range(place, len(words)) if own and words[p : p + len(own)] == own), None)
+        if first_word is None:
             after = "" if not place else f" after {' '.join(words[:place])!r}"
             raise ValueError(f"the value {value!r} of the slot {name!r} is not in {text!r}{after}")
-        marked += [*words[place:found], f"{OPEN}{name}", *own, f"{name}{CLOSE}"]
-        place = found + len(own)
+        marked += [*words[place:first_word], f"{OPEN}{name}", *own, f"{name}{CLOSE}"]
+        place = first_word + len(own)
     first = [] if intent is None else [f"{INTENT_OPEN}{'_'.join(intent.split())}{INTENT_CLOSE}"]
     return " ".join([*first, *marked, *words[place:]])
 
@@ -80,9 +80,9 @@ def slots_of(cell: str) -> list[Slot]:
     try:
         value = json.loads(cell or "[]")
         pairs = value.items() if isinstance(value, dict) else value
-        found = [(name, " ".join(text.split())) for name, text in pairs]
-        if not all(isinstance(name, str) for name, _ in found):
+        slots = [(name, " ".join(text.split())) for name, text in pairs]
+        if not all(isinstance(name, str) for name, _ in slots):
             raise TypeError
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"slots: expected JSON, [[name, value], ...] or {{name: value}}, got {cell[:80]!r}") from error
-    return found
+    return slots

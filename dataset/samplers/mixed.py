@@ -66,7 +66,7 @@ class MixedBatchSampler(DrawnBatchSampler):
 
 
 def _places(names: list[str], parts: Mapping[str, float] | None, column: str) -> np.ndarray:
-    """How many of 1000 places each value has.
+    """The number of 1000 places that each value has.
 
     Raises:
         ValueError: a value has no part, or a part that is none.

@@ -42,7 +42,7 @@ class Words:
 
 @dataclass
 class Scoring:
-    """What is added to the log probability of the model.
+    """Scores that are added to the log probability of the model.
 
     Args:
         words: how tokens make words; None: there are none, and nothing is added.
@@ -170,7 +170,7 @@ class _Search:
         return flat.view_as(longer), log_add(same_in_token, gained)
 
     def _completed(self) -> tuple[Tensor, Tensor]:
-        """What is added if the last word of each hypothesis is complete, and the state after it: (B, K)."""
+        """The score that is added if the last word of each hypothesis is complete, and the state after it: (B, K)."""
         scoring, has_word = self.scoring, self.node != ROOT
         if scoring.words is None or scoring.lexicon is None:
             return torch.zeros_like(self.added), self.state

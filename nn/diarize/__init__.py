@@ -1,1 +1,1 @@
-"""Who speaks when, from windows of a recording: cut it, join what each window says, cluster voices, find speech."""
+"""Diarization by windows: cut a recording, join the activities of its windows, cluster voices, find speech."""

@@ -14,8 +14,8 @@ def starts(total: int, window: int, hop: int) -> list[int]:
     """The first frame of each window over ``total`` frames; the last window ends where the recording ends."""
     if total <= window:
         return [0]
-    found = list(range(0, total - window, hop))
-    return [*found, total - window]
+    firsts = list(range(0, total - window, hop))
+    return [*firsts, total - window]
 
 
 def join(windows: Sequence[tuple[int, np.ndarray]], total: int) -> np.ndarray:
@@ -45,7 +45,7 @@ def join(windows: Sequence[tuple[int, np.ndarray]], total: int) -> np.ndarray:
 def merge(
     windows: Sequence[tuple[int, np.ndarray]], labels: Sequence[Sequence[int]], total: int, clusters: int
 ) -> np.ndarray:
-    """Which cluster speaks in each frame, bool (T, C), from windows whose speakers have clusters.
+    """The activity of each cluster in each frame, bool (T, C), from windows whose speakers have clusters.
 
     In each frame as many speak as do in the mean over its windows: the clusters that most windows hear.
 

@@ -68,5 +68,5 @@ def _least(cost: Tensor) -> Tensor:
         return torch.stack([cost[:, range(speakers), order].sum(-1) for order in orders]).amin(0)
     from scipy.optimize import linear_sum_assignment
 
-    found = [linear_sum_assignment(own)[1].tolist() for own in cost.detach().cpu().numpy()]
-    return torch.stack([own[range(speakers), order].sum() for own, order in zip(cost, found)])
+    best_orders = [linear_sum_assignment(own)[1].tolist() for own in cost.detach().cpu().numpy()]
+    return torch.stack([own[range(speakers), order].sum() for own, order in zip(cost, best_orders)])

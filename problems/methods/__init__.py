@@ -1,1 +1,1 @@
-"""What every problem can do: build, train, evaluate, save and load a model, and compare it with trivial ones."""
+"""Methods of every problem: build, train, evaluate, save and load a model, and compare it with trivial ones."""

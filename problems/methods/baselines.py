@@ -46,7 +46,7 @@ Baselines = dict[str, dict[str, Metrics]]
 
 def of_turns(test_csvs: Sequence[str], *, collar: float, skip_overlap: bool) -> Baselines:
     """One speaker who speaks all the time, scored as the model is."""
-    found: Baselines = {}
+    baselines: Baselines = {}
     for csv in test_csvs:
         errors = speech = 0.0
         for _, row in read_csv(csv, ("id", "seconds", "turns")).iterrows():
@@ -56,19 +56,19 @@ def of_turns(test_csvs: Sequence[str], *, collar: float, skip_overlap: bool) -> 
             own = diarization.score(from_json(row["turns"]), throughout, scored, **settings)
             errors, speech = errors + own.errors, speech + own.speech
         if speech:
-            found[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}
-    return found
+            baselines[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}
+    return baselines
 
 
 def of_slots(train_csv: str, test_csvs: Sequence[str]) -> Baselines:
     """The most frequent names of slots, for every utterance."""
     names = [frozenset(name for name, _ in own) for own in _slots_of(train_csv) if own]
     frequent = [(name, "") for name in sorted(Counter(names).most_common(1)[0][0])] if names else []
-    found: Baselines = {}
+    baselines: Baselines = {}
     for csv in test_csvs:
         values = [slots.score(own, frequent).type_f1 for own in _slots_of(csv)]
-        found[Path(csv).stem] = {"most frequent slots": {"slot_type_f1": sum(values) / len(values)}}
-    return found
+        baselines[Path(csv).stem] = {"most frequent slots": {"slot_type_f1": sum(values) / len(values)}}
+    return baselines
 
 
 def _slots_of(csv: str) -> list[list[tuple[str, str]]]:

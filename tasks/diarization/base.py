@@ -23,7 +23,7 @@ Turn = tuple[float, float, str]
 
 @dataclass
 class Scoring:
-    """What of a recording is scored.
+    """The part of a recording that is scored.
 
     Args:
         collar: seconds around each reference boundary, on each side, that do not count.
@@ -34,8 +34,8 @@ class Scoring:
     skip_overlap: bool = False
 
     @property
-    def said(self) -> str:
-        """In words, for a heading."""
+    def summary(self) -> str:
+        """Collar and overlap, for a heading."""
         return f"collar {self.collar:g} s, overlap {'left out' if self.skip_overlap else 'scored'}"
 
 
@@ -56,7 +56,7 @@ class Diarization(Task):
         self.scoring = scoring or Scoring()
         self.min_silence, self.min_speech = min_silence, min_speech
         self.metrics = {
-            "der": Rate(better="lower", label=f"DER ({self.scoring.said})", of=("errors", "speech")),
+            "der": Rate(better="lower", label=f"DER ({self.scoring.summary})", of=("errors", "speech")),
             "missed": Rate(better="lower", of=("missed", "speech")),
             "false_alarm": Rate(better="lower", of=("false_alarm", "speech")),
             "confusion": Rate(better="lower", of=("confusion", "speech")),
@@ -73,21 +73,21 @@ class Diarization(Task):
 
     def as_turns(self, activity: np.ndarray, frame_sec: float, seconds: float) -> list[Turn]:
         """Turns of an activity, bool (frames, speakers)."""
-        found = [
+        turns = [
             (start, min(end, seconds), f"speaker{speaker + 1}")
             for speaker in range(activity.shape[1])
             for start, end in spans(
                 activity[:, speaker], frame_sec, min_silence=self.min_silence, min_speech=self.min_speech
             )
         ]
-        return sorted(found)
+        return sorted(turns)
 
     def scores(
-        self, id: Sequence[str], turns: Sequence[str], scored: Sequence[str], found: Sequence[list[Turn]]
+        self, id: Sequence[str], turns: Sequence[str], scored: Sequence[str], hypotheses: Sequence[list[Turn]]
     ) -> dict[str, list[Any]]:
         """The records of recordings: their turns and their errors."""
         columns: dict[str, list[Any]] = {"id": list(id)}
-        for reference, scored_spans, own in zip(turns, scored, found):
+        for reference, scored_spans, own in zip(turns, scored, hypotheses):
             errors = score(
                 json.loads(reference),
                 own,
@@ -128,5 +128,5 @@ class Diarization(Task):
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
         """The turns of each recording as text: ``0.52-3.10 speaker1 ; ...``."""
-        found = [self.turns(own[:length]) for own, length in zip(wav, wav_len.tolist())]
-        return [" ; ".join(f"{start:.2f}-{end:.2f} {name}" for start, end, name in own) for own in found]
+        recordings = [self.turns(own[:length]) for own, length in zip(wav, wav_len.tolist())]
+        return [" ; ".join(f"{start:.2f}-{end:.2f} {name}" for start, end, name in own) for own in recordings]

@@ -46,8 +46,8 @@ class ClusteredDiarization(Diarization):
         self.check_mode(mode)
         if mode == Mode.TRAIN:
             raise ValueError("this task has nothing to train: set train.total_steps to 0")
-        found = [self.turns(own[:length]) for own, length in zip(batch["wav"], batch["wav_len"].tolist())]
-        records = self.scores(id, turns, scored or [""] * len(id), found) | {"loss": [0.0] * len(id)}
+        hypotheses = [self.turns(own[:length]) for own, length in zip(batch["wav"], batch["wav_len"].tolist())]
+        records = self.scores(id, turns, scored or [""] * len(id), hypotheses) | {"loss": [0.0] * len(id)}
         return StepOutput(batch["wav"].new_zeros(()), float(len(id)), records)
 
     def turns(self, wav: Tensor) -> list[Turn]:

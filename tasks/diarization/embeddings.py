@@ -14,7 +14,7 @@ from nn.diarize import clustering as clusters
 
 @dataclass
 class Clustering:
-    """How the voices of a recording are clustered.
+    """Clustering of the voices of a recording.
 
     Args:
         name: agglomerative or spectral.

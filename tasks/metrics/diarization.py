@@ -67,41 +67,41 @@ def score(
     middles, lengths = (times[1:] + times[:-1]) / 2, np.diff(times)
     counts = np.ones(len(middles), bool) if scored is None else _inside(middles, spans)
     counts &= ~_inside(middles, ignored)
-    spoken, said = _activity(middles, reference), _activity(middles, hypothesis)
+    spoken, detected = _activity(middles, reference), _activity(middles, hypothesis)
     if skip_overlap:
         counts &= spoken.sum(axis=1) < 2
     lengths = np.where(counts, lengths, 0.0)
-    return _compare(spoken, said, lengths)
+    return _compare(spoken, detected, lengths)
 
 
 def merged(turns: Turns) -> list[tuple[float, float, str]]:
     """Turns of which those of one speaker that touch or overlap are one, so that no boundary lies inside speech."""
-    found: list[tuple[float, float, str]] = []
+    joined: list[tuple[float, float, str]] = []
     last: dict[str, int] = {}
     for start, end, speaker in sorted(turns):
         place = last.get(speaker)
-        if place is not None and start <= found[place][1]:
-            found[place] = (found[place][0], max(end, found[place][1]), speaker)
+        if place is not None and start <= joined[place][1]:
+            joined[place] = (joined[place][0], max(end, joined[place][1]), speaker)
         else:
-            last[speaker] = len(found)
-            found.append((start, end, speaker))
-    return found
+            last[speaker] = len(joined)
+            joined.append((start, end, speaker))
+    return joined
 
 
-def _compare(spoken: np.ndarray, said: np.ndarray, lengths: np.ndarray) -> DiarizationScore:
+def _compare(spoken: np.ndarray, detected: np.ndarray, lengths: np.ndarray) -> DiarizationScore:
     """The errors of activities, bool (S, R) and (S, H), in S stretches of time of these lengths (S,)."""
     from scipy.optimize import linear_sum_assignment
 
-    together = (spoken * lengths[:, None]).T @ said.astype(np.float64)
+    together = (spoken * lengths[:, None]).T @ detected.astype(np.float64)
     rows, columns = linear_sum_assignment(together, maximize=True)
-    number_spoken, number_said = spoken.sum(axis=1), said.sum(axis=1)
-    right = (spoken[:, rows] & said[:, columns]).sum(axis=1)
-    totals, found = lengths @ spoken, lengths @ said
+    number_spoken, number_said = spoken.sum(axis=1), detected.sum(axis=1)
+    right = (spoken[:, rows] & detected[:, columns]).sum(axis=1)
+    totals, detected_totals = lengths @ spoken, lengths @ detected
     partner = {int(row): int(column) for row, column in zip(rows, columns) if together[row, column] > 0}
     jaccard = 0.0
     for row, total in enumerate(totals):
         if total > 0 and row in partner:
-            union = total + found[partner[row]] - together[row, partner[row]]
+            union = total + detected_totals[partner[row]] - together[row, partner[row]]
             jaccard += 1 - together[row, partner[row]] / union
         elif total > 0:
             jaccard += 1.0
@@ -112,7 +112,7 @@ def _compare(spoken: np.ndarray, said: np.ndarray, lengths: np.ndarray) -> Diari
         confusion=float(lengths @ (np.minimum(number_spoken, number_said) - right)),
         jaccard_errors=float(jaccard),
         speakers=int((totals > 0).sum()),
-        found_speakers=int((found > 0).sum()),
+        found_speakers=int((detected_totals > 0).sum()),
     )
 
 

@@ -140,7 +140,7 @@ def joined(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def trial_weights(enrol: np.ndarray, test: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """How often trials count, from how often their sides do: a target trial as its one speaker, others as both.
+    """Weights of trials from the weights of their sides: a target trial as its one speaker, others as both.
 
     Args:
         enrol, test: weights of the sides of each trial, (R, T). targets: bool (T,).

@@ -46,10 +46,10 @@ def score(reference: Slots, hypothesis: Slots) -> SlotScores:
 
 
 def _type_f1(reference: Slots, hypothesis: Slots) -> float:
-    expected, found = {name for name, _ in reference}, {name for name, _ in hypothesis}
-    if not expected and not found:
+    expected, detected = {name for name, _ in reference}, {name for name, _ in hypothesis}
+    if not expected and not detected:
         return 1.0
-    return 2 * len(expected & found) / (len(expected) + len(found))
+    return 2 * len(expected & detected) / (len(expected) + len(detected))
 
 
 def _value_errors(reference: Slots, hypothesis: Slots, split) -> tuple[int, int]:

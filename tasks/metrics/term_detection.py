@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Costs:
-    """What errors cost.
+    """The costs of errors.
 
     Args:
         false_alarm, miss: the cost of one.
@@ -87,6 +87,6 @@ def least_cross_entropy(scores: np.ndarray, targets: np.ndarray, costs: Costs) -
         hit, alarm = np.logaddexp(0, -ratio[y]).mean(), np.logaddexp(0, ratio[~y]).mean()
         return (prior * hit + (1 - prior) * alarm) / np.log(2)
 
-    found = minimize(entropy, np.array([1.0, -1.0]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    minimum = minimize(entropy, np.array([1.0, -1.0]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
     of_prior = -(prior * np.log2(prior) + (1 - prior) * np.log2(1 - prior))
-    return float(min(found.fun / of_prior, 1.0))
+    return float(min(minimum.fun / of_prior, 1.0))

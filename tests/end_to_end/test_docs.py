@@ -1,4 +1,4 @@
-"""What README and docs show works: code runs as files, command lines are understood, links lead somewhere."""
+"""README and docs show what works: code runs as files, command lines are understood, links lead somewhere."""
 
 from __future__ import annotations
 

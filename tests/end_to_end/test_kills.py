@@ -46,14 +46,14 @@ def command(name: str, options: list[str], folder: Path) -> list[str]:
 
 def digests(run: Path) -> dict[str, str]:
     """The content of what a run leaves, without its times."""
-    found = {}
+    contents = {}
     for pattern in ("data/*.csv", "train/step_*/**/*.safetensors", "evaluate/**/predictions.csv", "**/*.rttm"):
         for path in run.glob(pattern):
-            found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
+            contents[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
     for path in run.glob("evaluate/**/result.json"):
         result = {key: value for key, value in json.loads(path.read_text()).items() if key != "seconds"}
-        found[str(path.relative_to(run))] = json.dumps(result, sort_keys=True)
-    return found
+        contents[str(path.relative_to(run))] = json.dumps(result, sort_keys=True)
+    return contents
 
 
 @pytest.mark.slow

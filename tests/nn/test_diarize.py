@@ -33,8 +33,8 @@ def test_joined_windows_are_the_recording_whatever_the_order_of_their_speakers()
     for number, first in enumerate(starts(200, 60, 30)):
         order = list(itertools.permutations(range(3)))[number % 6]
         windows.append((first, truth[first : first + 60][:, order].astype(float)))
-    found = join(windows, 200) > 0.5
-    assert any((found[:, order] == truth).all() for order in itertools.permutations(range(3)))
+    activity = join(windows, 200) > 0.5
+    assert any((activity[:, order] == truth).all() for order in itertools.permutations(range(3)))
     labels = [list(list(itertools.permutations(range(3)))[n % 6]) for n in range(len(windows))]
     boolean = [(first, activity > 0.5) for first, activity in windows]
     assert (merge(boolean, labels, 200, 3) == truth).all()
@@ -42,8 +42,8 @@ def test_joined_windows_are_the_recording_whatever_the_order_of_their_speakers()
 
 def test_a_cluster_that_few_windows_hear_gives_way():
     one, two = np.ones((10, 1), bool), np.ones((10, 1), bool)
-    found = merge([(0, one), (0, two), (0, one)], [[0], [1], [0]], 10, 2)
-    assert found[:, 0].all() and not found[:, 1].any()
+    merged = merge([(0, one), (0, two), (0, one)], [[0], [1], [0]], 10, 2)
+    assert merged[:, 0].all() and not merged[:, 1].any()
 
 
 def test_median_and_spans():
@@ -108,11 +108,11 @@ def test_the_loss_is_that_of_the_best_order(speakers):
     torch.manual_seed(0)
     logits, target = torch.randn(3, 7, speakers), (torch.rand(3, 7, speakers) < 0.4).float()
     lengths = torch.tensor([7, 4, 1])
-    found = permutation_free_bce(logits, target, lengths)
+    losses = permutation_free_bce(logits, target, lengths)
     expected = [brute_force(own, t, n) for own, t, n in zip(logits, target, lengths.tolist())]
-    torch.testing.assert_close(found, torch.stack(expected))
+    torch.testing.assert_close(losses, torch.stack(expected))
     shuffled = permutation_free_bce(logits, target[:, :, torch.randperm(speakers)], lengths)
-    torch.testing.assert_close(found, shuffled)
+    torch.testing.assert_close(losses, shuffled)
 
 
 def test_the_powerset_loss_is_that_of_the_best_order():
@@ -123,10 +123,10 @@ def test_the_powerset_loss_is_that_of_the_best_order():
     for b, t in itertools.product(range(4), range(9)):
         target[b, t, list(classes[numbers[b, t]])] = 1.0
     logits, lengths = torch.randn(4, 9, 7), torch.tensor([9, 5, 2, 1])
-    found = permutation_free_powerset(logits, target, lengths, classes)
+    losses = permutation_free_powerset(logits, target, lengths, classes)
     for b, length in enumerate(lengths.tolist()):
         costs = []
         for order in itertools.permutations(range(3)):
             moved = [classes.index(tuple(sorted(order[s] for s in classes[n]))) for n in numbers[b, :length]]
             costs.append(torch.nn.functional.cross_entropy(logits[b, :length], torch.tensor(moved)))
-        torch.testing.assert_close(found[b], torch.stack(costs).min())
+        torch.testing.assert_close(losses[b], torch.stack(costs).min())

@@ -30,13 +30,13 @@ def test_a_batch_is_as_pairs_one_by_one_in_a_plain_loop(kind):
     queries, documents = torch.randn(3, 9, 5), torch.randn(4, 40, 5)
     query_len, document_len = torch.tensor([9, 4, 1]), torch.tensor([40, 12, 9, 1])
     cost = distances(queries, documents, kind)
-    found = subsequence_dtw(cost, query_len, document_len)
+    aligned = subsequence_dtw(cost, query_len, document_len)
     for q, n in enumerate(query_len.tolist()):
         for b, t in enumerate(document_len.tolist()):
             alone = distances(queries[q : q + 1, :n], documents[b : b + 1, :t], kind)[0, 0].double().numpy()
             mean, first, last = plain(alone)
-            assert float(found[0][q, b]) == pytest.approx(mean, abs=1e-5)
-            assert (int(found[1][q, b]), int(found[2][q, b])) == (first, last)
+            assert float(aligned[0][q, b]) == pytest.approx(mean, abs=1e-5)
+            assert (int(aligned[1][q, b]), int(aligned[2][q, b])) == (first, last)
 
 
 def test_a_query_is_found_where_it_is():

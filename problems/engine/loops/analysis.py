@@ -79,7 +79,7 @@ class Analysis:
     def _units(
         self, task: Task, mode: str, records: Records, dataset: Any, indices: Sequence[int]
     ) -> tuple[str, Sequence[str]]:
-        """What is drawn, and the one that each utterance belongs to."""
+        """The kind of unit that is drawn, and the unit of each utterance."""
         if self.unit is not None:
             return self.unit, [self._columns[""][index] for index in indices]
         known = task.units(mode, records)

@@ -139,9 +139,9 @@ class Report:
         """
         metric = self.metric(settings.metric)
         for test_set in dict.fromkeys(name for tests in settings.results.values() for name in tests):
-            found = {name: tests[test_set].metrics.get(settings.metric) for name, tests in settings.results.items()}
-            known = {name: value for name, value in found.items() if value is not None}
-            if known and found.get(settings.chosen) is not None:
+            values = {name: tests[test_set].metrics.get(settings.metric) for name, tests in settings.results.items()}
+            known = {name: value for name, value in values.items() if value is not None}
+            if known and values.get(settings.chosen) is not None:
                 best = (max if metric.better == "higher" else min)(known, key=known.__getitem__)
                 yield (
                     f"{test_set}: {metric.format(known[settings.chosen])} as chosen on the validation set;"

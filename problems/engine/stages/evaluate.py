@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 RESULT = ("result.json", "predictions.csv")
 TASK = "task of the test"
-"""What a test replaces in ``build_task``, in a fingerprint: under its own name, it would be free to change."""
+"""The keys of ``build_task`` that a test replaces, in a fingerprint: under its own name, it would be free to change."""
 
 
 class Evaluate(Stage):

@@ -44,7 +44,7 @@ class Test:
 
     @property
     def title(self) -> str:
-        """What is tested, in words."""
+        """The name of the test, for people."""
         return f"{self.checkpoint.name} on {Path(self.csv).stem}" + (f" with {self.way.name}" if self.way.name else "")
 
 

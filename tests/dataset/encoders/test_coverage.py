@@ -1,4 +1,4 @@
-"""What an encoder does not know: symbols are a warning, labels an error, both with the place of the first."""
+"""Unknown symbols are a warning, and unknown labels an error, both with the place of the first."""
 
 from __future__ import annotations
 

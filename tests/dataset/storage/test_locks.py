@@ -36,7 +36,7 @@ except LockedError as holder:
 
 
 def attempt(path, shared=False):
-    """What another process gets that does not wait: free, or who holds it."""
+    """The answer to another process that does not wait: free, or who holds it."""
     command = [sys.executable, "-c", TRY, str(path), str(shared)]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout.strip()
 

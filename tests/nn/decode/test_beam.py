@@ -36,7 +36,7 @@ def scoring(closed=False, bonus=None) -> Scoring:
 
 
 def added(tokens, used: Scoring, closed=False, bonus=None) -> float:
-    """What the language model adds, word by word."""
+    """The score of the language model, word by word."""
     model, total = used.model, 0.0
     state = torch.tensor([model.start])
     for word in "".join(SYMBOLS[token] for token in tokens).split():

@@ -39,23 +39,23 @@ def disturbed(rng: random.Random, turns: list[Turn]) -> list[Turn]:
 
 def cases() -> list[tuple[list[Turn], list[Turn]]]:
     rng = random.Random(0)
-    found = []
+    pairs = []
     for number in range(200):
         reference = random_turns(rng, 1 + number % 4)
-        found.append((reference, disturbed(rng, reference)))
+        pairs.append((reference, disturbed(rng, reference)))
     for folder in ("ami_excerpts_rttm", "libri2mix_rttm/rttm"):
         for path in sorted((data_folder() / folder).glob("*.rttm")):
-            found += [(turns, disturbed(rng, turns)) for turns in read_rttm(path).values()]
-    return found
+            pairs += [(turns, disturbed(rng, turns)) for turns in read_rttm(path).values()]
+    return pairs
 
 
 def annotation(turns):
     from pyannote.core import Annotation, Segment
 
-    made = Annotation()
+    turn_set = Annotation()
     for number, (start, end, speaker) in enumerate(turns):
-        made[Segment(start, end), number] = speaker
-    return made.support()
+        turn_set[Segment(start, end), number] = speaker
+    return turn_set.support()
 
 
 @pytest.mark.parametrize(("collar", "skip_overlap"), SETTINGS)
@@ -84,10 +84,10 @@ def test_a_worked_example():
     """Ten seconds of a, five of b inside; the system misses the last second of a and calls half of b a."""
     reference = [(0, 10, "a"), (4, 9, "b")]
     hypothesis = [(0, 9, "1"), (4, 6.5, "2"), (6.5, 9, "3"), (12, 13, "2")]
-    found = score(reference, hypothesis)
-    assert (found.speech, found.missed, found.false_alarm, found.confusion) == (15, 1, 1, 2.5)
-    assert found.jaccard_errors == pytest.approx((1 - 9 / 10) + (1 - 2.5 / 6))
-    assert (found.speakers, found.found_speakers) == (2, 3)
+    errors = score(reference, hypothesis)
+    assert (errors.speech, errors.missed, errors.false_alarm, errors.confusion) == (15, 1, 1, 2.5)
+    assert errors.jaccard_errors == pytest.approx((1 - 9 / 10) + (1 - 2.5 / 6))
+    assert (errors.speakers, errors.found_speakers) == (2, 3)
 
 
 def test_nobody_speaks_or_nobody_is_found():
@@ -98,5 +98,5 @@ def test_nobody_speaks_or_nobody_is_found():
 
 
 def test_only_what_is_scored_counts():
-    found = score([(0, 10, "a")], [(5, 20, "x")], [(4, 8), (15, 16)])
-    assert (found.speech, found.missed, found.false_alarm) == (4, 1, 1)
+    errors = score([(0, 10, "a")], [(5, 20, "x")], [(4, 8), (15, 16)])
+    assert (errors.speech, errors.missed, errors.false_alarm) == (4, 1, 1)

@@ -13,9 +13,9 @@ RNG = np.random.default_rng(0)
 def by_hand(scores, targets, costs, threshold):
     values = []
     for own, is_target in zip(scores, targets):
-        found = own >= threshold
-        missed = (is_target & ~found).sum() / is_target.sum()
-        false = (~is_target & found).sum() / (~is_target).sum()
+        detected = own >= threshold
+        missed = (is_target & ~detected).sum() / is_target.sum()
+        false = (~is_target & detected).sum() / (~is_target).sum()
         values.append(1 - missed - costs.beta * false)
     return np.mean(values)
 
@@ -70,5 +70,9 @@ def test_cross_entropy_lies_between_perfect_and_prior():
 
 
 def test_scores_are_normalised_by_query():
-    found = normalised_scores(np.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]]))
-    assert found[0].mean() == pytest.approx(0) and found[0].std() == pytest.approx(1) and (found[1] == 0).all()
+    x = normalised_scores(np.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]]))
+    assert (
+        normalised[0].mean() == pytest.approx(0)
+        and normalised[0].std() == pytest.approx(1)
+        and (normalised[1] == 0).all()
+    )

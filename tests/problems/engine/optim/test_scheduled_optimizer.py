@@ -39,7 +39,7 @@ def values(task):
 
 
 def by_hand(steps, every=1, clip=None):
-    """What :func:`two` does, in plain torch: the gradients of b summed over ``every`` windows."""
+    """The steps of :func:`two` in plain torch: the gradients of b summed over ``every`` windows."""
     task = TwoLosses()
     task.data = Points(16)
     a, b = task.model["a"], task.model["b"]

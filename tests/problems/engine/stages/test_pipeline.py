@@ -1,4 +1,4 @@
-"""Which stages run, which are refused and why, and what happens to an earlier training."""
+"""Stages run or are refused, with a reason, and an earlier training is kept."""
 
 from __future__ import annotations
 
