@@ -70,9 +70,5 @@ def test_cross_entropy_lies_between_perfect_and_prior():
 
 
 def test_scores_are_normalised_by_query():
-    x = normalised_scores(np.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]]))
-    assert (
-        normalised[0].mean() == pytest.approx(0)
-        and normalised[0].std() == pytest.approx(1)
-        and (normalised[1] == 0).all()
-    )
+    scores = normalised_scores(np.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]]))
+    assert scores[0].mean() == pytest.approx(0) and scores[0].std() == pytest.approx(1) and (scores[1] == 0).all()
