@@ -59,7 +59,7 @@ def attach_features(
         indices: of the utterances whose features will be read, in order.
         passes: how often each utterance will be read.
     """
-    if not _takes_features(task) or offers(dataset, KeepsWaveforms):
+    if offers(dataset, KeepsWaveforms) or not _takes_features(task):
         return dataset
     upstream = task.model.upstream
     if not any(True for _ in upstream.parameters()):
