@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -35,6 +35,10 @@ class AudioError(ValueError):
     """An audio file cannot be used as it is; the message names it, and says what to do."""
 
 
+Source = str | os.PathLike[str] | BinaryIO
+"""A path, or a file that is open for reading bytes."""
+
+
 class AudioInfo(NamedTuple):
     """The content of a header: ``frames`` samples in each of ``channels`` at ``sample_rate`` Hz."""
 
@@ -44,7 +48,7 @@ class AudioInfo(NamedTuple):
     frames: int
 
 
-def info(path: str | os.PathLike[str]) -> AudioInfo:
+def info(path: Source) -> AudioInfo:
     """Read the header, without decoding.
 
     Raises:
@@ -54,7 +58,7 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.frames)
 
 
-def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: float | None = None) -> torch.Tensor:
+def read(path: Source, start_sec: float | None = None, end_sec: float | None = None) -> torch.Tensor:
     """Read a file, or its segment ``[start_sec, end_sec)``, and average its channels.
 
     Of a segment, only its own frames are read (for ogg and mp3 also some before it) and resampled.
@@ -68,17 +72,54 @@ def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: 
     """
     with _open(path) as file:
         start, stop = _segment(path, file, start_sec, end_sec)
-        name = f"{path}{_describe(start_sec, end_sec)}"
-        try:
-            begin = max(0, start - _PREROLL.get(file.format, 0))
-            if begin:
-                file.seek(begin)
-            samples = file.read(stop - begin, dtype="float32", always_2d=True)[start - begin :]
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"{name}: cannot be decoded ({error.error_string.strip()}); it is damaged: copy it again"
-            ) from error
-        rate = file.samplerate
+        begin = max(0, start - _PREROLL.get(file.format, 0))
+        if begin:
+            file.seek(begin)
+        name = f"{name_of(path)}{_describe(start_sec, end_sec)}"
+        wav, rate = _decoded(file, name, begin, start, stop), file.samplerate
+    return wav if rate == SAMPLE_RATE else _resampler(rate)(wav)
+
+
+def blocks(path: Source, seconds: float = 30.0) -> Iterator[torch.Tensor]:
+    """Read a file of any length in blocks of about ``seconds``, so that only a few of them are in memory.
+
+    Yields:
+        float32 (T,) at 16 kHz; their concatenation is :func:`read` of the file, up to the rounding of resampling.
+
+    Raises:
+        AudioError: as for :func:`read`.
+    """
+    with _open(path) as file:
+        pieces = (
+            _decoded(file, name_of(path), start, start, min(start + int(seconds * file.samplerate), file.frames))
+            for start in range(0, file.frames, int(seconds * file.samplerate))
+        )
+        yield from pieces if file.samplerate == SAMPLE_RATE else _resampled(pieces, file.samplerate)
+
+
+def _resampled(pieces: Iterator[torch.Tensor], rate: int) -> Iterator[torch.Tensor]:
+    """Resample a stream of pieces of (T,), each with the samples around it that the filter needs."""
+    resample = _resampler(rate)
+    step, new = resample.orig_freq // resample.gcd, resample.new_freq // resample.gcd
+    margin = step * math.ceil((resample.width + step) / step)
+    rest, behind = next(pieces), 0  # samples that are not resampled yet, after those that only precede them
+    for piece in pieces:
+        rest = torch.cat([rest, piece])
+        ready = (len(rest) - behind - margin) // step * step
+        if ready > margin:
+            yield resample(rest[: behind + ready + margin])[behind * new // step : (behind + ready) * new // step]
+            rest, behind = rest[behind + ready - margin :], margin
+    yield resample(rest)[behind * new // step :]
+
+
+def _decoded(file: soundfile.SoundFile, name: str, begin: int, start: int, stop: int) -> torch.Tensor:
+    """The frames ``start`` to ``stop``, averaged over channels, of a file that stands at the frame ``begin``."""
+    try:
+        samples = file.read(stop - begin, dtype="float32", always_2d=True)[start - begin :]
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{name}: cannot be decoded ({error.error_string.strip()}); it is damaged: copy it again"
+        ) from error
     if len(samples) != stop - start:
         raise AudioError(
             f"{name}: only {len(samples)} of {stop - start} samples could be decoded; "
@@ -86,17 +127,53 @@ def read(path: str | os.PathLike[str], start_sec: float | None = None, end_sec: 
         )
     if not np.isfinite(samples).all():
         frame = start + int(np.argmax(~np.isfinite(samples).all(axis=1)))
-        raise AudioError(f"{name}: a NaN or infinite sample at {frame / rate:.3f} s; write the file again")
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    wav = torch.from_numpy(mono)
+        raise AudioError(f"{name}: a NaN or infinite sample at {frame / file.samplerate:.3f} s; write the file again")
+    return torch.from_numpy(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1))
+
+
+def as_mono(samples: Any, rate: int = SAMPLE_RATE) -> torch.Tensor:
+    """Samples as this module reads them from files.
+
+    Args:
+        samples: a tensor or an array, (T,), (channels, T) or (T, channels), floats, or integers of full scale.
+        rate: Hz.
+
+    Returns:
+        float32 (T,) at 16 kHz.
+
+    Raises:
+        AudioError: they have another shape, are empty, or hold a NaN or infinite sample; the rate is not positive.
+    """
+    wav = torch.as_tensor(samples).detach().cpu()
+    if wav.dtype == torch.uint8:  # its silence is 128
+        wav = wav.float() / 128 - 1
+    elif not wav.dtype.is_floating_point:
+        wav = wav.float() / -torch.iinfo(wav.dtype).min
+    wav = wav.float()
+    if wav.ndim == 2:
+        wav = wav.mean(dim=0 if wav.shape[0] <= wav.shape[1] else 1)
+    if wav.ndim != 1 or not len(wav) or rate <= 0:
+        shape = tuple(torch.as_tensor(samples).shape)
+        raise AudioError(f"samples of shape {shape} at {rate} Hz: expected (T,) or (channels, T), T above 0")
+    if not torch.isfinite(wav).all():
+        raise AudioError("samples: a NaN or infinite one; scale them to the range -1 to 1")
     return wav if rate == SAMPLE_RATE else _resampler(rate)(wav)
 
 
+def name_of(source: Source) -> str:
+    """The path or the name of an open file, for messages."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "audio"
+
+
 @contextlib.contextmanager
-def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
+def _open(source: Source) -> Iterator[soundfile.SoundFile]:
     """Open a file after every check that its header allows."""
+    path = name_of(source)
     try:
-        with open(path, "rb") as raw:
+        with _bytes_of(source) as raw:
             source = _checked_riff(path, raw)
     except FileNotFoundError:
         raise AudioError(f"{path}: no such file; check the path") from None
@@ -121,18 +198,25 @@ def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         yield file
 
 
-def _checked_riff(path: str | os.PathLike[str], raw: BinaryIO) -> str | io.BytesIO:
+def _bytes_of(source: Source) -> BinaryIO:
+    """The bytes of a source; an open file is read to its end, as it may be a pipe."""
+    return open(source, "rb") if isinstance(source, (str, os.PathLike)) else io.BytesIO(source.read())
+
+
+def _checked_riff(path: str, raw: BinaryIO) -> str | io.BytesIO:
     """Check the sizes in a RIFF header and return what soundfile is to open.
 
-    That is the path, or the bytes with the size filled in for a wav that was written to a pipe with a data size of 0,
-    in which libsndfile sees no samples.
+    That is the path, or the bytes: of an open file, and with the size filled in for a wav that was written to a pipe
+    with a data size of 0, in which libsndfile sees no samples.
     """
-    total = os.fstat(raw.fileno()).st_size
+    whole = io.BytesIO(raw.getvalue()) if isinstance(raw, io.BytesIO) else path
+    total = raw.seek(0, os.SEEK_END)
+    raw.seek(0)
     if total == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); copy it again, or leave it out")
     head = raw.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return os.fspath(path)
+        return whole
     while len(header := raw.read(8)) == 8:
         name, size = struct.unpack("<4sI", header)
         begin = raw.tell()
@@ -149,17 +233,17 @@ def _checked_riff(path: str | os.PathLike[str], raw: BinaryIO) -> str | io.Bytes
             raise AudioError(
                 f"{path}: truncated: its header promises {size} bytes of audio, it holds {rest}; copy it again"
             )
-        return os.fspath(path)
+        return whole
     raise AudioError(f"{path}: truncated: a wav header without audio; copy it again")
 
 
 def _segment(
-    path: str | os.PathLike[str], file: soundfile.SoundFile, start_sec: float | None, end_sec: float | None
+    path: Source, file: soundfile.SoundFile, start_sec: float | None, end_sec: float | None
 ) -> tuple[int, int]:
     """Return the first frame and one past the last, at the file's own rate."""
     rate, seconds = file.samplerate, file.frames / file.samplerate
     begin, end = 0.0 if start_sec is None else start_sec, seconds if end_sec is None else end_sec
-    name = f"{path}{_describe(start_sec, end_sec)}"
+    name = f"{name_of(path)}{_describe(start_sec, end_sec)}"
     if not (math.isfinite(begin) and math.isfinite(end) and begin >= 0):
         raise AudioError(f"{name}: the times of a segment must be finite and not negative; correct the metadata")
     if begin >= seconds:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from problems.engine.runtime import shadowing
 from problems.registry import NAMES, find_class, get
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from problems.base import Problem
-    from problems.engine.checkpoints.predictor import Predictor
+    from problems.engine.inference.predictor import Predictor
 
 try:
     shadowing.check()
@@ -24,7 +25,11 @@ except ImportError as _error:
 
 
 def load(
-    folder: str, problem: type[Problem] | None = None, device: str = "auto", upstream: str | None = None
+    folder: str,
+    problem: type[Problem] | None = None,
+    device: str = "auto",
+    upstream: str | None = None,
+    task: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """Load a trained model for new audio: ``problems.load("result/asr/default").predict("my.wav")``.
 
@@ -33,17 +38,19 @@ def load(
         problem: the class that trained it, if it is your own.
         device: auto, cpu, cuda, ...
         upstream: the file or folder of its frozen upstream, if that has moved.
+        task: keys of ``build_task`` to change: ``{"decode.name": "beam"}``; those that are free in a test.
 
     Raises:
+        ConfigError: a key of ``task`` is not free in a test, or its value is wrong.
         CheckpointError: there is no checkpoint, it is damaged, or the class that saved it is not imported.
     """
     from pathlib import Path
 
     from problems.engine.checkpoints.find import find
-    from problems.engine.checkpoints.predictor import Predictor
+    from problems.engine.inference.predictor import Predictor
 
     checkpoint = find(Path(folder))
-    return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device, upstream)
+    return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device, upstream, task)
 
 
 def _class_of(checkpoint: Path) -> type[Problem]:

@@ -47,6 +47,7 @@ class ASR(Problem):
     summary = "speech recognition: audio to text, by CTC"
     sections: dict[str, type] = Problem.sections | {"build_task": BuildTask}
     columns = ("transcription",)
+    long_audio = "pauses"
 
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, validated by WER."""
@@ -159,13 +160,6 @@ class ASR(Problem):
         from problems.methods import baselines
 
         return baselines.of_texts(train_csv, test_csvs)
-
-    def predict_wav(self, task: Any, wav: Any, device: str) -> str:
-        """The text of one waveform, words separated by one space. Long audio is cut at its quietest places."""
-        from dataset.chunking import at_pauses
-
-        texts = (super(ASR, self).predict_wav(task, piece, device) for piece in at_pauses(wav))
-        return " ".join(word for text in texts for word in text.split())
 
 
 class _Transcripts:

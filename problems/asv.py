@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
 
 if TYPE_CHECKING:
-    from dataset.audio import AudioError
     from tasks.contracts import EmbeddingModel, Labels
 
 
@@ -222,7 +221,7 @@ class ASV(classification.Classification):
         except ValueError as error:
             raise ConfigError(f"build_task: {error}") from error
 
-    # ---- outputs and new audio ----
+    # ---- outputs ----
 
     def baselines(
         self,
@@ -246,39 +245,6 @@ class ASV(classification.Classification):
         from problems.asv_outputs import save
 
         save(task, mode, records, Path(dump_dir))
-
-    def predict_wav(self, task: Any, wav: Any, device: str) -> str:
-        """The embedding of one waveform (T,) at 16 kHz, as JSON."""
-        import json
-
-        return json.dumps(self._embedding(task, wav, device))
-
-    def predict_files(self, task: Any, paths: Sequence[str], device: str) -> Iterator[tuple[str, str | AudioError]]:
-        """Score every file against the first (the enrolment) and decide at the validation EER threshold.
-
-        A single file yields its embedding.
-        """
-        from dataset.audio import AudioError, read
-
-        if len(paths) == 1:
-            yield from super().predict_files(task, paths, device)
-            return
-        enrolled = self._embedding(task, read(paths[0]), device)  # without it, there is nothing to compare with
-        for path in paths[1:]:
-            try:
-                score = task.compare([enrolled], self._embedding(task, read(path), device))
-            except AudioError as error:  # continue with the other files
-                yield path, error
-                continue
-            verdict = {True: "\tsame", False: "\tdifferent", None: ""}[task.decide(score)]
-            yield path, f"{score:.4f}{verdict}"
-
-    @staticmethod
-    def _embedding(task: Any, wav: Any, device: str) -> list[float]:
-        import torch
-
-        with torch.inference_mode():
-            return task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0]
 
 
 def _table(trials: Any) -> Any:

@@ -7,9 +7,9 @@ and run it with the same verbs: ``MyASR().main()``. Importing a problem loads ne
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from problems.engine.config import sections
 from problems.engine.config.layers import Layer
@@ -24,7 +24,6 @@ from problems.methods.model_building import ModelBuilding
 from problems.registry import CLASSES, find_class
 
 if TYPE_CHECKING:
-    from dataset.audio import AudioError
     from dataset.encoders import LabelEncoder
     from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 
@@ -67,6 +66,10 @@ class Problem(ModelBuilding, Looping, Checkpointing):
     """The label encoder of a problem that learns none from its data; its settings are ``build_encoder``."""
     label_column: str | None = None
     """The column of which ``prepare_data.train_fraction`` keeps every value."""
+    long_audio: Literal["pauses", "windows", "whole"] = "whole"
+    """The way in which a prediction takes a long recording: cut at pauses into pieces of at most 30 s; if it is longer
+    than two minutes, in equal windows of at most one; or whole. Results of pieces are joined (``tasks.results``).
+    """
     train_loop: type | str = "problems.engine.loops.train:TrainLoop"
     """The loop of stage 2, or a subclass of it."""
     eval_loop: type | str = "problems.engine.loops.evaluate:EvalLoop"
@@ -263,22 +266,3 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         from dataset.collate import collate
 
         return collate
-
-    # ---- new audio ----
-
-    def predict_wav(self, task: Any, wav: Any, device: str) -> str:
-        """The prediction for one waveform (T,) at 16 kHz, as a line of text."""
-        import torch
-
-        with torch.inference_mode():
-            return str(task.predict(wav[None].to(device), torch.tensor([len(wav)], device=device))[0])
-
-    def predict_files(self, task: Any, paths: Sequence[str], device: str) -> Iterator[tuple[str, str | AudioError]]:
-        """Each file with its prediction, or with the error if it cannot be read."""
-        from dataset.audio import AudioError, read
-
-        for path in paths:
-            try:
-                yield path, call(self, "predict_wav", task=task, wav=read(path), device=device)
-            except AudioError as error:  # continue with the other files
-                yield path, error

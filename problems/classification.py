@@ -50,6 +50,7 @@ class Classification(Problem):
     }
     columns = ("label",)
     usual_corpus = "folders"
+    long_audio = "windows"
     encoder = "category"
     """The label encoder, a key of ``dataset.encoders.LABEL_ENCODERS``; it reads the first of ``columns``."""
 

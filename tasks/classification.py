@@ -20,6 +20,7 @@ from tasks.contracts import Labels, SlotLabels
 from tasks.metrics import classification as scores
 from tasks.metrics import resampling
 from tasks.metrics.kinds import Count, Metric, Number, Rate
+from tasks.results import Label, LabelsOfSlots, Result
 
 Weights = Mapping[str, float]
 
@@ -149,9 +150,18 @@ class ClassificationTask(Task):
             values[f"top{k}_accuracy"] = resampling.ratio(weights, np.array(records["rank"]) <= k)
         return values
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The label of each utterance; several as "a ; b"."""
-        return self._predictions(self._logits({"wav": wav, "wav_len": wav_len}))["hypothesis"]
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Result]:
+        """The label of each utterance, or those of its slots."""
+        logits = self._logits({"wav": wav, "wav_len": wav_len})
+        labels = [self._labels(encoder, own) for encoder, own in zip(self.encoders, logits)]
+        if len(self.slots) == 1:
+            return labels[0]
+        return [LabelsOfSlots(dict(zip(self.slots, own))) for own in zip(*labels)]
+
+    @staticmethod
+    def _labels(encoder: Labels, logits: Tensor) -> list[Label]:
+        names = [encoder.decode(index) for index in range(len(encoder))]
+        return [Label.of(dict(zip(names, own))) for own in logits.softmax(dim=-1).tolist()]
 
     def _logits(self, batch: Mapping[str, Any]) -> list[Tensor]:
         """The logits (B, C_k) of each slot, in float32."""

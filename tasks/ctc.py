@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Vocabulary
-from tasks.decoding import CTCDecoder, Ngrams, as_rows
+from tasks.decoding import CTCDecoder, Decoded, DecodedWord, Ngrams
+from tasks.metrics.classification import calibration_error
+from tasks.metrics.confidence import ConfidenceCalibration, learn_confidence, right_words
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
+from tasks.results import Result, Segment, Transcript
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ EDITS = ("substitutions", "deletions", "insertions")
 
 class CTCTask(Task):
     """Trains a model with CTC; decodes greedily in validation, and as ``decode`` says in a test.
+
+    The confidence of the words of the best path is calibrated on each validation; that of a beam search is not.
 
     Notation: B utterances, T samples, T' frames, S labels, V symbols with the blank.
 
@@ -46,6 +51,8 @@ class CTCTask(Task):
     metrics = {
         "wer": Rate(better="lower", label="WER", of=("word_errors", "word_reference_length")),
         "cer": Rate(better="lower", label="CER", of=("char_errors", "char_reference_length")),
+        "word_ece": Rate(better="lower", label="ECE of words"),
+        "word_ece_uncalibrated": Rate(better="lower", label="ECE of words, uncalibrated"),
         "loss": Number(better="lower", of=("loss", None)),
         "substitutions": Count(better="lower"),
         "deletions": Count(better="lower"),
@@ -56,6 +63,8 @@ class CTCTask(Task):
     }
     predicts = "text"
     takes_features = True
+    rates_words = True
+    """True if the symbols spell words, whose confidence is then measured and calibrated."""
 
     def __init__(
         self,
@@ -72,6 +81,7 @@ class CTCTask(Task):
         self.log_predictions = log_predictions
         self.greedy = CTCDecoder(encoder, blank=BLANK)
         self.decoder = CTCDecoder(encoder, **dict(decode or {}), ngrams=ngrams, blank=BLANK)
+        self.calibration: ConfidenceCalibration | None = None
 
     def forward(
         self, mode: str, *, id: list[str], text: list[str], tokens: Tensor, tokens_len: Tensor, **batch: Any
@@ -93,6 +103,8 @@ class CTCTask(Task):
             records["loss"] = losses.detach().tolist()
             records["too_short"] = too_short.tolist()
             records |= self._errors(records)
+            if "words" in records:
+                records["right_words"] = _right_words(records)
         return StepOutput(losses.mean(), float(len(id)), records)
 
     def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[int]]:
@@ -112,6 +124,7 @@ class CTCTask(Task):
         return {
             "wer": wer,
             "cer": cer,
+            **self._confidence_metrics(mode, records),
             "loss": math.fsum(records["loss"]) / utterances,
             "substitutions": words.substitutions,
             "deletions": words.deletions,
@@ -121,9 +134,58 @@ class CTCTask(Task):
             "too_short": sum(records["too_short"]),
         }
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The text of each utterance."""
-        return [found.text for found in self.decoder(*self._logits({"wav": wav, "wav_len": wav_len}))]
+    def _confidence_metrics(self, mode: str, records: Records) -> dict[str, float]:
+        """In a test, the calibration error of the words' confidence; a validation learns the calibration."""
+        words = [word for own in records.get("words", ()) for word in json.loads(own)]
+        if not words:
+            return {}
+        right = [bool(is_right) for own in records["right_words"] for is_right in json.loads(own)]
+        raw = [word["raw_confidence"] for word in words]
+        if mode == Mode.VALID:
+            self.calibration = learn_confidence(raw, right)
+            return {}
+        uncalibrated = calibration_error(raw, right)
+        if not self._is_calibrated(mode):
+            return {"word_ece": uncalibrated}
+        calibrated = calibration_error(self.calibration(raw).tolist(), right)
+        return {"word_ece": calibrated, "word_ece_uncalibrated": uncalibrated}
+
+    def _is_calibrated(self, mode: str) -> bool:
+        return self.calibration is not None and self._decoder(mode).name == "greedy"
+
+    # ---- new audio ----
+
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Result]:
+        """The transcript of each utterance."""
+        decoded = self.decoder(*self._logits({"wav": wav, "wav_len": wav_len}))
+        return [self._transcript(own) for own in decoded]
+
+    def _transcript(self, decoded: Decoded) -> Transcript:
+        frame_sec = self.frame_sec
+        words = [] if frame_sec is None else [self._segment(word, frame_sec) for word in decoded.words]
+        return Transcript(" ".join(decoded.text.split()), words, decoded.nbest)
+
+    def _segment(self, word: DecodedWord, frame_sec: float) -> Segment:
+        start, end = word.first * frame_sec, (word.last + 1) * frame_sec
+        return Segment(round(start, 3), round(end, 3), word.text, self._confidence(Mode.TEST, word))
+
+    @property
+    def frame_sec(self) -> float | None:
+        """Seconds of an output frame; None if the model does not tell."""
+        rate = getattr(self.model, "downsample_rate", None)
+        return None if rate is None else rate / SAMPLE_RATE
+
+    # ---- state ----
+
+    def get_state(self) -> dict[str, Any]:
+        """The calibration of the last validation."""
+        return {} if self.calibration is None else {"confidence": list(self.calibration)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`get_state` returned."""
+        self.calibration = ConfidenceCalibration(*state["confidence"]) if "confidence" in state else None
+
+    # ---- parts of a step ----
 
     def _logits(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         logits, lengths = self.run_model(batch)
@@ -131,17 +193,34 @@ class CTCTask(Task):
         return logits, lengths
 
     def _decoded(self, mode: str, logits: Tensor, lengths: Tensor) -> dict[str, list[Any]]:
-        """``hypothesis``; after a beam search also ``words`` and, if several are asked for, ``nbest``, as JSON."""
-        decoder = self.decoder if mode == Mode.TEST else self.greedy
-        found = decoder(logits, lengths)
-        records: dict[str, list[Any]] = {"hypothesis": [one.text for one in found]}
-        if decoder.name == "beam":
-            rate = getattr(self.model, "downsample_rate", None)
-            frame_sec = None if rate is None else rate / SAMPLE_RATE
-            records["words"] = [json.dumps(as_rows(one.words, frame_sec), ensure_ascii=False) for one in found]
-            if decoder.nbest > 1:
-                records["nbest"] = [json.dumps(one.nbest, ensure_ascii=False) for one in found]
+        """``hypothesis``, ``words`` as JSON if the symbols spell words, and ``nbest`` if several are asked for."""
+        decoder = self._decoder(mode)
+        decoded = decoder(logits, lengths)
+        records: dict[str, list[Any]] = {"hypothesis": [own.text for own in decoded]}
+        if self.rates_words:
+            records["words"] = [self._as_json(mode, own.words) for own in decoded]
+        if decoder.nbest > 1:
+            records["nbest"] = [json.dumps(own.nbest, ensure_ascii=False) for own in decoded]
         return records
+
+    def _decoder(self, mode: str) -> CTCDecoder:
+        return self.decoder if mode == Mode.TEST else self.greedy
+
+    def _as_json(self, mode: str, words: Sequence[DecodedWord]) -> str:
+        """The words as JSON objects, with times in seconds if the length of a frame is known."""
+        rows, frame_sec = [], self.frame_sec
+        for word in words:
+            row: dict[str, Any] = {"word": word.text}
+            if frame_sec is not None:
+                row |= {"start": round(word.first * frame_sec, 3), "end": round((word.last + 1) * frame_sec, 3)}
+            rows.append(row | {"confidence": self._confidence(mode, word), "raw_confidence": round(word.confidence, 4)})
+        return json.dumps(rows, ensure_ascii=False)
+
+    def _confidence(self, mode: str, word: DecodedWord) -> float:
+        """The confidence of a word, calibrated if it can be."""
+        if not self._is_calibrated(mode):
+            return round(word.confidence, 4)
+        return round(float(self.calibration([word.confidence])[0]), 4)
 
     def _log_examples(self, records: Records) -> None:
         # the first by id: the same utterances each time, whatever the sharding
@@ -174,6 +253,13 @@ def ctc_losses(logits: Tensor, lengths: Tensor, tokens: Tensor, tokens_len: Tens
     too_short = lengths < (tokens_len + repeats.sum(dim=1)).clamp(min=1)
     losses = nll / tokens_len.clamp(min=1)
     return torch.where(too_short, torch.zeros_like(losses), losses), too_short
+
+
+def _right_words(records: Records) -> list[str]:
+    """For each utterance, whether each of its words is right, as a JSON list of 0 and 1."""
+    words = ([row["word"] for row in json.loads(own)] for own in records["words"])
+    pairs = zip(records["reference"], words)
+    return [json.dumps([int(is_right) for is_right in right_words(*pair)]) for pair in pairs]
 
 
 def _to_columns(unit: str, counts: list[ErrorCounts]) -> dict[str, list[int]]:

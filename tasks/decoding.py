@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from rapidfuzz.distance import Levenshtein
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from nn.decode.align import token_frames
 from nn.decode.beam import Hypothesis, Scoring, Words, ctc_beam_search
-from nn.decode.greedy import ctc_greedy
+from nn.decode.greedy import PathToken, ctc_best_path
 from nn.decode.lexicon import Lexicon
 from nn.decode.ngram import UNKNOWN, NgramModel
 from tasks.contracts import Vocabulary
@@ -45,7 +44,9 @@ class Decoded:
 class CTCDecoder:
     """Decodes logits to text.
 
-    Words have times, from the likeliest path of the best text's tokens, and a confidence (:func:`confidences`).
+    Words have times and a confidence in [0, 1]. Of a best path they are the path's own, and the confidence is the mean
+    over the word's tokens of the highest probability that each has on the path. Of a beam search, the times are those
+    of the likeliest path of the best text, and the confidence is :func:`confidences`.
 
     Args:
         encoder: decodes token indices to text; has ``symbols`` for a search over words.
@@ -135,7 +136,7 @@ class CTCDecoder:
             logits: (B, T', V). lengths: (B,) frames.
         """
         if self.name == "greedy":
-            return [Decoded(self.encoder.decode(ids)) for ids in ctc_greedy(logits, lengths, blank=self.blank)]
+            return [self._best_path(path) for path in ctc_best_path(logits, lengths, blank=self.blank)]
         self._to(logits.device)
         log_probs = torch.log_softmax(logits.float(), dim=-1)
         found = ctc_beam_search(log_probs, lengths, self.beam, self.scoring, self.blank)
@@ -150,25 +151,30 @@ class CTCDecoder:
                 if part is not None:
                     part.to(device)
 
+    def _best_path(self, path: Sequence[PathToken]) -> Decoded:
+        ids = [token.token for token in path]
+        words = self._words(ids, path)
+        return Decoded(self.encoder.decode(ids), words=words)
+
     def _decoded(self, found: Sequence[Hypothesis], log_probs: Tensor) -> Decoded:
         if not found:
             return Decoded("")
         texts = [(self.encoder.decode(hypothesis.tokens), hypothesis.score) for hypothesis in found]
         frames = token_frames(log_probs, found[0].tokens, self.blank)
-        words = [] if frames is None else self._words(found[0].tokens, frames)
+        words = [] if frames is None else self._words(found[0].tokens, [PathToken(-1, *own, 1.0) for own in frames])
         for word, confidence in zip(words, confidences(texts)):
             word.confidence = confidence
         return Decoded(texts[0][0], texts[: self.nbest], words)
 
-    def _words(self, tokens: Sequence[int], frames: Sequence[tuple[int, int]]) -> list[DecodedWord]:
-        """The words of some tokens with their frames."""
+    def _words(self, tokens: Sequence[int], path: Sequence[PathToken]) -> list[DecodedWord]:
+        """The words of some tokens, whose frames and probabilities are those of ``path``."""
         symbols = getattr(self.encoder, "symbols", None)
         if symbols is None:
             return []
         each = self._is_of_words(symbols)
-        groups: list[list[tuple[int, tuple[int, int]]]] = []
+        groups: list[list[tuple[int, PathToken]]] = []
         is_open = False
-        for token, span in zip(tokens, frames):
+        for token, span in zip(tokens, path):
             _, separates, begins = _role(symbols[token], each)
             if not separates and (begins or not is_open):
                 groups.append([])
@@ -176,7 +182,12 @@ class CTCDecoder:
             if is_open:
                 groups[-1].append((token, span))
         return [
-            DecodedWord(self.encoder.decode([token for token, _ in group]), group[0][1][0], group[-1][1][1], 1.0)
+            DecodedWord(
+                self.encoder.decode([token for token, _ in group]),
+                group[0][1].first,
+                group[-1][1].last,
+                math.fsum(span.probability for _, span in group) / len(group),
+            )
             for group in groups
         ]
 
@@ -202,14 +213,3 @@ def _role(symbol: str, each: bool) -> tuple[str, bool, bool]:
     if symbol.isspace() or symbol == SPACE:
         return "", True, False
     return symbol.removeprefix(SPACE), False, each or symbol.startswith(SPACE)
-
-
-def as_rows(words: Sequence[DecodedWord], frame_sec: float | None) -> list[dict[str, Any]]:
-    """Words as JSON objects, with times in seconds if the length of a frame is known."""
-    rows = []
-    for word in words:
-        times = {} if frame_sec is None else {"start": word.first * frame_sec, "end": (word.last + 1) * frame_sec}
-        rows.append(
-            {"word": word.text, **{k: round(v, 3) for k, v in times.items()}, "confidence": round(word.confidence, 4)}
-        )
-    return rows

@@ -19,6 +19,7 @@ from tasks.contracts import Labels
 from tasks.metrics.classification import accuracy, mean_average_precision, require_finite
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.resampling import average_precisions, ratio
+from tasks.results import Tags
 
 
 class MultiLabelTask(Task):
@@ -106,9 +107,11 @@ class MultiLabelTask(Task):
         values["map"] = average_precisions(weights, references, probabilities)
         return values
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The labels of each utterance as "a ; b"."""
-        return self._texts(self._logits({"wav": wav, "wav_len": wav_len}).sigmoid() > self.threshold)
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Tags]:
+        """The labels of each utterance."""
+        names = [self.encoder.decode(index) for index in range(len(self.encoder))]
+        probabilities = self._logits({"wav": wav, "wav_len": wav_len}).sigmoid().tolist()
+        return [Tags.of(dict(zip(names, own)), self.threshold) for own in probabilities]
 
     def get_state(self) -> dict[str, Any]:
         """The threshold."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from nn.decode.align import token_frames
-from nn.decode.greedy import ctc_greedy
+from nn.decode.greedy import PathToken, ctc_best_path
 from tasks.base import Mode, Records
-from tasks.ctc import BLANK, SAMPLE_RATE, CTCTask
+from tasks.ctc import BLANK, CTCTask
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import corpus_rate, error_counts
+from tasks.results import Phones, Segment
 
 TIMIT_39 = {
     **{"ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih", "el": "l", "em": "m", "en": "n"},
@@ -52,22 +52,33 @@ class PhoneTask(CTCTask):
 
     def _decoded(self, mode: str, logits: Tensor, lengths: Tensor) -> dict[str, list[Any]]:
         """``hypothesis``, and in a test ``times``: [start, end, phone] in seconds, as JSON."""
-        best_ids = ctc_greedy(logits, lengths, blank=BLANK)
-        records: dict[str, list[Any]] = {"hypothesis": [self.encoder.decode(ids) for ids in best_ids]}
-        rate = getattr(self.model, "downsample_rate", None)
-        if mode == Mode.TEST and rate is not None:
-            log_probs = logits.float().log_softmax(-1)
-            rows = zip(best_ids, log_probs, lengths.tolist())
-            records["times"] = [self._times(ids, own[:n], rate / SAMPLE_RATE) for ids, own, n in rows]
+        paths = ctc_best_path(logits, lengths, blank=BLANK)
+        records: dict[str, list[Any]] = {"hypothesis": [self._text(path) for path in paths]}
+        if mode == Mode.TEST and self.frame_sec is not None:
+            segments = (self._segments(path, self.frame_sec) for path in paths)
+            rows = ([[own.start, own.end, own.text] for own in phones] for phones in segments)
+            records["times"] = [json.dumps(own, ensure_ascii=False) for own in rows]
         return records
 
-    def _times(self, ids: list[int], log_probs: Tensor, frame_sec: float) -> str:
-        spans = token_frames(log_probs, ids, BLANK) or []
-        rows = [
-            [round(first * frame_sec, 3), round((last + 1) * frame_sec, 3), self.encoder.decode([id])]
-            for id, (first, last) in zip(ids, spans)
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Phones]:
+        """The phones of each utterance."""
+        paths = ctc_best_path(*self._logits({"wav": wav, "wav_len": wav_len}), blank=BLANK)
+        frame_sec = self.frame_sec
+        return [Phones(self._text(own), [] if frame_sec is None else self._segments(own, frame_sec)) for own in paths]
+
+    def _text(self, path: Sequence[PathToken]) -> str:
+        return self.encoder.decode([token.token for token in path])
+
+    def _segments(self, path: Sequence[PathToken], frame_sec: float) -> list[Segment]:
+        return [
+            Segment(
+                round(token.first * frame_sec, 3),
+                round((token.last + 1) * frame_sec, 3),
+                self.encoder.decode([token.token]),
+                round(token.probability, 4),
+            )
+            for token in path
         ]
-        return json.dumps(rows, ensure_ascii=False)
 
     def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[int]]:
         """The counts of phone errors of each utterance."""

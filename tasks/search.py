@@ -19,6 +19,7 @@ from tasks.base import Mode, Records, StepOutput, Task
 from tasks.metrics import term_detection
 from tasks.metrics.kinds import Count, Number
 from tasks.metrics.term_detection import Costs
+from tasks.results import Hit, Hits
 
 SAMPLE_RATE = 16000
 CELLS = 2**26  # distances at a time
@@ -225,13 +226,13 @@ class SearchTask(Task):
         chosen = np.flatnonzero(targets.any(axis=1) & ~targets.all(axis=1))
         return term_detection.normalised_scores(scores[chosen]), targets[chosen], chosen
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The likeliest documents of each query, with times and scores: ``doc 1.20-1.71 3.4 ; ...``."""
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Hits]:
+        """The likeliest documents of each query, with times and scores."""
         collection = next(reversed(self.paths))  # that of the test, if there is one
         scores, places = self.search(self._states(wav, wav_len), collection)
         normalised, ids = term_detection.normalised_scores(scores), list(self.paths[collection])
-        texts = []
+        results = []
         for own, place in zip(normalised, places):
             best = np.argsort(-own, kind="stable")[: self.hits]
-            texts.append(" ; ".join(f"{ids[n]} {place[n][0]:.2f}-{place[n][1]:.2f} {own[n]:.2f}" for n in best))
-        return texts
+            results.append(Hits([Hit(ids[n], *map(float, place[n]), float(own[n])) for n in best]))
+        return results

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 from tasks.base import Records
 from tasks.ctc import CTCTask
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.slots import SlotScores, score
 from tasks.metrics.text import ErrorCounts, corpus_rate, word_errors
+from tasks.results import Slots
 
 SUMS = ("value_char_errors", "value_chars", "value_word_errors", "value_words")
 
@@ -35,6 +38,8 @@ class SlotTask(CTCTask):
         "utterances": Count(),
         "too_short": Count(),
     }
+
+    rates_words = False  # marks stand among the words
 
     def __init__(
         self, *args: Any, meaning: Callable[[str], tuple[str, list[tuple[str, str]], str | None]], **conf: Any
@@ -72,10 +77,15 @@ class SlotTask(CTCTask):
             if total:
                 metrics[name] = math.fsum(records[top]) / total
             elif name != "intent_accuracy":
-                metrics[name] = 1.0 if metric.better == "higher" else 0.0  # no slot is expected, and none is metrics
+                metrics[name] = 1.0 if metric.better == "higher" else 0.0  # no slot is expected, and none is recognised
         if math.fsum(records["words"]) == 0:
             corpus_rate([ErrorCounts()], "word")  # raises
         return metrics | {"utterances": number, "too_short": sum(records["too_short"])}
+
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Slots]:
+        """The text of each utterance, with its slots and its intent."""
+        texts = [own.text for own in super().infer(wav, wav_len)]
+        return [Slots(*self.meaning(text), marked=text) for text in texts]
 
 
 def _columns(scores: SlotScores) -> dict[str, float]:

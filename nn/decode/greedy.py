@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+class PathToken(NamedTuple):
+    """A token of a path: its first and last frame, and the highest probability that it has in one of them."""
+
+    token: int
+    first: int
+    last: int
+    probability: float
 
 
 def ctc_greedy(logits: Tensor, lens: Tensor, blank: int = 0) -> list[list[int]]:
@@ -20,11 +31,35 @@ def ctc_greedy(logits: Tensor, lens: Tensor, blank: int = 0) -> list[list[int]]:
         a list of token indices for each item. The result is copied to the host once.
     """
     best = logits.argmax(dim=-1)
-    previous = torch.nn.functional.pad(best[:, :-1], (1, 0), value=blank)
-    step = torch.arange(best.shape[1], device=best.device)
-    is_inside = step < lens.to(best.device, non_blocking=True).unsqueeze(1)
-    is_token = is_inside & (best != blank) & (best != previous)
-    tokens = best.masked_fill(~is_token, -1).cpu()
+    tokens = best.masked_fill(~_begins(best, lens, blank), -1).cpu()
     is_token = tokens >= 0
     flat = iter(tokens[is_token].tolist())
     return [list(islice(flat, count)) for count in is_token.sum(dim=1).tolist()]
+
+
+def ctc_best_path(logits: Tensor, lens: Tensor, blank: int = 0) -> list[list[PathToken]]:
+    """The tokens of :func:`ctc_greedy`, with their frames and probabilities. The arguments are the same."""
+    probabilities, best = logits.float().softmax(dim=-1).max(dim=-1)
+    begins = _begins(best, lens, blank).cpu().numpy()
+    rows = zip(begins, best.cpu().numpy(), probabilities.cpu().numpy(), lens.tolist())
+    return [_tokens(*row) for row in rows]
+
+
+def _begins(best: Tensor, lens: Tensor, blank: int) -> Tensor:
+    """True at the first frame of each token on the path ``best`` (B, T)."""
+    previous = torch.nn.functional.pad(best[:, :-1], (1, 0), value=blank)
+    step = torch.arange(best.shape[1], device=best.device)
+    is_inside = step < lens.to(best.device, non_blocking=True).unsqueeze(1)
+    return is_inside & (best != blank) & (best != previous)
+
+
+def _tokens(begins: np.ndarray, path: np.ndarray, probabilities: np.ndarray, length: int) -> list[PathToken]:
+    """The tokens of one path, all (T,)."""
+    path = path[:length]
+    changes = np.append(np.flatnonzero(path[1:] != path[:-1]) + 1, length)
+    firsts = np.flatnonzero(begins)
+    lasts = changes[np.searchsorted(changes, firsts, side="right")]
+    return [
+        PathToken(int(path[first]), int(first), int(last) - 1, float(probabilities[first:last].max()))
+        for first, last in zip(firsts, lasts)
+    ]

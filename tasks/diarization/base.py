@@ -15,6 +15,7 @@ from nn.diarize.windows import spans
 from tasks.base import Records, Task
 from tasks.metrics.diarization import score
 from tasks.metrics.kinds import Count, Number, Rate
+from tasks.results import Segment, Turns
 
 SAMPLE_RATE = 16000
 Turn = tuple[float, float, str]
@@ -126,7 +127,8 @@ class Diarization(Task):
             "recordings": number,
         }
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The turns of each recording as text: ``0.52-3.10 speaker1 ; ...``."""
-        recordings = [self.turns(own[:length]) for own, length in zip(wav, wav_len.tolist())]
-        return [" ; ".join(f"{start:.2f}-{end:.2f} {name}" for start, end, name in own) for own in recordings]
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Turns]:
+        """The turns of each recording."""
+        recordings = (self.turns(own[:length]) for own, length in zip(wav, wav_len.tolist()))
+        segments = ([Segment(round(start, 3), round(end, 3), name) for start, end, name in own] for own in recordings)
+        return [Turns(own) for own in segments]

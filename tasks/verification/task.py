@@ -23,6 +23,7 @@ from tasks.base import Mode, Records, StepOutput, Task
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.resampling import WeightedTrials, joined, ratio, trial_weights
 from tasks.metrics.verification import Calibration, TrialScores, learn_calibration
+from tasks.results import Embedding, Verification
 from tasks.verification.scoring import Scorer
 from tasks.verification.trials import Trials
 
@@ -266,9 +267,16 @@ class VerificationTask(Task):
 
     # ---- new audio ----
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[list[float]]:
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Embedding]:
         """The embedding of each utterance."""
-        return self.run_model({"wav": wav, "wav_len": wav_len})[0].float().tolist()
+        return [Embedding(own) for own in self.run_model({"wav": wav, "wav_len": wav_len})[0].float().tolist()]
+
+    def verify(self, enrolled: Sequence[Embedding], test: Embedding) -> Verification:
+        """The score of a recording against an enrolment of one or several."""
+        score = self.compare([own.vector for own in enrolled], test.vector)
+        ratios = self.likelihood_ratios(np.array([score]))
+        probability = None if ratios is None else float(1 / (1 + np.exp(-ratios[0])))
+        return Verification(score, probability, self.decide(score))
 
     def compare(self, enrolled: Sequence[Sequence[float]], test: Sequence[float]) -> float:
         """The score of one test embedding against an enrolment of one or several embeddings."""

@@ -150,3 +150,30 @@ def test_wav_headers_written_to_a_pipe(write, riff, data):
     assert audio.info(path).seconds == 0.5
     assert torch.equal(audio.read(path), expected)
     assert torch.equal(audio.read(path, 0.1, 0.2), expected[1600:3200])
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 44099, 96000])
+@pytest.mark.parametrize("seconds", [0.4, 1.0, 30.0])
+def test_the_blocks_of_a_file_are_the_file(write, rate, seconds):
+    noise = np.random.default_rng(0).standard_normal((int(3.7 * rate), 2)).astype(np.float32) * 0.1
+    path = write("a.wav", noise, rate, subtype="FLOAT")
+    blocks, whole = list(audio.blocks(path, seconds)), audio.read(path)
+    assert len(blocks) > 1 or seconds > 3.7
+    assert max(map(len, blocks)) <= 2 * seconds * 16000
+    assert torch.cat(blocks).shape == whole.shape and (torch.cat(blocks) - whole).abs().max() < 1e-6
+
+
+def test_an_open_file_is_read_as_its_path_and_named_in_errors(write, tmp_path):
+    path = write("a.flac", tone(0.5, 8000), 8000)
+    with open(path, "rb") as file:
+        assert torch.equal(audio.read(file), audio.read(path))
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    with open(tmp_path / "bad.wav", "rb") as file, pytest.raises(audio.AudioError, match=r"bad\.wav"):
+        audio.read(file)
+
+
+@pytest.mark.parametrize("dtype, silence", [(torch.uint8, 128), (torch.int16, 0), (torch.int32, 0), (torch.float64, 0)])
+def test_samples_of_every_type_have_the_same_scale(dtype, silence):
+    top = 1.0 if dtype.is_floating_point else torch.iinfo(dtype).max
+    wav = audio.as_mono(torch.tensor([silence, top], dtype=dtype))
+    assert wav[0] == 0 and wav[1] == pytest.approx(1, abs=0.01) and wav.dtype == torch.float32

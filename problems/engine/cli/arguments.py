@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset.wording import nearest
 from problems.engine.config.layers import PRESETS, Layer, find_config, load_file, override_layer
 from problems.engine.config.merge import resolve
 from problems.engine.config.schema import Configurable, defaults, schema
@@ -53,8 +54,9 @@ def parse(words: Sequence[str], *, flags: Sequence[str] = (), options: Sequence[
         key, equals, value = word.removeprefix("--").partition("=")
         if not key or not (is_option or equals):
             raise ConfigError(f"{word!r} is not understood: expected --key value, --key=value or key=value")
-        if options is not None and key not in options:
-            raise ConfigError(f"unknown option {word!r}; expected {' or '.join(f'--{name}' for name in options)}")
+        if options is not None and not _is_option(key, options):
+            names = [f"--{name}KEY" if name.endswith(".") else f"--{name}" for name in options]
+            raise ConfigError(f"unknown option {word!r}{nearest(key, options)}; expected {' or '.join(names)}")
         if not equals:
             value = _value_of(key, rest, flags)
         if key == "config":
@@ -62,6 +64,10 @@ def parse(words: Sequence[str], *, flags: Sequence[str] = (), options: Sequence[
         else:
             arguments.overrides.append((key, value))
     return arguments
+
+
+def _is_option(key: str, options: Sequence[str]) -> bool:
+    return key in options or any(name.endswith(".") and key.startswith(name) for name in options)
 
 
 def _value_of(key: str, rest: list[str], flags: Sequence[str]) -> str:

@@ -1,33 +1,94 @@
-"""``predict``: a trained checkpoint on new audio files."""
+"""``predict``: a trained checkpoint on new audio."""
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dataset.wording import nearest
 from problems.engine.cli.arguments import Arguments
 from problems.engine.cli.verbs import VERBS
+from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from problems.engine.inference.output import Output
+    from problems.engine.inference.predictor import Predictor
+    from problems.engine.inference.recordings import Recording
 
 
 def predict(problem: Any, arguments: Arguments) -> int:
-    """Print ``path<TAB>prediction`` for each file; 1 if a file cannot be read."""
+    """Write a prediction for each recording; 1 if one cannot be read."""
     options = dict(arguments.overrides)
     if "ckpt" not in options or not arguments.files:
         missing = "an audio file" if "ckpt" in options else "--ckpt DIR"
         raise ConfigError(f"predict needs {missing}: predict {VERBS['predict'].usage}")
-    from dataset.audio import AudioError
     from problems.engine.checkpoints.find import find
-    from problems.engine.checkpoints.predictor import Predictor
+    from problems.engine.inference.formats import FORMATS
+    from problems.engine.inference.predictor import Failure, Predictor
+    from problems.engine.inference.recordings import recordings
 
-    device, upstream = options.get("device", "auto"), options.get("upstream")
-    predictor = Predictor(find(Path(options["ckpt"])), problem, device, upstream)
+    form = options.get("format", "text")
+    if form not in FORMATS:
+        raise ConfigError(f"--format {form}{nearest(form, FORMATS)}: expected one of {', '.join(FORMATS)}")
+    task = {key.removeprefix("task."): yaml_text.load(text) for key, text in options.items() if key.startswith("task.")}
+    sources = [io.BytesIO(sys.stdin.buffer.read()) if word == "-" else word for word in arguments.files]
+    items = list(recordings(sources))
+    checkpoint = find(Path(options["ckpt"]))
+    output = _output(options.get("out"), form, items, {"checkpoint": _identity(checkpoint), "task": task})
+    todo = [items[place] for place in output.missing([own.name for own in items])]
+    predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task)
     code = 0
-    for path, prediction in predictor.predict_files(arguments.files):
-        if isinstance(prediction, AudioError):
-            print(f"error: {prediction}", file=sys.stderr)
+    for result in _with_bar(_results(predictor, todo, options), len(todo)):
+        if isinstance(result, Failure):
+            print(f"error: {result.error}", file=sys.stderr)
             code = 1
         else:
-            print(f"{path}\t{prediction}", flush=True)
+            output.write(result)
+    output.close()
     return code
+
+
+def _results(predictor: Predictor, todo: list[Recording], options: dict[str, str]) -> Iterator[Any]:
+    numbers = {key: _number(key, options[key]) for key in ("batch_seconds", "num_workers") if key in options}
+    enrolled = [options["enrol"]] if "enrol" in options else []
+    if enrolled:
+        return predictor.verify(enrolled, todo, errors="return", **numbers)
+    return predictor.predict(todo, errors="return", **numbers)
+
+
+def _number(key: str, text: str) -> float | int:
+    try:
+        number = int(text) if key == "num_workers" else float(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ConfigError(f"--{key} is {text!r}: expected a number from 0")
+    return number
+
+
+def _identity(checkpoint: Path) -> str:
+    """A digest of a checkpoint: that of its manifest, which has those of its files."""
+    from dataset.storage.files import sha256
+    from problems.engine.checkpoints.store import MANIFEST
+
+    return sha256(checkpoint / MANIFEST)
+
+
+def _output(folder: str | None, form: str, items: list[Recording], origin: dict[str, Any]) -> Output:
+    from problems.engine.inference.output import FolderOutput, StreamOutput
+
+    if folder is None:
+        return StreamOutput(sys.stdout, form)
+    return FolderOutput(Path(folder), form, origin, [own.name for own in items])
+
+
+def _with_bar(results: Iterable[Any], total: int) -> Iterable[Any]:
+    """Show a bar on a terminal, if there are many and the results are not shown there too."""
+    from tqdm import tqdm
+
+    is_shown = total > 1 and sys.stderr.isatty() and not sys.stdout.isatty()
+    return tqdm(results, total=total, unit="file", leave=False, disable=not is_shown)

@@ -14,7 +14,8 @@ class Verb:
             code.
         usage: what follows the verb.
         summary: one line for ``--help``.
-        options: its options, if it takes files; None if it takes the keys of the config instead.
+        options: its options, if it takes files; one that ends with a dot stands for all that begin so. None if it takes
+            the keys of the config instead.
     """
 
     target: str
@@ -46,8 +47,12 @@ VERBS = {
     ),
     "predict": Verb(
         "problems.engine.cli.predict:predict",
-        "--ckpt DIR [--device NAME] [--upstream PATH] AUDIO...",
-        "apply a trained checkpoint to audio files; prints path<TAB>prediction",
-        options=("ckpt", "device", "upstream"),
+        "--ckpt DIR [--format NAME] [--out DIR] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",
+        "apply a trained checkpoint to recordings; prints path<TAB>prediction, or text, json, jsonl, csv, ctm, rttm,"
+        " textgrid, srt, vtt",
+        options=(
+            *("ckpt", "format", "out", "task.", "enrol"),
+            *("device", "upstream", "batch_seconds", "num_workers"),
+        ),
     ),
 }

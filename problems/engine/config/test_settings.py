@@ -8,8 +8,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from dataset.storage.files import read_json
 from dataset.wording import nearest
 from problems.engine.config.schema import Configurable, resume_keys, schema, test_time_keys
 from problems.engine.config.types import accepted
@@ -60,6 +62,18 @@ def dataset_settings(problem: Configurable, config: Mapping[str, Any]) -> Tree:
     """``build_dataset`` as a test uses it."""
     section = config["evaluate"].get("dataset") or {}
     return merged(config["build_dataset"], _checked(problem, config, "build_dataset", section, "evaluate.dataset"))
+
+
+def task_settings(problem: Configurable, checkpoint: Path, tree: Mapping[str, Any]) -> Tree:
+    """``build_task`` of a checkpoint with the keys of ``tree``, nested or dotted.
+
+    Raises:
+        ConfigError: a key is not free in a test, or a value is wrong.
+    """
+    section = read_json(checkpoint / "task" / "arguments.json")["values"].get("build_task") or {}
+    config = problem.default_config()
+    config["build_task"] = merged(config.get("build_task") or {}, section)
+    return merged(section, _checked(problem, config, "build_task", _nested(tree), "build_task"))
 
 
 def _own_task(problem: Configurable, config: Mapping[str, Any]) -> Tree:

@@ -213,14 +213,15 @@ def test_training_reaches_model_and_loss_and_keeps_no_embeddings():
 def test_a_new_pair_scores_as_a_trial_does():
     task = make()
     first, *rest = task.predict(TEST[1][:3], torch.full((3,), DIMS))
-    assert task.compare([first], rest[0]) == pytest.approx(
-        float(torch.cosine_similarity(TEST[1][0], TEST[1][1], dim=0)), abs=1e-6
-    )
-    assert task.decide(0.5) is None  # never validated
+    pair = task.verify([first], rest[0])
+    assert pair.score == pytest.approx(float(torch.cosine_similarity(TEST[1][0], TEST[1][1], dim=0)), abs=1e-6)
+    assert pair.same is None and pair.probability is None, "it was never validated"
     task.reduction("valid", records(task, "valid", VALID))
     assert task.decide(task.threshold) is True and task.decide(task.threshold - 1e-3) is False
+    ratio = float(task.calibration([pair.score])[0])
+    assert task.verify([first], rest[0]).probability == pytest.approx(1 / (1 + math.exp(-ratio)))
     unit = torch.nn.functional.normalize(TEST[1][:2], dim=1).mean(0)
-    assert task.compare([first, rest[0]], rest[1]) == pytest.approx(
+    assert task.verify([first, rest[0]], rest[1]).score == pytest.approx(
         float(torch.cosine_similarity(unit, TEST[1][2], dim=0)), abs=1e-6
     )
 
