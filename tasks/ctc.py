@@ -35,7 +35,7 @@ EDITS = ("substitutions", "deletions", "insertions")
 class CTCTask(Task):
     """Trains a model with CTC; decodes greedily in validation, and as ``decode`` says in a test.
 
-    The confidence of the words of the best path is calibrated on each validation; that of a beam search is not.
+    The confidence of words is calibrated on each validation.
 
     Notation: B utterances, T samples, T' frames, S labels, V symbols with the blank.
 
@@ -145,13 +145,10 @@ class CTCTask(Task):
             self.calibration = learn_confidence(raw, right)
             return {}
         uncalibrated = calibration_error(raw, right)
-        if not self._is_calibrated(mode):
+        if self.calibration is None:
             return {"word_ece": uncalibrated}
         calibrated = calibration_error(self.calibration(raw).tolist(), right)
         return {"word_ece": calibrated, "word_ece_uncalibrated": uncalibrated}
-
-    def _is_calibrated(self, mode: str) -> bool:
-        return self.calibration is not None and self._decoder(mode).name == "greedy"
 
     # ---- new audio ----
 
@@ -167,7 +164,7 @@ class CTCTask(Task):
 
     def _segment(self, word: DecodedWord, frame_sec: float) -> Segment:
         start, end = word.first * frame_sec, (word.last + 1) * frame_sec
-        return Segment(round(start, 3), round(end, 3), word.text, self._confidence(Mode.TEST, word))
+        return Segment(round(start, 3), round(end, 3), word.text, self._confidence(word))
 
     @property
     def frame_sec(self) -> float | None:
@@ -198,7 +195,7 @@ class CTCTask(Task):
         decoded = decoder(logits, lengths)
         records: dict[str, list[Any]] = {"hypothesis": [own.text for own in decoded]}
         if self.rates_words:
-            records["words"] = [self._as_json(mode, own.words) for own in decoded]
+            records["words"] = [self._as_json(own.words) for own in decoded]
         if decoder.nbest > 1:
             records["nbest"] = [json.dumps(own.nbest, ensure_ascii=False) for own in decoded]
         return records
@@ -206,19 +203,19 @@ class CTCTask(Task):
     def _decoder(self, mode: str) -> CTCDecoder:
         return self.decoder if mode == Mode.TEST else self.greedy
 
-    def _as_json(self, mode: str, words: Sequence[DecodedWord]) -> str:
+    def _as_json(self, words: Sequence[DecodedWord]) -> str:
         """The words as JSON objects, with times in seconds if the length of a frame is known."""
         rows, frame_sec = [], self.frame_sec
         for word in words:
             row: dict[str, Any] = {"word": word.text}
             if frame_sec is not None:
                 row |= {"start": round(word.first * frame_sec, 3), "end": round((word.last + 1) * frame_sec, 3)}
-            rows.append(row | {"confidence": self._confidence(mode, word), "raw_confidence": round(word.confidence, 4)})
+            rows.append(row | {"confidence": self._confidence(word), "raw_confidence": round(word.confidence, 4)})
         return json.dumps(rows, ensure_ascii=False)
 
-    def _confidence(self, mode: str, word: DecodedWord) -> float:
-        """The confidence of a word, calibrated if it can be."""
-        if not self._is_calibrated(mode):
+    def _confidence(self, word: DecodedWord) -> float:
+        """The confidence of a word, calibrated if a validation has learnt how."""
+        if self.calibration is None:
             return round(word.confidence, 4)
         return round(float(self.calibration([word.confidence])[0]), 4)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
 from nn.decode.align import token_frames
@@ -44,9 +43,8 @@ class Decoded:
 class CTCDecoder:
     """Decodes logits to text.
 
-    Words have times and a confidence in [0, 1]. Of a best path they are the path's own, and the confidence is the mean
-    over the word's tokens of the highest probability that each has on the path. Of a beam search, the times are those
-    of the likeliest path of the best text, and the confidence is :func:`confidences`.
+    Words have times, of the best path or, after a beam search, of the likeliest path of the best text; and a confidence
+    in [0, 1]: the mean over the word's tokens of the highest probability that each has in one of its frames.
 
     Args:
         encoder: decodes token indices to text; has ``symbols`` for a search over words.
@@ -161,9 +159,7 @@ class CTCDecoder:
             return Decoded("")
         texts = [(self.encoder.decode(hypothesis.tokens), hypothesis.score) for hypothesis in found]
         frames = token_frames(log_probs, found[0].tokens, self.blank)
-        words = [] if frames is None else self._words(found[0].tokens, [PathToken(-1, *own, 1.0) for own in frames])
-        for word, confidence in zip(words, confidences(texts)):
-            word.confidence = confidence
+        words = [] if frames is None else self._words(found[0].tokens, _path(found[0].tokens, frames, log_probs))
         return Decoded(texts[0][0], texts[: self.nbest], words)
 
     def _words(self, tokens: Sequence[int], path: Sequence[PathToken]) -> list[DecodedWord]:
@@ -192,20 +188,10 @@ class CTCDecoder:
         ]
 
 
-def confidences(texts: Sequence[tuple[str, float]]) -> list[float]:
-    """The confidence of each word of the first text.
-
-    It is the share of the texts' probability, exp(score), that has the word too, as the texts are aligned word by word.
-    """
-    best = texts[0][0].split()
-    shares = [math.exp(score - texts[0][1]) for _, score in texts]
-    of_word: list[list[float]] = [[] for _ in best]
-    for (text, _), share in zip(texts, shares):
-        for tag, start, end, *_ in Levenshtein.opcodes(best, text.split()):
-            if tag == "equal":
-                for place in range(start, end):
-                    of_word[place].append(share)
-    return [math.fsum(own) / math.fsum(shares) for own in of_word]
+def _path(tokens: Sequence[int], frames: Sequence[tuple[int, int]], log_probs: Tensor) -> list[PathToken]:
+    """Tokens with their frames and probabilities."""
+    pairs = zip(tokens, frames)
+    return [PathToken(t, *span, float(log_probs[span[0] : span[1] + 1, t].max().exp())) for t, span in pairs]
 
 
 def _role(symbol: str, each: bool) -> tuple[str, bool, bool]:

@@ -10,7 +10,7 @@ import torch
 from dataset.encoders import build_encoder
 from dataset.language.ngrams import learn
 from tasks.ctc import CTCTask
-from tasks.decoding import CTCDecoder, confidences
+from tasks.decoding import CTCDecoder
 from tests.tasks.test_ctc import Frames
 
 TEXTS = ["the cat sat", "the cat ran", "a dog sat", "the dog ran"]
@@ -87,12 +87,17 @@ def test_words_have_the_frames_of_their_tokens_and_a_confidence():
     assert all(0 <= word.confidence <= 1 for word in found.words)
 
 
-def test_confidences_are_shares_of_the_aligned_texts():
-    texts = [("a b c", 0.0), ("a c", -1.0), ("x b c", -2.0)]
-    weights = torch.tensor([0.0, -1.0, -2.0], dtype=torch.float64).softmax(0).tolist()
-    expected = [weights[0] + weights[1], weights[0] + weights[2], 1.0]
-    assert confidences(texts) == pytest.approx(expected)
-    assert confidences([("", 0.0), ("a", -1.0)]) == []
+def test_the_confidence_is_the_mean_of_the_tokens_highest_probabilities():
+    logits = outputs("the cat", rival="the cot", odds=0.4)
+    found, best = (CTCDecoder(ENCODER, name)(logits, torch.tensor([logits.shape[1]]))[0] for name in ("beam", "greedy"))
+    probabilities = logits[0].softmax(-1)
+    assert len(found.words) == 2
+    for own, (first, last) in zip(found.words, ((0, 4), (8, 12))):
+        ids = ENCODER.encode(own.text)
+        highest = [probabilities[first : last + 1, token].max().item() for token in ids]
+        assert own.confidence == pytest.approx(sum(highest) / len(highest), abs=1e-6)
+    assert [(w.text, w.first, w.last) for w in best.words] == [(w.text, w.first, w.last) for w in found.words]
+    assert [w.confidence for w in best.words] == pytest.approx([w.confidence for w in found.words], abs=1e-6)
 
 
 def test_a_batch_is_decoded_as_its_utterances_alone():

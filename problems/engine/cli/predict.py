@@ -29,13 +29,13 @@ def predict(problem: Any, arguments: Arguments) -> int:
     from problems.engine.checkpoints.find import find
     from problems.engine.inference.formats import FORMATS
     from problems.engine.inference.predictor import Failure, Predictor
-    from problems.engine.inference.recordings import recordings
+    from problems.engine.inference.recordings import Recording, recordings
 
     form = options.get("format", "text")
     if form not in FORMATS:
         raise ConfigError(f"--format {form}{nearest(form, FORMATS)}: expected one of {', '.join(FORMATS)}")
     task = {key.removeprefix("task."): yaml_text.load(text) for key, text in options.items() if key.startswith("task.")}
-    sources = [io.BytesIO(sys.stdin.buffer.read()) if word == "-" else word for word in arguments.files]
+    sources = [Recording("-", io.BytesIO(sys.stdin.buffer.read())) if word == "-" else word for word in arguments.files]
     items = list(recordings(sources))
     checkpoint = find(Path(options["ckpt"]))
     output = _output(options.get("out"), form, items, {"checkpoint": _identity(checkpoint), "task": task})
