@@ -18,6 +18,7 @@ ALLOWED = {
     "dataset": {"dataset"},
     "tasks": {"tasks", "nn"},
     "configs": {"configs"},
+    "soundstage": {"soundstage", "problems"},
     "problems": {"problems", "tasks", "nn", "dataset", "configs"},
 }
 FILES = [path for name in ALLOWED for path in sorted((ROOT / name).rglob("*.py"))]

@@ -7,7 +7,8 @@ of an utterance, and Whisper's window, filled before and cut after.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,12 @@ class HuggingFaceEncoder(PretrainedEncoder):
         for name in ("adapter", "intermediate_ffn"):  # beyond the encoder: they change its frames
             if getattr(model, name, None) is not None:
                 setattr(model, name, None)
+
+    def save_settings(self, folder: Path) -> dict[str, Any]:
+        """Write what the model is built from beside its weights; return the settings that build it from ``folder``."""
+        self.config.save_pretrained(folder)
+        normalise = {"normalise": self.normalise is not None} if self.takes_waveforms else {}
+        return {"model": folder.name, "revision": None, **normalise}
 
     def checkpoint_layers(self) -> None:
         enable = getattr(self.model, "activation_checkpointing_enable", self.model.gradient_checkpointing_enable)

@@ -11,21 +11,29 @@ from dataset.storage.files import read_json
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.runtime.errors import CheckpointError
 
+UPSTREAM_FOLDER = "upstream"
+"""The folder of an exported checkpoint with the files from which its upstream is built."""
 KEYS = ("checkpoint", "model")
 """Keys of ``build_upstream.conf`` by which Soundstage's own upstreams take local weights."""
 
 
 def load_options(checkpoint: Path, path: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """The options of ``load_model_and_task`` for a checkpoint whose upstream is at ``path`` now; none if that is None.
+    """The options of ``load_model_and_task`` for a checkpoint whose upstream is at ``path`` now.
+
+    If that is None, they are those of an exported checkpoint with an upstream of its own, and none for others.
 
     Loading compares the digest of the weights, so that no other upstream is taken for it.
 
     Raises:
         CheckpointError: there is nothing at ``path``, or the model was not built from a ``build_upstream`` section.
     """
-    if path is None:
+    own_folder = checkpoint / UPSTREAM_FOLDER
+    if path is None and not own_folder.is_dir():
         return {}
     section = read_json(checkpoint / "model" / ARGUMENTS)["values"].get("build_upstream")
+    if path is None:
+        conf = {**section["conf"], "model": str(own_folder)}
+        return {"model_overrides": {"build_upstream": {**section, "conf": conf}}}
     if section is None:
         raise CheckpointError(f"{checkpoint} has no build_upstream, so that upstream {path} cannot replace its own")
     return {"model_overrides": {"build_upstream": redirected(section, path)}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from tasks.contracts import TrainableModel, UpstreamModel
 
 WEIGHTS = "weights.safetensors"
 REFERRED = "referred.json"
+INCLUDED = "included"
 LAYERS = "layer_weights.json"
 UPSTREAM = "upstream."
 
@@ -86,7 +88,8 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     from safetensors.torch import load_file
 
     saved, current = load_file(folder / WEIGHTS), model.state_dict()
-    expected_digest = _referred_digest(folder) if offers(model, UpstreamModel) else None
+    reference = _reference(folder) if offers(model, UpstreamModel) else {}
+    expected_digest = reference.get("upstream")
     frozen = {
         name: value
         for name, value in current.items()
@@ -100,18 +103,32 @@ def load_weights(folder: Path, model: nn.Module) -> None:
             f"the weights in {folder} do not fit this model:"
             f" missing {missing[:3]}, unknown {unknown[:3]}, other shapes {sorted(other_shapes)[:3]}"
         )
-    if expected_digest and digest(frozen) != expected_digest:
+    if expected_digest and not reference.get(INCLUDED) and digest(frozen) != expected_digest:
         raise CheckpointError(
             f"the frozen upstream is not the one that {folder} was trained on: its weights differ."
             " Give the path of the original weights: --upstream PATH, or problems.load(..., upstream=PATH)"
         )
-    require_frozen(folder, model)
+    if not reference.get(INCLUDED):
+        require_frozen(folder, model)
     model.load_state_dict(saved, strict=False)
 
 
-def _referred_digest(folder: Path) -> str | None:
+def include_upstream(folder: Path, model: nn.Module) -> None:
+    """Write all weights in place of a reference to those of the frozen upstream."""
+    save_tensors(folder / WEIGHTS, model.state_dict())
+    write_json(folder / REFERRED, _reference(folder) | {INCLUDED: True})
+
+
+def refers(folder: Path) -> bool:
+    """Return True if the weights in ``folder`` need those of an upstream that is elsewhere."""
+    reference = _reference(folder)
+    return bool(reference) and not reference.get(INCLUDED)
+
+
+def _reference(folder: Path) -> dict[str, Any]:
+    """The digest of the frozen upstream, and whether its weights are in the folder; empty if none is frozen."""
     path = folder / REFERRED
-    return read_json(path)["upstream"] if path.exists() else None
+    return read_json(path) if path.exists() else {}
 
 
 def require_frozen(folder: Path, model: nn.Module) -> None:

@@ -76,7 +76,7 @@ def _verb(problem: Any, args: list[str]) -> Callable[[], int]:
     if name not in VERBS:
         raise ConfigError(f"unknown verb {name!r}{nearest(name, VERBS)}; expected one of {', '.join(VERBS)}, or --help")
     verb = VERBS[name]
-    flags = flags_of(problem) if verb.options is None else ()
+    flags = flags_of(problem) if verb.options is None else verb.flags
     return partial(load_class(verb.target), problem, parse(words, flags=flags, options=verb.options))
 
 

@@ -16,12 +16,14 @@ class Verb:
         summary: one line for ``--help``.
         options: its options, if it takes files; one that ends with a dot stands for all that begin so. None if it takes
             the keys of the config instead.
+        flags: those of the options that need no value.
     """
 
     target: str
     usage: str
     summary: str
     options: tuple[str, ...] | None = None
+    flags: tuple[str, ...] = ()
 
 
 VERBS = {
@@ -54,5 +56,12 @@ VERBS = {
             *("ckpt", "format", "out", "task.", "enrol"),
             *("device", "upstream", "batch_seconds", "num_workers"),
         ),
+    ),
+    "export": Verb(
+        "problems.engine.cli.export:export",
+        "--ckpt DIR [--include_upstream] [--onnx AUDIO] [--torch_export AUDIO] [--license NAME] OUT",
+        "write a trained checkpoint as one portable folder with a model card; also as a program of other runtimes",
+        options=("ckpt", "include_upstream", "onnx", "torch_export", "license", "upstream"),
+        flags=("include_upstream",),
     ),
 }

@@ -16,6 +16,7 @@ from dataset import SAMPLE_RATE
 from dataset.audio import AudioError
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.test_settings import task_settings
+from problems.engine.inference.card import card_of
 from problems.engine.inference.pieces import Piece, joined, pieces_of
 from problems.engine.inference.recordings import Recording, is_single, recordings
 from problems.engine.runtime.device import pick_device
@@ -164,6 +165,11 @@ class Predictor:
         result = self.task.verify(enrolment, own)
         result.source, result.seconds = own.source, own.seconds
         return result
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the model is and how good: problem, parameters, settings, and its results if they are beside it."""
+        return card_of(self.folder, self.problem, self.model)
 
     def features(self, audio: Any) -> list[Tensor]:
         """The hidden states of the upstream for one recording: for each layer (T', H), on the CPU.

@@ -1,0 +1,69 @@
+"""``export``: a trained checkpoint as one portable folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.verbs import VERBS
+from problems.engine.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from problems.engine.inference.predictor import Predictor
+
+PROGRAMS = {"onnx": "model.onnx", "torch_export": "model.pt2"}
+MOST_RECORDINGS = 50
+
+
+def export(problem: Any, arguments: Arguments) -> int:
+    """Write the folder, and the programs that are asked for; each is compared with the model first."""
+    options = dict(arguments.overrides)
+    if "ckpt" not in options or len(arguments.files) != 1:
+        missing = "the folder to write" if "ckpt" in options else "--ckpt DIR"
+        raise ConfigError(f"export needs {missing}: export {VERBS['export'].usage}")
+    from problems.engine.checkpoints.find import find
+    from problems.engine.inference.export import export as write_folder
+    from problems.engine.inference.predictor import Predictor
+
+    checkpoint, out = find(Path(options["ckpt"])), Path(arguments.files[0])
+    predictor = Predictor(checkpoint, problem, "cpu", options.get("upstream"))
+    include = options.get("include_upstream", "false").lower() in ("true", "yes", "on")
+    programs = {kind: _recordings(kind, options[kind]) for kind in PROGRAMS if kind in options}
+    more = {"license": options.get("license"), "write_more": _writers(predictor, programs)}
+    write_folder(predictor, out, include_upstream=include, **more)
+    print(f"{checkpoint} is now {out}, with README.md; use it: predict --ckpt {out} some.wav")
+    return 0
+
+
+def _recordings(kind: str, source: str) -> list[Tensor]:
+    """The first recordings of a folder or a CSV, to compare a program on."""
+    from itertools import islice
+
+    from problems.engine.inference.recordings import recordings
+
+    opened = [own.open() for own in islice(recordings(source), MOST_RECORDINGS)]
+    short = [own.samples for own in opened if own.samples is not None]
+    if not short:
+        raise ConfigError(f"--{kind} {source}: expected recordings of up to two minutes, to compare the program on")
+    return short
+
+
+def _writers(predictor: Predictor, programs: dict[str, list[Tensor]]) -> Any:
+    """A function that writes the programs into a folder."""
+
+    def write(folder: Path) -> None:
+        from problems.engine.inference import onnx
+
+        for kind, recordings in programs.items():
+            path = folder / PROGRAMS[kind]
+            own = onnx.write(predictor.model, path, kind, recordings)
+            size = path.stat().st_size / 1e6
+            print(
+                f"{path.name}: {size:.1f} MB; over {own.count} recordings its scores differ by at most"
+                f" {own.difference:.1e} of the largest; {own.seconds:.2f} s for them, torch {own.model_seconds:.2f} s"
+            )
+
+    return write

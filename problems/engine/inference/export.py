@@ -1,0 +1,88 @@
+"""Write a trained model as one portable folder, which ``load`` and ``predict`` take as they take a checkpoint."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dataset.storage.files import read_json, write_json, write_text
+from problems.engine.checkpoints import store, weights
+from problems.engine.checkpoints.arguments import ARGUMENTS
+from problems.engine.checkpoints.moved_upstream import UPSTREAM_FOLDER
+from problems.engine.config.registry import load_class, resolve
+from problems.engine.inference.card import CARD, card_of, readme_of
+from problems.engine.inference.predictor import Predictor
+from problems.engine.runtime.errors import ConfigError
+
+RANDOM = "random"
+"""The value of ``build_upstream.conf.checkpoint`` that builds an upstream without weights, which are then loaded."""
+
+
+def export(
+    predictor: Predictor,
+    out: Path,
+    include_upstream: bool = False,
+    license: str | None = None,
+    write_more: Callable[[Path], None] | None = None,
+) -> None:
+    """Write the folder: weights, settings, label encoder, ``card.json`` and ``README.md``.
+
+    What only a training needs is left out, and so are paths of this machine.
+
+    Args:
+        include_upstream: also write the weights of a frozen upstream, which a checkpoint refers to.
+        license: of the weights, as an SPDX identifier.
+        write_more: writes further files into the folder, before it has its name.
+
+    Raises:
+        ConfigError: ``out`` exists and is not empty, or the upstream cannot be included.
+        CheckpointError: the disk is full or refuses.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} exists and is not empty: choose another folder")
+    source = predictor.folder
+    refers = weights.refers(source / "model")
+    card = card_of(source, predictor.problem, predictor.model, license)
+    card["upstream_included"] = not refers or include_upstream
+
+    def fill(folder: Path) -> None:
+        for part in ("model", "task"):
+            shutil.copytree(source / part, folder / part)
+            origin = read_json(folder / part / "problem.json")
+            write_json(folder / part / "problem.json", origin | {"file": Path(origin["file"]).name})
+        if refers and include_upstream:
+            _include_upstream(predictor.model, folder)
+        elif (source / UPSTREAM_FOLDER).is_dir():
+            shutil.copytree(source / UPSTREAM_FOLDER, folder / UPSTREAM_FOLDER)
+        write_json(folder / CARD, card)
+        write_text(folder / "README.md", readme_of(card))
+        if write_more:
+            write_more(folder)
+
+    if out.exists():
+        out.rmdir()
+    store.write(out, fill)
+
+
+def _include_upstream(model: Any, folder: Path) -> None:
+    """Write all weights, and settings by which the upstream is built without its own."""
+    arguments = read_json(folder / "model" / ARGUMENTS)
+    section = arguments["values"].get("build_upstream")
+    if section is None:
+        raise ConfigError("include_upstream: the model was not built from a build_upstream section")
+    target = load_class(resolve(section["name"], load_class("nn.upstream:UPSTREAMS"), "build_upstream.name"))
+    parameters = inspect.signature(target).parameters
+    if "checkpoint" not in parameters:
+        raise ConfigError(
+            f"include_upstream: the upstream {section['name']} cannot be built without its weights, as it has no"
+            " argument checkpoint that may be 'random': copy its weights beside the folder, and load with upstream=PATH"
+        )
+    conf = dict(section.get("conf") or {}) | {"checkpoint": RANDOM}
+    if hasattr(model.upstream, "save_settings"):
+        conf |= model.upstream.save_settings(folder / UPSTREAM_FOLDER)
+    arguments["values"]["build_upstream"] = {**section, "conf": conf}
+    write_json(folder / "model" / ARGUMENTS, arguments)
+    weights.include_upstream(folder / "model", model)
