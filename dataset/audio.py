@@ -199,8 +199,10 @@ def _open(source: Source) -> Iterator[soundfile.SoundFile]:
 
 
 def _bytes_of(source: Source) -> BinaryIO:
-    """The bytes of a source; an open file is read to its end, as it may be a pipe."""
-    return open(source, "rb") if isinstance(source, (str, os.PathLike)) else io.BytesIO(source.read())
+    """The bytes of a source: of an open file the rest, as it may be a pipe, and of bytes in memory all."""
+    if isinstance(source, (str, os.PathLike)):
+        return open(source, "rb")
+    return io.BytesIO(source.getvalue() if isinstance(source, io.BytesIO) else source.read())
 
 
 def _checked_riff(path: str, raw: BinaryIO) -> str | io.BytesIO:

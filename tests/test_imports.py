@@ -51,7 +51,7 @@ def test_imports_point_one_way(path):
 ENGINE = ROOT / "problems/engine"
 STAIR = (
     {"cli"},
-    {"stages"},
+    {"stages", "serving"},
     {"loops"},
     {"optim", "inference"},
     {"features", "checkpoints", "config", "report"},

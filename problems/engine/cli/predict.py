@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ def predict(problem: Any, arguments: Arguments) -> int:
     form = options.get("format", "text")
     if form not in FORMATS:
         raise ConfigError(f"--format {form}{nearest(form, FORMATS)}: expected one of {', '.join(FORMATS)}")
-    task = {key.removeprefix("task."): yaml_text.load(text) for key, text in options.items() if key.startswith("task.")}
+    task = task_of(options)
     sources = [Recording("-", io.BytesIO(sys.stdin.buffer.read())) if word == "-" else word for word in arguments.files]
     items = list(recordings(sources))
     checkpoint = find(Path(options["ckpt"]))
@@ -53,21 +53,32 @@ def predict(problem: Any, arguments: Arguments) -> int:
 
 
 def _results(predictor: Predictor, todo: list[Recording], options: dict[str, str]) -> Iterator[Any]:
-    numbers = {key: _number(key, options[key]) for key in ("batch_seconds", "num_workers") if key in options}
+    numbers = {key: number_of(key, options[key]) for key in ("batch_seconds", "num_workers") if key in options}
     enrolled = [options["enrol"]] if "enrol" in options else []
     if enrolled:
         return predictor.verify(enrolled, todo, errors="return", **numbers)
     return predictor.predict(todo, errors="return", **numbers)
 
 
-def _number(key: str, text: str) -> float | int:
+def task_of(options: Mapping[str, str]) -> dict[str, Any]:
+    """The values of ``--task.KEY``, by key."""
+    names = (key for key in options if key.startswith("task."))
+    return {key.removeprefix("task."): yaml_text.load(options[key]) for key in names}
+
+
+def number_of(key: str, text: str) -> float | int:
+    """The value of a numerical option.
+
+    Raises:
+        ConfigError: it is no number from 0.
+    """
     try:
-        number = int(text) if key == "num_workers" else float(text)
+        number = float(text)
     except ValueError:
-        number = -1
-    if number < 0:
+        number = -1.0
+    if not number >= 0:
         raise ConfigError(f"--{key} is {text!r}: expected a number from 0")
-    return number
+    return int(number) if number.is_integer() else number
 
 
 def _identity(checkpoint: Path) -> str:

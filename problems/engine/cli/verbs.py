@@ -64,4 +64,13 @@ VERBS = {
         options=("ckpt", "include_upstream", "onnx", "torch_export", "license", "upstream"),
         flags=("include_upstream",),
     ),
+    "serve": Verb(
+        "problems.engine.cli.serve:serve",
+        "--ckpt DIR [--host NAME] [--port N] [--task.KEY VALUE]...",
+        "answer requests over HTTP with a trained checkpoint, and show a page to drop, record and hear audio",
+        options=(
+            *("ckpt", "host", "port", "task.", "device", "upstream"),
+            *("max_bytes", "max_seconds", "max_waiting"),
+        ),
+    ),
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from dataset.storage.files import read_json, write_json, write_text
+from dataset.storage.files import read_json, sweep, write_json, write_text
 from problems.engine.inference.formats import FORMATS, check
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.folder_lock import folder_lock
 from tasks.results import Result
 
 ORIGIN = "predict.json"
@@ -67,7 +69,8 @@ class StreamOutput:
 class FolderOutput:
     """A file for each recording, named as its own below the folder that all have in common.
 
-    Each file is written whole or not at all, so that the same call continues where an interrupted one ended.
+    Each file is written whole or not at all, so that the same call continues where an interrupted one ended. The folder
+    is locked until :meth:`close`.
 
     Args:
         origin: what the predictions depend on; another call must have the same.
@@ -79,8 +82,12 @@ class FolderOutput:
 
     def __init__(self, folder: Path, format: str, origin: Mapping[str, Any], names: Sequence[str]):
         self.folder, self.name, self.format = folder, format, FORMATS[format]
+        self.lock = contextlib.ExitStack()
         self._claim(dict(origin) | {"format": format})
+        self.lock.enter_context(folder_lock(folder, option="out"))
         self.files = dict(zip(names, self._files(names)))
+        for parent in {path.parent for path in self.files.values()}:
+            sweep(parent)
 
     def _claim(self, origin: dict[str, Any]) -> None:
         path = self.folder / ORIGIN
@@ -118,4 +125,5 @@ class FolderOutput:
         write_text(path, text)
 
     def close(self) -> None:
-        """Nothing: each file is complete."""
+        """Let others write to the folder."""
+        self.lock.close()

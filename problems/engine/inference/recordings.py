@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -45,11 +46,13 @@ class Recording:
             self.samples = self.source
         elif self.span != (None, None):
             self.samples = audio.read(self.source, *self.span)
-        elif not isinstance(self.source, str) or (seconds := audio.info(self.source).seconds) <= LONG:
-            self.samples = audio.read(self.source)
         else:
-            self.seconds = seconds
-            return self
+            if not isinstance(self.source, str):
+                self.source = io.BytesIO(self.source.read())
+            self.seconds = audio.info(self.source).seconds
+            if self.seconds > LONG:
+                return self
+            self.samples = audio.read(self.source)
         self.seconds = len(self.samples) / SAMPLE_RATE
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 
 import numpy as np
 import pytest
@@ -11,32 +10,11 @@ import soundfile
 import torch
 
 from dataset.audio import AudioError, read
-from problems.base import Problem
-from problems.engine.inference.predictor import Failure, Predictor
+from problems.engine.inference.predictor import Failure
 from problems.engine.runtime.errors import ConfigError
 from tasks.base import Task
 from tasks.results import Embedding, Label, Verification
-
-
-class Mean(torch.nn.Module):
-    """Three scores of an utterance, from its true samples alone."""
-
-    def __init__(self):
-        super().__init__()
-        self.batches: list[tuple[int, int]] = []
-        self.threads: set[int] = set()
-
-    def forward(self, wav, wav_len):
-        self.batches.append(tuple(wav.shape))
-        self.threads.add(threading.get_ident())
-        rows = [own[:n].double() for own, n in zip(wav, wav_len.tolist())]
-        return torch.stack([torch.stack([x.mean(), x.std(correction=0), x.abs().max()]) for x in rows]).float()
-
-
-class Labels(Task):
-    def infer(self, wav, wav_len):
-        names = ("mean", "deviation", "peak")
-        return [Label.of(dict(zip(names, own))) for own in self.model(wav, wav_len).tolist()]
+from tests.parts.predictors import predictor
 
 
 class Voices(Task):
@@ -46,16 +24,6 @@ class Voices(Task):
     def verify(self, enrolled, test):
         score = -abs(enrolled[0].vector[1] - test.vector[1])
         return Verification(score, None, score > -0.05)
-
-
-def predictor(task=Labels, long_audio="whole", tmp=None) -> Predictor:
-    class Own(Problem):
-        def load_model_and_task(self, ckpts_dir):
-            own = task(Mean())
-            return own.model, own
-
-    Own.long_audio = long_audio
-    return Predictor("nowhere", Own(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +73,6 @@ def test_results_do_not_depend_on_batches_and_threads(files, batch_seconds, num_
     assert all(seconds <= batch_seconds for seconds, (size, _) in zip(padded, model.model.batches) if size > 1)
     assert len(model.model.batches) == 12 if batch_seconds == 0 else len(model.model.batches) <= 12
     assert batch_seconds < 1000 or len(model.model.batches) == 1
-    assert model.model.threads == {threading.get_ident()}, "the model runs in the caller's thread"
 
 
 def test_many_are_read_as_their_results_are_asked_for(files):

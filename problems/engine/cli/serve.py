@@ -1,0 +1,58 @@
+"""``serve``: a trained checkpoint as a service over HTTP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.predict import number_of, task_of
+from problems.engine.cli.verbs import VERBS
+from problems.engine.runtime.errors import ConfigError, Interrupted
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+GRACE = 30
+"""Seconds that open requests have when the service ends."""
+
+
+def serve(problem: Any, arguments: Arguments) -> int:
+    """Answer requests until a signal ends the service; what was asked for before is answered first."""
+    options = dict(arguments.overrides)
+    if "ckpt" not in options or arguments.files:
+        raise ConfigError(f"serve needs --ckpt DIR, and no files: serve {VERBS['serve'].usage}")
+    host, port = options.get("host", "127.0.0.1"), int(number_of("port", options.get("port", "8000")))
+    token = os.environ.get("SOUNDSTAGE_TOKEN")
+    if token is None and host not in LOOPBACK:
+        raise ConfigError(
+            f"--host {host} can be reached from other machines: set a token in the environment, SOUNDSTAGE_TOKEN=...,"
+            " which requests must send, or leave --host out"
+        )
+    try:
+        import uvicorn
+
+        from problems.engine.serving.app import Limits, create_app
+    except ImportError as error:
+        raise ConfigError(f"serve needs the extra of its name ({error}): pip install 'soundstage[serve]'") from error
+    from problems.engine.checkpoints.find import find
+    from problems.engine.inference.predictor import Predictor
+
+    checkpoint = find(Path(options["ckpt"]))
+    predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task_of(options))
+    names = {"max_bytes": "bytes", "max_seconds": "seconds", "max_waiting": "waiting"}
+    limits = Limits(**{field: number_of(key, options[key]) for key, field in names.items() if key in options})
+    config = uvicorn.Config(
+        create_app(predictor, limits, token),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=10,
+    )
+    print(f"{checkpoint} on http://{host}:{port}, with a page, /docs and /metrics; Ctrl-C ends it", file=sys.stderr)
+    try:
+        uvicorn.Server(config).run()
+    except (Interrupted, KeyboardInterrupt):  # uvicorn raises the signal again, once it has answered what was open
+        print("ended; every open request was answered", file=sys.stderr)
+    return 0
