@@ -20,6 +20,7 @@ from nn.upstream import UPSTREAMS
 from problems.__main__ import main as problems_main
 from problems.asr import ASR
 from problems.base import Problem
+from problems.engine.cli.arguments import parse
 from problems.engine.cli.main import execute
 from problems.engine.cli.verbs import VERBS
 from tests.conftest import ROOT
@@ -228,8 +229,10 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         problem = runpy.run_path(words[1])[names[words[1]]]()
     verb, *rest = words[3:] if words[1] == "-m" else words[2:]
     assert verb in (*VERBS, "--help")
-    if verb == "predict":
-        assert rest[0] == "--ckpt" and len(rest) > 2
+    takes_files = verb in VERBS and VERBS[verb].options is not None
+    if takes_files:
+        arguments = parse(rest, flags=VERBS[verb].flags, options=VERBS[verb].options)
+        assert dict(arguments.overrides)["ckpt"] and (arguments.files or verb == "serve")
     else:
         known = [] if "hubert_base" in UPSTREAMS or "superb" not in rest else ["--build_upstream.name=fbank"]
         assert execute(problem, [verb] if verb == "--help" else ["config", *rest, *known]) == 0
