@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line sets it
 import problems
 from problems.engine.inference.recordings import recordings
 

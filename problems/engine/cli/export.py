@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.console import spin_briefly
 from problems.engine.cli.verbs import VERBS
 from problems.engine.runtime.errors import ConfigError
 
@@ -20,6 +21,7 @@ MOST_RECORDINGS = 50
 
 def export(problem: Any, arguments: Arguments) -> int:
     """Write the folder, and the programs that are asked for; each is compared with the model first."""
+    spin_briefly()
     options = dict(arguments.overrides)
     if "ckpt" not in options or len(arguments.files) != 1:
         missing = "the folder to write" if "ckpt" in options else "--ckpt DIR"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset.wording import nearest
 from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.console import spin_briefly
 from problems.engine.cli.verbs import VERBS
 from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import ConfigError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 def predict(problem: Any, arguments: Arguments) -> int:
     """Write a prediction for each recording; 1 if one cannot be read."""
+    spin_briefly()
     options = dict(arguments.overrides)
     if "ckpt" not in options or not arguments.files:
         missing = "an audio file" if "ckpt" in options else "--ckpt DIR"

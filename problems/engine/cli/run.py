@@ -9,7 +9,7 @@ from typing import Any
 
 from problems.engine.cli import cross_validation, learning_curve
 from problems.engine.cli.arguments import Arguments, resolve_config
-from problems.engine.cli.console import start_logging
+from problems.engine.cli.console import spin_briefly, start_logging
 from problems.engine.cli.next_steps import next_steps
 
 log = logging.getLogger(__name__)
@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 
 def run(problem: Any, arguments: Arguments) -> int:
     """Run the stages that the command line asks for."""
-    # The threads of GNU OpenMP spin for milliseconds before they sleep, and keep the core from others: beside a busy
-    # process, an LSTM step took 60 times as long. A short spin costs nothing alone. Read when torch is first loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    spin_briefly()
     config = resolve_config(problem, arguments.configs, arguments.overrides)
     if config["learning_curve"]:
         learning_curve.check(config)

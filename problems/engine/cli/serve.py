@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.console import spin_briefly
 from problems.engine.cli.predict import number_of, task_of
 from problems.engine.cli.verbs import VERBS
 from problems.engine.runtime.errors import ConfigError, Interrupted
@@ -19,6 +20,7 @@ GRACE = 30
 
 def serve(problem: Any, arguments: Arguments) -> int:
     """Answer requests until a signal ends the service; what was asked for before is answered first."""
+    spin_briefly()
     options = dict(arguments.overrides)
     if "ckpt" not in options or arguments.files:
         raise ConfigError(f"serve needs --ckpt DIR, and no files: serve {VERBS['serve'].usage}")
