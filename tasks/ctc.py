@@ -51,8 +51,8 @@ class CTCTask(Task):
     metrics = {
         "wer": Rate(better="lower", label="WER", of=("word_errors", "word_reference_length")),
         "cer": Rate(better="lower", label="CER", of=("char_errors", "char_reference_length")),
-        "word_ece": Rate(better="lower", label="ECE of words"),
-        "word_ece_uncalibrated": Rate(better="lower", label="ECE of words, uncalibrated"),
+        "word_ece": Rate(better="lower", label="word ECE"),
+        "word_ece_uncalibrated": Rate(better="lower", label="word ECE, uncalibrated"),
         "loss": Number(better="lower", of=("loss", None)),
         "substitutions": Count(better="lower"),
         "deletions": Count(better="lower"),
@@ -103,7 +103,7 @@ class CTCTask(Task):
             records["loss"] = losses.detach().tolist()
             records["too_short"] = too_short.tolist()
             records |= self._errors(records)
-            if "words" in records:
+            if self.rates_words:
                 records["right_words"] = _right_words(records)
         return StepOutput(losses.mean(), float(len(id)), records)
 

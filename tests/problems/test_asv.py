@@ -102,10 +102,10 @@ def test_a_run_is_done_and_fresh_and_one_result_can_be_made_again_alone(trained,
     assert "pairs: done already" in capfd.readouterr().err
 
 
-def test_predict_compares_each_file_with_the_first(trained, capfd):
+def test_predict_compares_each_file_with_the_enrolled_one(trained, capfd):
     audio = sorted((trained / "cache" / "voices" / "test").glob("*.wav"))[:3]
     capfd.readouterr()
-    assert execute(ASV(), ["predict", "--ckpt", str(trained / "run"), *map(str, audio)]) == 0
+    assert execute(ASV(), ["predict", "--ckpt", str(trained / "run"), "--enrol", *map(str, audio)]) == 0
     lines = [line.split("\t") for line in capfd.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == [str(path) for path in audio[1:]]
     scored = {(row["id1"], row["id2"]): float(row["score"]) for row in predictions(results(trained)["pairs"])}

@@ -129,7 +129,7 @@ def test_an_intent_is_right_where_all_its_slots_are(run, tables):
     assert {"accuracy", "accuracy_pitch", "accuracy_time"} <= metrics.keys()
     assert metrics["accuracy_pitch"] == 1 and metrics["accuracy"] <= metrics["accuracy_time"]
     wav = tables / "test" / "000 ü.wav"
-    assert problems.load(str(target)).predict(str(wav)).startswith("low ; ")
+    assert str(problems.load(str(target)).predict(str(wav))).startswith("low ; ")
 
 
 def test_an_utterance_may_have_any_number_of_labels(run, tables, tmp_path):

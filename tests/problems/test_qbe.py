@@ -79,7 +79,7 @@ def test_words_are_found_where_they_are_said_without_training(run, corpus):
     for places in predictions["places"]:
         assert all(0 <= start < end < 2 for start, end in json.loads(places))
     query = pd.read_csv(target / "data" / "test.csv")["wav_path"][0]
-    best = problems.load(str(target)).predict(query).split(" ; ")[0].split()
+    best = str(problems.load(str(target)).predict(query)).split(" ; ")[0].split()
     assert best[0].startswith("valid-d") and "-" in best[1]  # the documents that its checkpoint knows
     assert not list((target / "train" / "step_00000000").rglob("optimizer*"))
 

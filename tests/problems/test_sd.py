@@ -104,7 +104,7 @@ def test_prediction_and_scoring_of_a_trained_model(run, recordings, capsys):
     run("--build_encoder.num_speakers=2", "--evaluate.task.scoring.collar=0.25")
     assert result(target)["metrics"]["der"] < plain
     audio = sorted((recordings / "test").glob("*.wav"))[0]
-    text = problems.load(str(target)).predict(str(audio))
+    text = str(problems.load(str(target)).predict(str(audio)))
     assert "speaker1" in text and "speaker2" in text
     capsys.readouterr()
     assert execute(SD(), ["predict", f"--ckpt={target}", str(audio)]) == 0

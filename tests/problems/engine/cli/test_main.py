@@ -25,7 +25,7 @@ from tests.parts.commands import command
         (["run", "--start=3", "--stop=2"], "start 3 is after stop 2"),
         (["predict"], "predict needs --ckpt DIR"),
         (["predict", "--ckpt", "x"], "predict needs an audio file"),
-        (["predict", "--ckpt", "x", "--nope", "y.wav"], "unknown option '--nope'; expected --ckpt or --device"),
+        (["predict", "--ckpt", "x", "--nope", "y.wav"], "unknown option '--nope'; expected --ckpt or --format"),
         (["config", "--config", "nope"], "unknown preset 'nope'"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_run_and_after(capsys, tiny, tmp_path, tones):
     status = capsys.readouterr().out
     assert status.count(" done") == 5 and "stale" not in status
     (result,) = [line for line in status.splitlines() if " on test: " in line]
-    assert re.search(r"on test: WER [\d.]+%  CER [\d.]+%  loss [\d.]+$", result)
+    assert re.search(r"on test: WER [\d.]+%  CER [\d.]+%  word ECE .*%  loss [\d.]+$", result)
     wav = next((tones / "test").glob("*.wav"))
     assert execute(ASR(), ["predict", f"--ckpt={tmp_path / 'run'}", str(wav), str(tmp_path / "no.wav")]) == 1
     captured = capsys.readouterr()
