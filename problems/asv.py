@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.setting import setting
-from problems import classification
+from problems import classification, labelled
 from problems.base import Section
 from problems.engine.config import sections
 from problems.engine.config.registry import build, load_class, resolve
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class BuildDataset(classification.BuildDataset):
+class BuildDataset(labelled.BuildDataset):
     """Augmentation of the training audio, and the cohort of the validation."""
 
     cohort_per_speaker: int = setting(

@@ -20,13 +20,8 @@ class MultiLabel(Classification):
     sections = Classification.sections | {"build_task": sections.Empty}
     columns = ("labels",)
     usual_corpus = "csv"
+    usual_metric = "map"
     encoder = "tags"
-
-    def default_config(self) -> dict[str, Any]:
-        """The defaults of :class:`Classification`, validated by mean average precision."""
-        config = super().default_config()
-        config["train"] |= {"valid_metric": "map"}
-        return config
 
     def baselines(
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int

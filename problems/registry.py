@@ -22,6 +22,7 @@ NAMES = {
     "sf": "problems.sf:SF",
     "sd": "problems.sd:SD",
     "qbe": "problems.qbe:QBE",
+    "regression": "problems.regression:Regression",
 }
 
 CLASSES: dict[str, type[Problem]] = {}

@@ -36,6 +36,12 @@ class SlotLabels(Protocol):
     def __len__(self) -> int: ...
 
 
+class Numbers(Protocol):
+    """Numbers of the data from the standardised ones of a model."""
+
+    def decode(self, number: float) -> float: ...
+
+
 class SpeakerActivities(Protocol):
     """The meaning of the outputs of a model of speaker activities."""
 

@@ -17,6 +17,7 @@ CORPORA = {
     "toy_slots": "dataset.corpora.toy_slots:ToySlots",
     "toy_conversations": "dataset.corpora.toy_conversations:ToyConversations",
     "toy_queries": "dataset.corpora.toy_queries:ToyQueries",
+    "toy_quality": "dataset.corpora.toy_quality:ToyQuality",
     "toy_trials": "dataset.corpora.toy_trials:ToyTrials",
     "librispeech": "dataset.corpora.librispeech:LibriSpeech",
     "fsdd": "dataset.corpora.fsdd:FSDD",

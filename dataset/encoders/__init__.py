@@ -25,8 +25,9 @@ LABEL_ENCODERS = {
     "category": "dataset.encoders.category:CategoryEncoder",
     "categories": "dataset.encoders.slots:SlotEncoder",
     "tags": "dataset.encoders.tags:TagEncoder",
+    "number": "dataset.encoders.number:NumberEncoder",
 }
-"""Encoders of utterances' labels: one, one in each of several slots, or any number."""
+"""Encoders of utterances' labels: one, one in each of several slots, any number of them; or a value."""
 
 OTHER_ENCODERS = {
     "speaker_activities": "dataset.encoders.speakers:SpeakerEncoder",

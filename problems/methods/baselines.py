@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from dataset.utterances import Utterances
 from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank
 from tasks import SEPARATOR
-from tasks.metrics import diarization, slots
+from tasks.metrics import diarization, regression, slots
 from tasks.metrics.classification import accuracy, macro_f1, unweighted_average_recall
 from tasks.metrics.text import char_errors, corpus_rate, word_errors
 from tasks.metrics.verification import TrialScores
@@ -176,6 +177,30 @@ def of_texts(train_csv: str, test_csvs: Sequence[str]) -> Baselines:
     return baselines
 
 
+def of_numbers(train_csv: str, test_csvs: Sequence[str], column: str, *, num_workers: int) -> Baselines:
+    """The mean of the training set, and ridge regression on pooled filter banks.
+
+    Raises:
+        AudioError: an utterance cannot be read.
+    """
+    train = read_csv(train_csv, ("id", column))
+    numbers, chosen = [float(text) for text in train[column]], _sample(train["id"].tolist())
+    mean = math.fsum(numbers) / len(numbers)
+    x = pooled_filter_banks(Utterances(train_csv), chosen, num_workers)
+    predict = _ridge_regression(x, [numbers[index] for index in chosen])
+    baselines: Baselines = {}
+    for csv in test_csvs:
+        rows, utterances = read_csv(csv, ("id", column)), Utterances(csv)
+        references = [float(text) for text in rows[column]]
+        systems = rows["system"].tolist() if "system" in rows else None
+        hypotheses = predict(pooled_filter_banks(utterances, range(len(utterances)), num_workers))
+        baselines[Path(csv).stem] = {
+            "mean of the training set": regression.errors(references, [mean] * len(references)),
+            "ridge regression": regression.all_metrics(references, hypotheses, systems),
+        }
+    return baselines
+
+
 def pooled_filter_banks(utterances: Any, indices: Sequence[int], num_workers: int) -> np.ndarray:
     """Mean and standard deviation over time of log mel filter banks: float32 (N, 160); zeros without a frame."""
     batches = [list(indices[start : start + BATCH]) for start in range(0, len(indices), BATCH)]
@@ -215,6 +240,17 @@ def _logistic_regression(x: np.ndarray, labels: Sequence[str]) -> Callable[[np.n
         warnings.simplefilter("ignore")  # 200 iterations are enough for a baseline, converged or not
         model.fit(x, labels)
     return lambda features: model.predict(features).tolist() if len(features) else []
+
+
+def _ridge_regression(x: np.ndarray, numbers: Sequence[float]) -> Callable[[np.ndarray], list[float]]:
+    """Fit scikit-learn's ridge regression to normalised features, with its strength chosen by leaving one out."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 5, 13)))
+    model.fit(x.astype(np.float64), numbers)
+    return lambda features: model.predict(features.astype(np.float64)).tolist()
 
 
 def _label_metrics(references: Sequence[tuple[str, ...]], hypotheses: Sequence[tuple[str, ...]]) -> Metrics:
