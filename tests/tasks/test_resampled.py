@@ -12,7 +12,9 @@ from tasks.ctc import CTCTask
 from tasks.metrics.kinds import Count, from_json, to_json
 from tasks.metrics.verification import TrialScores
 from tasks.multilabel import MultiLabelTask
+from tasks.regression import RegressionTask
 from tests.parts.classifiers import COLOURS, Echo, Labels, Slots, batch
+from tests.tasks import test_regression as regression
 from tests.tasks.test_ctc import Frames, Letters, make_batch
 from tests.tasks.verification import test_task as verification
 
@@ -35,12 +37,19 @@ def many_labels():
     return task, task("test", **batch((RANDOM.random((9, 3)) < 0.5).astype(int).tolist(), 3)).records
 
 
+def numbers():
+    task = RegressionTask(Echo(1), regression.ENCODER).eval()
+    values = [str(number) for number in RANDOM.integers(1, 6, 12)]
+    outputs = (RANDOM.integers(-4, 5, 12) / 2).tolist()
+    return task, task("test", **regression.make_batch(values, outputs, list("abcabcabdabd"))).records
+
+
 def texts():
     task = CTCTask(Frames(), Letters()).eval()
     return task, task("test", **make_batch(["ab", "a", "b a", "ba", "aab b"])).records
 
 
-@pytest.mark.parametrize("make", [one_label, slots, many_labels, texts])
+@pytest.mark.parametrize("make", [one_label, slots, many_labels, numbers, texts])
 def test_metrics_over_weights_are_those_of_repeated_utterances(make):
     task, records = make()
     weights = np.stack([np.ones(len(records["id"])), RANDOM.integers(1, 4, len(records["id"]))])
