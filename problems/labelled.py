@@ -30,15 +30,15 @@ class Labelled(Problem):
 
     sections = Problem.sections | {"build_encoder": sections.Empty, "build_dataset": BuildDataset}
     usual_corpus = "csv"
+    usual_head = "mean_pool_linear"
     usual_metric = "loss"
     """The metric that ranks the checkpoints of a problem without a preset."""
     encoder: str
     """The label encoder, a key of ``dataset.encoders.LABEL_ENCODERS``."""
 
     def default_config(self) -> dict[str, Any]:
-        """The defaults of every problem, with ``usual_corpus`` and SUPERB's linear head, validated by
-        ``usual_metric``."""
-        parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": "mean_pool_linear"}}
+        """The defaults of every problem, with the usual corpus, one of SUPERB's linear heads, and the usual metric."""
+        parts = {"prepare_data": {"corpus": self.usual_corpus}, "build_downstream": {"name": self.usual_head}}
         config = follow_choices(self, super().default_config(), parts)
         config["train"] |= {"valid_metric": self.usual_metric}
         return config

@@ -22,6 +22,7 @@ NAMES = {
     "sf": "problems.sf:SF",
     "sd": "problems.sd:SD",
     "qbe": "problems.qbe:QBE",
+    "sed": "problems.sed:SED",
     "regression": "problems.regression:Regression",
 }
 

@@ -18,6 +18,7 @@ CORPORA = {
     "toy_conversations": "dataset.corpora.toy_conversations:ToyConversations",
     "toy_queries": "dataset.corpora.toy_queries:ToyQueries",
     "toy_quality": "dataset.corpora.toy_quality:ToyQuality",
+    "toy_events": "dataset.corpora.toy_events:ToyEvents",
     "toy_trials": "dataset.corpora.toy_trials:ToyTrials",
     "librispeech": "dataset.corpora.librispeech:LibriSpeech",
     "fsdd": "dataset.corpora.fsdd:FSDD",
@@ -40,6 +41,7 @@ CORPORA = {
     "mixture": "dataset.corpora.mixture:Mixture",
     "csv": "dataset.corpora.csv:Csv",
     "csv_turns": "dataset.corpora.csv_turns:CsvTurns",
+    "csv_events": "dataset.corpora.csv_events:CsvEvents",
     "csv_queries": "dataset.corpora.csv_queries:CsvQueries",
     "csv_trials": "dataset.corpora.csv_trials:CsvTrials",
 }

@@ -11,10 +11,12 @@ from dataset import SAMPLE_RATE
 from dataset.corpora.common.base import Row, Splits
 from dataset.corpora.common.made_audio import make_once
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
+from dataset.corpora.common.toy_sounds import coloured_noise, generator
 from dataset.espeak import grammar, voices
 from dataset.setting import setting
 
 VERSION = 1
+"""Of the noise. Audio is kept under it, so that any change of the noise needs another one."""
 NOISES = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 """The power of a noise falls with the frequency to this power."""
 RATIOS, SPREAD = (-3, 3, 9, 15, 21, 27, 33), 3.0
@@ -77,17 +79,7 @@ def _write(rows: list[Row], target: Path) -> None:
 
     for row in rows:
         speech = read(row["wav_path"])
-        noise = torch.from_numpy(_coloured(len(speech), NOISES[row["noise"]], row["id"]))
+        noise = torch.from_numpy(coloured_noise(len(speech), NOISES[row["noise"]], generator(row["id"])))
         wav = add_at_ratio(speech, noise, float(row["snr"]))
         wav = wav / max(1.0, float(wav.abs().max()) / 0.99)
         soundfile.write(target / f"{row['id']}.wav", wav.numpy(), SAMPLE_RATE, subtype="PCM_16")
-
-
-def _coloured(length: int, slope: float, name: str):
-    """Noise whose power falls with the frequency to the power ``slope``, (length,); the same for the same name."""
-    import numpy as np
-
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(length))
-    frequencies = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 50.0)  # flat below 50 Hz
-    return np.fft.irfft(spectrum * frequencies ** (-slope / 2), length)

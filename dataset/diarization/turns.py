@@ -82,8 +82,11 @@ def to_json(turns: Sequence[Turn]) -> str:
     return json.dumps(rows, ensure_ascii=False)
 
 
-def from_json(text: str) -> list[Turn]:
-    """The turns of a cell of a table.
+def from_json(text: str, column: str = "turns") -> list[Turn]:
+    """The turns of a cell of a table, or the events with their labels in place of speakers.
+
+    Args:
+        column: of the table, named in the error.
 
     Raises:
         ValueError: it is not a JSON list of start, end and speaker.
@@ -91,7 +94,8 @@ def from_json(text: str) -> list[Turn]:
     try:
         return [Turn(float(start), float(end), str(speaker)) for start, end, speaker in json.loads(text or "[]")]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"turns: expected a JSON list of [start, end, speaker], got {text[:80]!r}") from error
+        name = "speaker" if column == "turns" else "label"
+        raise ValueError(f"{column}: expected a JSON list of [start, end, {name}], got {text[:80]!r}") from error
 
 
 def _files(path: str | Path, suffix: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Windows of recordings with speaker turns, to train on."""
+"""Windows of recordings with speaker turns or events, to train on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ SHORTEST = 0.5
 """Seconds; a shorter rest at the end of a recording is left out."""
 
 
-def windows_of(csv: str, window: float, hop: float) -> pd.DataFrame:
+def windows_of(csv: str, window: float, hop: float, column: str = "turns") -> pd.DataFrame:
     """A table with a row for each window of each recording of a CSV: ``id, wav_path, seconds, start_sec, end_sec,
     turns``, the turns in seconds from the start of the window.
 
     Args:
         csv: with the columns ``id, wav_path, seconds, turns``.
         window, hop: in seconds; the last window of a recording may be shorter.
+        column: the name of the column of turns, or of events.
     """
     rows: list[dict[str, Any]] = []
-    for _, row in read_csv(csv, ("id", "wav_path", "seconds", "turns")).iterrows():
-        turns, seconds = from_json(row["turns"]), float(row["seconds"])
+    for _, row in read_csv(csv, ("id", "wav_path", "seconds", column)).iterrows():
+        turns, seconds = from_json(row[column], column), float(row["seconds"])
         number = 0
         while number == 0 or seconds - number * hop >= SHORTEST:
             start, end = number * hop, min(seconds, number * hop + window)
@@ -35,7 +36,7 @@ def windows_of(csv: str, window: float, hop: float) -> pd.DataFrame:
                     "seconds": str(round(end - start, 6)),
                     "start_sec": repr(start),
                     "end_sec": repr(end) if end < seconds else "",
-                    "turns": to_json(inside(turns, start, end)),
+                    column: to_json(inside(turns, start, end)),
                 }
             )
             if end >= seconds:

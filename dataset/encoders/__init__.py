@@ -26,8 +26,9 @@ LABEL_ENCODERS = {
     "categories": "dataset.encoders.slots:SlotEncoder",
     "tags": "dataset.encoders.tags:TagEncoder",
     "number": "dataset.encoders.number:NumberEncoder",
+    "events": "dataset.encoders.events:EventEncoder",
 }
-"""Encoders of utterances' labels: one, one in each of several slots, any number of them; or a value."""
+"""Encoders of labels: one an utterance, one in each of several slots, any number of them, a value, or timed events."""
 
 OTHER_ENCODERS = {
     "speaker_activities": "dataset.encoders.speakers:SpeakerEncoder",

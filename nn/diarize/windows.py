@@ -42,6 +42,19 @@ def join(windows: Sequence[tuple[int, np.ndarray]], total: int) -> np.ndarray:
     return sums / np.maximum(counts, 1)
 
 
+def mean(windows: Sequence[tuple[int, np.ndarray]], total: int) -> np.ndarray:
+    """The mean of each output over a recording, (T, S), from windows whose outputs have one order; 0 without a window.
+
+    Args:
+        windows: first frame and outputs, float (N, S), of each.
+    """
+    sums, counts = np.zeros((total, windows[0][1].shape[1])), np.zeros((total, 1))
+    for first, outputs in windows:
+        sums[first : first + len(outputs)] += outputs
+        counts[first : first + len(outputs)] += 1
+    return sums / np.maximum(counts, 1)
+
+
 def merge(
     windows: Sequence[tuple[int, np.ndarray]], labels: Sequence[Sequence[int]], total: int, clusters: int
 ) -> np.ndarray:

@@ -11,6 +11,8 @@ DOWNSTREAMS = {
     "rnn": "nn.downstream.rnn:RNNEncoder",
     "frame_linear": "nn.downstream.linear:FrameLinear",
     "mean_pool_linear": "nn.downstream.linear:MeanPoolLinear",
+    "frame_mlp": "nn.downstream.mlp:FrameMLP",
+    "mean_pool_mlp": "nn.downstream.mlp:MeanPoolMLP",
     "tdnn": "nn.downstream.tdnn:TDNN",
     "xvector": "nn.downstream.xvector:XVector",
     "ecapa": "nn.downstream.ecapa:ECAPA",

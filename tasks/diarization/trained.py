@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from nn.diarize import clustering as clusters
-from nn.diarize.windows import join, merge, smooth, starts
+from nn.diarize.windows import join, merge, smooth
 from nn.losses.permutation import permutation_free_bce, permutation_free_powerset
 from tasks.base import Mode, StepOutput, check_scores
 from tasks.contracts import SpeakerActivities, Upstream
 from tasks.diarization.activities import activities, clear_frames
 from tasks.diarization.base import SAMPLE_RATE, Diarization, Turn
 from tasks.diarization.embeddings import Clustering, embeddings_of
+from tasks.recordings import WINDOWS_AT_ONCE, window_outputs
 
 
 class TrainedDiarization(Diarization):
@@ -57,7 +58,7 @@ class TrainedDiarization(Diarization):
         median: int = 5,
         clustering: Clustering | None = None,
         embedder: Upstream | None = None,
-        windows_at_once: int = 16,
+        windows_at_once: int = WINDOWS_AT_ONCE,
         **others: Any,
     ):
         super().__init__(model, **others)
@@ -123,18 +124,8 @@ class TrainedDiarization(Diarization):
 
     def _outputs(self, wav: Tensor) -> list[tuple[int, Tensor]]:
         """First frame and logits (N, outputs), of each window of a recording (T,)."""
-        size = self.frame_samples
-        window, hop = (max(1, round(sec * SAMPLE_RATE / size)) for sec in (self.window, self.hop))
-        firsts = starts(math.ceil(len(wav) / size), window, hop)
-        outputs: list[tuple[int, Tensor]] = []
-        for place in range(0, len(firsts), self.windows_at_once):
-            group = firsts[place : place + self.windows_at_once]
-            pieces = [wav[first * size : (first + window) * size] for first in group]
-            lens = torch.tensor([len(piece) for piece in pieces], device=wav.device)
-            padded = nn.utils.rnn.pad_sequence(pieces, batch_first=True)
-            logits, lengths = self.run_model({"wav": padded, "wav_len": lens})
-            outputs += [(first, own[:n]) for first, own, n in zip(group, logits.float(), lengths.tolist())]
-        return outputs
+        sizes = {"frame_samples": self.frame_samples, "window": self.window, "hop": self.hop}
+        return window_outputs(self.run_model, wav, **sizes, at_once=self.windows_at_once)
 
     def _loss_of(self, windows: Sequence[tuple[int, Tensor]], reference: Sequence[Turn]) -> float:
         """The mean loss of the windows."""
