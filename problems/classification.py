@@ -64,3 +64,9 @@ class Classification(Labelled):
         return baselines.of_labels(
             train_csv, test_csvs, self.columns[0], has_slots=self.encoder == "categories", num_workers=num_workers
         )
+
+
+if __name__ == "__main__":
+    from problems.classification import Classification as problem  # under its own name, not as __main__
+
+    problem().main()

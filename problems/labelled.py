@@ -35,6 +35,8 @@ class Labelled(Problem):
     """The metric that ranks the checkpoints of a problem without a preset."""
     encoder: str
     """The label encoder, a key of ``dataset.encoders.LABEL_ENCODERS``."""
+    refuses_unknown = True
+    """True if a label that training lacks is refused; else it is warned of, and no prediction can be right."""
 
     def default_config(self) -> dict[str, Any]:
         """The defaults of every problem, with the usual corpus, one of SUPERB's linear heads, and the usual metric."""
@@ -53,9 +55,9 @@ class Labelled(Problem):
         test_csvs: list[str],
         get_path_only: bool = False,
     ) -> str:
-        """Learn the labels of the training set; raise an error that names a label which only other sets have."""
+        """Learn the labels of the training set; refuse labels that only other sets have, or warn of them."""
         from dataset import encoders
-        from dataset.encoders.coverage import require_known
+        from dataset.encoders.coverage import require_known, warn_of_unknown
         from dataset.metadata import read_csv
 
         folder, column = Path(target_dir) / "encoder", self.columns[0]
@@ -69,7 +71,10 @@ class Labelled(Problem):
                 row = "" if error.place is None else f", row {error.place + 2} ({train['id'][error.place]})"
                 raise encoders.EncoderError(f"{train_csv}{row}, column {column!r}: {error}") from error
             for csv, rows in tables.items():
-                require_known(encoder, rows, column, csv)
+                if self.refuses_unknown:
+                    require_known(encoder, rows, column, csv)
+                else:
+                    warn_of_unknown(encoder, rows, column, csv, unit="label")
             encoder.save(folder)
         return str(folder)
 

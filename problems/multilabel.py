@@ -34,3 +34,9 @@ class MultiLabel(Classification):
         from tasks.multilabel import MultiLabelTask
 
         return MultiLabelTask(model, encoder)
+
+
+if __name__ == "__main__":
+    from problems.multilabel import MultiLabel as problem  # under its own name, not as __main__
+
+    problem().main()

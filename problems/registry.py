@@ -24,6 +24,8 @@ NAMES = {
     "qbe": "problems.qbe:QBE",
     "sed": "problems.sed:SED",
     "regression": "problems.regression:Regression",
+    "classification": "problems.classification:Classification",
+    "multilabel": "problems.multilabel:MultiLabel",
 }
 
 CLASSES: dict[str, type[Problem]] = {}

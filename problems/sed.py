@@ -72,6 +72,7 @@ class SED(Labelled):
     usual_head = "frame_linear"
     usual_metric = "onset_f1"
     encoder = "events"
+    refuses_unknown = False
 
     def check_config(self, config: Section) -> None:
         """Refuse augmentations that move events, and windows with gaps between them."""

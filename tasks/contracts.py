@@ -42,12 +42,6 @@ class Numbers(Protocol):
     def decode(self, number: float) -> float: ...
 
 
-class EventLabels(Labels, Protocol):
-    """The labels of events by index, and the index of each."""
-
-    def encode(self, text: str) -> int: ...
-
-
 class SpeakerActivities(Protocol):
     """The meaning of the outputs of a model of speaker activities."""
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nn.diarize.windows import mean, smooth, spans
 from nn.mask import frame_mask
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
-from tasks.contracts import EventLabels
+from tasks.contracts import Labels
 from tasks.metrics.events import Event, score
 from tasks.metrics.kinds import Count, Metric, Number, Rate
 from tasks.recordings import SAMPLE_RATE, window_outputs
@@ -69,7 +69,7 @@ class EventDetection(Task):
 
     Args:
         model: from waveforms or hidden states to logits (B, N, C) and lengths (B,).
-        encoder: from the labels of events to numbers and back.
+        encoder: from numbers to the labels of events.
         window: seconds of audio that the model gets at once, in validation and tests.
         hop: seconds from one window to the next.
         threshold: least probability of an event.
@@ -84,7 +84,7 @@ class EventDetection(Task):
     def __init__(
         self,
         model: nn.Module,
-        encoder: EventLabels,
+        encoder: Labels,
         *,
         window: float = 4.0,
         hop: float = 2.0,
@@ -98,6 +98,7 @@ class EventDetection(Task):
         if hop > window:
             raise ValueError(f"hop is {hop} s, which leaves gaps between windows of {window} s")
         self.encoder, self.window, self.hop = encoder, window, hop
+        self.numbers = {encoder.decode(number): number for number in range(len(encoder))}
         self.threshold, self.median = threshold, median
         self.min_duration, self.min_gap = min_duration, min_gap
         self.scoring = scoring or Scoring()
@@ -138,7 +139,8 @@ class EventDetection(Task):
         middles = start + (np.arange(frames) + 0.5) * self.frame_sec
         target = np.zeros((frames, len(self.encoder)), np.float32)
         for first, last, label in events:
-            target[(middles >= first) & (middles < last), self.encoder.encode(label)] = 1.0
+            if label in self.numbers:  # else training lacks it, which stage 1 warns of
+                target[(middles >= first) & (middles < last), self.numbers[label]] = 1.0
         return target
 
     # ---- whole recordings ----
@@ -186,7 +188,7 @@ class EventDetection(Task):
     def _found(self, windows: Sequence[tuple[int, Tensor]], samples: int) -> list[Event]:
         """The events of a recording of so many samples."""
         total = max([1, *(first + len(logits) for first, logits in windows)])
-        outputs = mean([(first, logits.sigmoid().cpu().numpy()) for first, logits in windows], total)
+        outputs = mean([(first, logits.detach().sigmoid().cpu().numpy()) for first, logits in windows], total)
         active = smooth(outputs > self.threshold, round(self.median / self.frame_sec))
         limits = {"min_silence": self.min_gap, "min_speech": self.min_duration}
         found = [

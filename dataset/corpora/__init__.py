@@ -35,6 +35,7 @@ CORPORA = {
     "voxceleb1_identification": "dataset.corpora.voxceleb1_identification:VoxCeleb1Identification",
     "voxceleb1_verification": "dataset.corpora.voxceleb1_verification:VoxCeleb1Verification",
     "cn_celeb": "dataset.corpora.cn_celeb:CNCeleb",
+    "hear": "dataset.corpora.hear:Hear",
     "folders": "dataset.corpora.folders:Folders",
     "conversations": "dataset.corpora.conversations:Conversations",
     "rttm": "dataset.corpora.rttm:Rttm",

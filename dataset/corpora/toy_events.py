@@ -18,7 +18,7 @@ from dataset.espeak import Spoken, grammar, voices
 from dataset.setting import setting
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
 
 VERSION = 1
 """Of what is drawn and rendered. Audio is kept under it, so that any change of either needs another one."""

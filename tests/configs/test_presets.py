@@ -10,15 +10,11 @@ from pathlib import Path
 import pytest
 
 import problems
-from problems.base import Problem
-from problems.classification import Classification
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
-from problems.multilabel import MultiLabel
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "configs").glob("*/*.yaml"))
-BASES = {"classification": Classification, "multilabel": MultiLabel}  # for problems of a user's own
 IN_ALL = ["Unlike s3prl", "padding is exact"]
 UNCACHED = ["qbe"]  # the features of the others are cached in fp16, which is said
 LEFT_OUT = {
@@ -47,16 +43,14 @@ def comment_of(preset: Path) -> str:
 @pytest.mark.parametrize("preset", PRESETS, ids=named)
 def test_a_preset_opens_with_its_command(preset):
     family = preset.parent.name
-    command = "my_problem.py" if family in BASES else f"-m problems.{family}"
     config = "" if preset.stem == "default" else f" --config {preset.stem}"
-    assert f"python {command} run{config}" in comment_of(preset)
+    assert f"python -m problems.{family} run{config}" in comment_of(preset)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=named)
 def test_a_preset_is_understood(preset, capsys):
     family = preset.parent.name
-    problem: Problem = BASES[family]() if family in BASES else problems.get(family)()
-    assert execute(problem, ["config", "--config", preset.stem]) == 0
+    assert execute(problems.get(family)(), ["config", "--config", preset.stem]) == 0
 
 
 @pytest.mark.parametrize("family", LEFT_OUT)
@@ -161,3 +155,46 @@ def test_superb_s_slots_and_turns_have_the_numbers_of_s3prl(name, numbers):
     given["sd"] = [(f"prepare_data.{key}", "/data") for key in ("audio", "train", "test")]
     config = resolve_config(problems.get(name)(), ["superb"], given[name])
     assert {key: functools.reduce(operator.getitem, key.split("."), config) for key in numbers} == numbers
+
+
+HEAR = {  # s3prl's HearFSD, HearESC50, ...: type, batch size, learning rate, steps, eval, save, accumulation
+    ("multilabel", "hear"): (10, 1e-3, 40000, 1000, 100, 1),
+    ("classification", "hear_esc50"): (32, 1e-3, 4000, 500, 100, 4),
+    ("classification", "hear"): (32, 1e-3, 150000, 1000, 100, 1),
+    ("classification", "hear_crema_d"): (32, 1e-4, 150000, 1000, 100, 1),
+    ("sed", "hear_dcase2016"): (5, 1e-3, 15000, 500, 500, 1),
+    ("sed", "hear_maestro"): (5, 1e-3, 15000, 500, 500, 1),
+}
+HEAR_EVENTS = {  # median filter, least durations, collar
+    "hear_dcase2016": (0.25, [0.125, 0.25], 0.2),
+    "hear_maestro": (0.15, [0.05], 0.05),
+}
+
+
+@pytest.mark.parametrize(("name", "preset"), HEAR)
+def test_hear_has_the_numbers_of_s3prl(name, preset):
+    config = resolve_config(problems.get(name)(), [preset], [("prepare_data.dataset_root", "/data")])
+    train, batches = config["train"], config["build_batch_sampler"]["train"]
+    values = [train[key] for key in ("total_steps", "eval_step", "save_step", "gradient_accumulate")]
+    lr = config["build_optimizer"]["conf"]["lr"]
+    assert (batches["batch_size"], lr, *values) == HEAR[name, preset] and batches["name"] == "random"
+    assert config["build_optimizer"]["name"] == "Adam" and train["gradient_clipping"] == 1.0
+    assert not train["use_scheduler"] and train["patience"] is None
+    assert config["prepare_data"]["corpus"] == "hear" and not config["build_model"]["upstream_trainable"]
+    head = {"hidden_size": [1024, 1024], "dropout": 0.1}
+    assert config["build_downstream"]["conf"] == head
+    assert config["build_downstream"]["name"] == ("frame_mlp" if name == "sed" else "mean_pool_mlp")
+    metric = {"multilabel": "map", "classification": "accuracy", "sed": "onset_f1"}[name]
+    assert train["valid_metric"] == metric and train["valid_higher_better"] is None
+    assert "which searches nothing" in comment_of(ROOT / f"configs/{name}/{preset}.yaml") or name == "sed"
+
+
+@pytest.mark.parametrize("preset", HEAR_EVENTS)
+def test_hear_s_events_have_the_numbers_of_s3prl(preset):
+    config = resolve_config(problems.get("sed")(), [preset], [("prepare_data.dataset_root", "/data")])
+    task, data = config["build_task"], config["build_dataset"]
+    assert [task["window"], task["hop"], data["window"], data["hop"]] == [4.0] * 4 and task["threshold"] == 0.5
+    grid = config["evaluate"]["settings"] or {"median": [task["median"]], "min_duration": [task["min_duration"]]}
+    assert (*grid["median"], grid["min_duration"], task["scoring"]["collar"]) == HEAR_EVENTS[preset]
+    assert task["median"] in grid["median"] and task["min_duration"] in grid["min_duration"]
+    assert (task["scoring"]["offset_share"], task["scoring"]["segment"]) == (0.2, 1.0)
