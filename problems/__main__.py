@@ -23,8 +23,9 @@ def main(words: Sequence[str]) -> int:
         print(f"error: unknown command {words[0]!r}; expected compare, or none to list the problems", file=sys.stderr)
         return 2
     print("Problems, each with its command; add --help for its settings:\n")
+    width = max(map(len, problems.NAMES))
     for name in problems.NAMES:
-        print(f"  python -m problems.{name:5} {problems.get(name).summary}")
+        print(f"  python -m problems.{name:{width}} {problems.get(name).summary}")
     print("\n  python -m problems compare RUN RUN...    finished runs side by side, with paired tests")
     return 0
 

@@ -251,9 +251,9 @@ class SD(Problem):
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int, build_task: Section
     ) -> dict[str, dict[str, dict[str, float]]]:
         """One speaker who speaks all the time, scored as the model is."""
-        from problems.methods import baselines
+        from problems.methods import recording_baselines
 
-        return baselines.of_turns(test_csvs, **build_task["scoring"])
+        return recording_baselines.of_turns(test_csvs, **build_task["scoring"])
 
 
 if __name__ == "__main__":

@@ -158,9 +158,9 @@ class SED(Labelled):
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int, build_task: Section
     ) -> dict[str, dict[str, dict[str, float]]]:
         """The most frequent label wherever it is loud, scored as the model is."""
-        from problems.methods import baselines
+        from problems.methods import recording_baselines
 
-        return baselines.of_events(train_csv, test_csvs, **build_task["scoring"])
+        return recording_baselines.of_events(train_csv, test_csvs, **build_task["scoring"])
 
 
 def _events_of(row: Mapping[str, str]) -> dict[str, Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,14 @@ import numpy as np
 import torch
 
 from dataset.collate import collate
-from dataset.diarization.turns import from_json
 from dataset.language.slots import meaning
 from dataset.loader import LoaderSettings, eval_stream
 from dataset.metadata import read_csv
 from dataset.utterances import Utterances
-from nn.diarize.speech import FRAME_SEC, energy_activity
-from nn.diarize.windows import spans
 from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank
 from tasks import SEPARATOR
-from tasks.metrics import diarization, events, regression, slots
+from tasks.metrics import regression, slots
 from tasks.metrics.classification import accuracy, macro_f1, unweighted_average_recall
 from tasks.metrics.text import char_errors, corpus_rate, word_errors
 from tasks.metrics.verification import TrialScores
@@ -46,44 +41,6 @@ BATCH, STATES_BATCH = 32, 8
 Metrics = dict[str, float]
 Baselines = dict[str, dict[str, Metrics]]
 """The metrics of each trivial model, by test set and model."""
-
-
-def of_turns(test_csvs: Sequence[str], *, collar: float, skip_overlap: bool) -> Baselines:
-    """One speaker who speaks all the time, scored as the model is."""
-    baselines: Baselines = {}
-    for csv in test_csvs:
-        errors = speech = 0.0
-        for _, row in read_csv(csv, ("id", "seconds", "turns")).iterrows():
-            scored = json.loads(row["scored"]) if row.get("scored") else None
-            throughout = [(0.0, float(row["seconds"]), "all")]
-            settings = {"collar": collar, "skip_overlap": skip_overlap}
-            own = diarization.score(from_json(row["turns"]), throughout, scored, **settings)
-            errors, speech = errors + own.errors, speech + own.speech
-        if speech:
-            baselines[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}
-    return baselines
-
-
-def of_events(train_csv: str, test_csvs: Sequence[str], **scoring: float) -> Baselines:
-    """The most frequent label wherever a recording is loud, scored as the model is.
-
-    Raises:
-        AudioError: a recording cannot be read.
-    """
-    texts = read_csv(train_csv, ("id", "events"))["events"]
-    label = Counter(own for text in texts for _, _, own in from_json(text, "events")).most_common(1)[0][0]
-    baselines: Baselines = {}
-    for csv in test_csvs:
-        utterances, counts = Utterances(csv), Counter()
-        for index, text in enumerate(utterances.column("events")):
-            loud = spans(energy_activity(utterances[index]["wav"].numpy()), FRAME_SEC)
-            counts.update(asdict(events.score(from_json(text, "events"), [(*own, label) for own in loud], **scoring)))
-        number = counts["references"] + counts["found"]
-        metrics = {"onset_f1": 2 * counts["onset_hits"] / number} if number else {}
-        if counts["segment_references"]:
-            metrics["segment_er"] = counts["segment_errors"] / counts["segment_references"]
-        baselines[Path(csv).stem] = {"most frequent label where it is loud": metrics}
-    return baselines
 
 
 def of_slots(train_csv: str, test_csvs: Sequence[str]) -> Baselines:

@@ -10,7 +10,7 @@ import torch
 
 from nn.diarize.clustering import agglomerative, assigned, spectral
 from nn.diarize.speech import energy_activity
-from nn.diarize.windows import join, merge, smooth, spans, starts
+from nn.diarize.windows import join, mean, merge, smooth, spans, starts
 from nn.losses.permutation import permutation_free_bce, permutation_free_powerset
 
 RNG = np.random.default_rng(0)
@@ -25,6 +25,14 @@ def test_windows_cover_all_frames(total, window, hop):
     for first in firsts:
         covered[first : first + window] += 1
     assert covered.min() >= 1 and (len(firsts) == 1 or firsts[-1] + window == total)
+
+
+def test_windows_with_outputs_of_one_order_are_averaged():
+    truth = RNG.random((95, 3))
+    windows = [(first, truth[first : first + 20]) for first in starts(95, 20, 7)]
+    np.testing.assert_allclose(mean(windows, 95), truth)
+    first, second = np.zeros((4, 1)), np.ones((4, 1))
+    assert mean([(0, first), (2, second)], 7)[:, 0].tolist() == [0, 0, 0.5, 0.5, 1, 1, 0]
 
 
 def test_joined_windows_are_the_recording_whatever_the_order_of_their_speakers():

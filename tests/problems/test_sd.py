@@ -219,17 +219,6 @@ def test_audio_that_is_not_certain_is_refused(folder_of_audio, sets, words):
         Rttm(audio=str(folder_of_audio / "audio"), **files).load(folder_of_audio)
 
 
-def test_the_trivial_model_is_scored_as_the_model_is(tmp_path):
-    from problems.methods.baselines import of_turns
-
-    row = {"id": "r", "wav_path": "r.wav", "seconds": "3", "turns": '[[0, 1, "a"], [2, 3, "a"]]', "scored": "[[2, 3]]"}
-    path = write_table(tmp_path / "test.csv", [row])
-    of_spans = of_turns([str(path)], collar=0.0, skip_overlap=False)
-    assert of_spans["test"]["one speaker throughout"]["der"] == 0
-    path = write_table(tmp_path / "test.csv", [row | {"scored": ""}])
-    assert of_turns([str(path)], collar=0.0, skip_overlap=False)["test"]["one speaker throughout"]["der"] == 0.5
-
-
 def test_a_test_set_in_which_nobody_speaks_is_refused_before_training(run, recordings, tmp_path, capfd):
     table = pd.read_csv(recordings / "test.csv").assign(speaker="", start_sec="", end_sec="")
     table["wav_path"] = [str(recordings / path) for path in table["wav_path"]]

@@ -59,3 +59,17 @@ def test_a_label_that_cannot_be_read_is_named_with_its_row():
     encoder = build_encoder("categories", ["on ; light", "off ; radio"])
     with pytest.raises(CorpusError, match=r"test.csv, row 3 \(u1\): .*1 parts"):
         require_known(encoder, table(labels=["on ; radio", "on"]), "labels", "test.csv")
+
+
+def test_a_text_that_cannot_be_read_is_named_with_its_row():
+    encoder = build_encoder("events", ['[[0, 1, "bell"]]'])
+    for check in (warn_of_unknown, require_known):
+        with pytest.raises(CorpusError, match=r"test.csv, row 3 \(u1\): events: expected a JSON list"):
+            check(encoder, table(events=["[]", "bell"]), "events", "test.csv")
+
+
+def test_the_unit_of_what_is_unknown_can_be_named(caplog):
+    with caplog.at_level(logging.WARNING):
+        encoder = build_encoder("events", ['[[0, 1, "bell"]]'])
+        warn_of_unknown(encoder, table(events=['[[0, 1, "siren"]]']), "events", "test.csv", unit="label")
+    assert "test.csv has 1 label missing" in caplog.text
