@@ -164,8 +164,11 @@ class SED(Labelled):
 
 
 def _events_of(row: Mapping[str, str]) -> dict[str, Any]:
-    """The events of a row of metadata."""
-    return {"events": row["events"]}
+    """The events of a row of metadata, as JSON."""
+    from dataset.diarization.turns import to_json
+    from dataset.encoders.events import events_of
+
+    return {"events": to_json(events_of(row["events"]))}
 
 
 if __name__ == "__main__":

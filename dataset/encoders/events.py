@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from dataset.diarization.turns import from_json
+from dataset.diarization.turns import Turn, from_json
 from dataset.encoders.base import EncoderError
-from dataset.encoders.category import CategoryEncoder, count_labels
+from dataset.encoders.category import CategoryEncoder, count_labels, single_spaced
 
 
 class EventEncoder(CategoryEncoder):
@@ -24,7 +25,7 @@ class EventEncoder(CategoryEncoder):
         labels = []
         for place, text in enumerate(texts):
             try:
-                labels += labels_of(text)
+                labels += _labels_of(text)
             except ValueError as error:
                 raise EncoderError(str(error), place) from None
         if not labels:
@@ -33,17 +34,21 @@ class EventEncoder(CategoryEncoder):
         return cls(list(counts), list(counts.values()))
 
     def unknown(self, text: str) -> set[str]:
-        return set(labels_of(text)) - set(self.labels)
+        return set(_labels_of(text)) - set(self.labels)
 
 
-def labels_of(text: str) -> list[str]:
-    """The label of each event of a recording, from JSON.
+def events_of(text: str) -> list[Turn]:
+    """The events of a recording, from JSON, with labels as the encoder has them.
 
     Raises:
         ValueError: it is not a JSON list of start, end and label, or an event ends before it begins.
     """
     events = from_json(text, "events")
     for start, end, label in events:
-        if not 0 <= start <= end < float("inf"):
+        if not 0 <= start <= end < math.inf:
             raise ValueError(f"events: {label!r} is from {start:g} s to {end:g} s; expected two rising times from 0")
-    return [label for _, _, label in events]
+    return [Turn(start, end, single_spaced(label)) for start, end, label in events]
+
+
+def _labels_of(text: str) -> list[str]:
+    return [label for _, _, label in events_of(text)]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dataset.diarization.turns import from_json
+from dataset.encoders.events import events_of
 from dataset.metadata import read_csv
 from dataset.utterances import Utterances
 from nn.diarize.speech import FRAME_SEC, energy_activity
@@ -40,13 +41,13 @@ def of_events(train_csv: str, test_csvs: Sequence[str], **scoring: float) -> Bas
         AudioError: a recording cannot be read.
     """
     texts = read_csv(train_csv, ("id", "events"))["events"]
-    label = Counter(own for text in texts for _, _, own in from_json(text, "events")).most_common(1)[0][0]
+    label = Counter(own for text in texts for _, _, own in events_of(text)).most_common(1)[0][0]
     baselines: Baselines = {}
     for csv in test_csvs:
         utterances, counts = Utterances(csv), Counter()
         for index, text in enumerate(utterances.column("events")):
             loud = spans(energy_activity(utterances[index]["wav"].numpy()), FRAME_SEC)
-            counts.update(asdict(events.score(from_json(text, "events"), [(*own, label) for own in loud], **scoring)))
+            counts.update(asdict(events.score(events_of(text), [(*own, label) for own in loud], **scoring)))
         number = counts["references"] + counts["found"]
         metrics = {"onset_f1": 2 * counts["onset_hits"] / number} if number else {}
         if counts["segment_references"]:

@@ -68,7 +68,7 @@ def resampled_systems(
     members = np.zeros((len(codes), codes.max() + 1))
     members[np.arange(len(codes)), codes] = 1.0
     sizes = weights @ members
-    x, y = ((weights * column) @ members / np.maximum(sizes, 1e-12) for column in (references, hypotheses))
+    x, y = ((weights * column) @ members / np.maximum(sizes, 1.0) for column in (references, hypotheses))
     drawn = (sizes > 0).astype(np.float64)
     number = np.maximum(drawn.sum(axis=1), 1.0)
     values = {"mse": (drawn * (y - x) ** 2).sum(axis=1) / number, "mae": (drawn * np.abs(y - x)).sum(axis=1) / number}

@@ -253,3 +253,44 @@ def test_a_value_that_the_task_refuses_is_a_config_error():
     encoder = build_encoder("category", ["a", "b", "a"])
     with pytest.raises(ConfigError, match="^build_task: .*nobody"):
         Classification().build_task(settings, torch.nn.Linear(2, 2), encoder)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "metric"), [("classification", "hear_esc50", "accuracy"), ("multilabel", "hear", "map")]
+)
+def test_scenes_of_hear_are_cross_validated(name, preset, metric, tables, tmp_path):
+    """Three folds of tones in HEAR's layout; a file of several labels has its pitch and its time."""
+    root = tmp_path / "task"
+    rows = list(csv.DictReader(open(tables / "train.csv", newline="", encoding="utf-8")))
+    for fold in range(3):
+        (root / "16000" / f"fold{fold:02}").mkdir(parents=True)
+        entries = {}
+        for number, row in enumerate(rows):
+            if number // 3 % 3 == fold:
+                (root / "16000" / f"fold{fold:02}" / f"{row['id']}.wav").symlink_to(row["wav_path"])
+                entries[f"{row['id']}.wav"] = row["labels"].split(" ; ") if name == "multilabel" else [row["label"]]
+        (root / f"fold{fold:02}.json").write_text(json.dumps(entries))
+    kind = "multilabel" if name == "multilabel" else "multiclass"
+    (root / "task_metadata.json").write_text(json.dumps({"embedding_type": "scene", "prediction_type": kind}))
+    labels = "\n".join([*PITCHES, "early", "late"])
+    (root / "labelvocabulary.csv").write_text(f"label\n{labels}\n", encoding="utf-8")
+    options = [
+        f"--config={preset}",
+        f"--prepare_data.dataset_root={root}",
+        f"--target_dir={tmp_path / 'run'}",
+        f"--cache_dir={tmp_path / 'cache'}",
+        "--num_workers=0",
+        "--build_upstream.name=fbank",
+        "--build_upstream.conf.cmvn=none",
+        "--build_downstream.conf.hidden_size=[16]",
+        "--train.total_steps=15",
+        "--train.log_step=5",
+        "--train.eval_step=15",
+        "--train.gradient_accumulate=1",
+        "--evaluate.confidence=0",
+        "--folds=all",
+    ]
+    assert execute(problems.get(name)(), ["run", *options]) == 0
+    folds = json.loads((tmp_path / "run/folds/folds.json").read_text())["test_sets"]["test"][metric]
+    assert len(folds["folds"]) == 3 and folds["mean"] > 0.6
+    assert problems.load(str(tmp_path / "run/folds/0")).predict(rows[0]["wav_path"])

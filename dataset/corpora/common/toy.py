@@ -42,7 +42,7 @@ class Cast:
         self.voices = Deck(tuple(names), self.rng)
         self.planned: list[Planned] = []
 
-    def say(self, text: str, voice: str | None = None, columns: Row | None = None, **changes: float) -> None:
+    def say(self, text: str, voice: str | None = None, columns: Row | None = None, **changes: float | None) -> None:
         """Plan a sentence; ``changes`` replace what would be drawn for :class:`ToySentence`."""
         name = str(self.voices.deal()) if voice is None else voice
         fields = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dataset.encoders import EncoderError, build_encoder, load_encoder
+from dataset.encoders.events import events_of
 
 TEXTS = ['[[0, 1, "door ü"], [0.5, 2, "bell"]]', "[]", "", '[[1, 1.5, "bell"]]']
 
@@ -15,6 +16,13 @@ def test_labels_of_all_recordings_are_numbered_and_come_back(tmp_path):
     assert encoder.unknown('[[0, 1, "siren"], [0, 1, "bell"]]') == {"siren"} and encoder.unknown("") == set()
     encoder.save(tmp_path)
     assert load_encoder(tmp_path) == encoder and len(encoder) == 2
+
+
+def test_labels_of_events_are_those_of_the_encoder_however_they_are_written():
+    text = '[[0, 1, " door   ü "], [1, 2, 60]]'
+    assert events_of(text) == [(0.0, 1.0, "door ü"), (1.0, 2.0, "60")]
+    assert build_encoder("events", [text]).labels == ("60", "door ü")
+    assert build_encoder("events", TEXTS).unknown(text) == {"60"}
 
 
 @pytest.mark.parametrize(
