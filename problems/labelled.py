@@ -29,6 +29,7 @@ class Labelled(Problem):
     """
 
     sections = Problem.sections | {"build_encoder": sections.Empty, "build_dataset": BuildDataset}
+    long_audio = "windows"
     usual_corpus = "csv"
     usual_head = "mean_pool_linear"
     usual_metric = "loss"

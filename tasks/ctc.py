@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Vocabulary
 from tasks.decoding import CTCDecoder, Decoded, DecodedWord, Ngrams
-from tasks.metrics.classification import calibration_error
+from tasks.metrics import resampling
+from tasks.metrics.classification import BINS, calibration_error
 from tasks.metrics.confidence import ConfidenceCalibration, learn_confidence, right_words
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BLANK = 0
 SAMPLE_RATE = 16000
+CONFIDENCES = (("word_ece", "confidence"), ("word_ece_uncalibrated", "raw_confidence"))
+"""The metrics of the words' confidence, the second only if it is calibrated, and their keys in ``words``."""
 EDITS = ("substitutions", "deletions", "insertions")
 
 
@@ -140,15 +144,25 @@ class CTCTask(Task):
         if not words:
             return {}
         right = [bool(is_right) for own in records["right_words"] for is_right in json.loads(own)]
-        raw = [word["raw_confidence"] for word in words]
         if mode == Mode.VALID:
-            self.calibration = learn_confidence(raw, right)
+            self.calibration = learn_confidence([word["raw_confidence"] for word in words], right)
             return {}
-        uncalibrated = calibration_error(raw, right)
-        if self.calibration is None:
-            return {"word_ece": uncalibrated}
-        calibrated = calibration_error(self.calibration(raw).tolist(), right)
-        return {"word_ece": calibrated, "word_ece_uncalibrated": uncalibrated}
+        names = CONFIDENCES[: 1 if self.calibration is None else 2]
+        return {name: calibration_error([word[key] for word in words], right) for name, key in names}
+
+    def resampled(
+        self, mode: str, records: Records, weights: np.ndarray, test_weights: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """The rates and the loss, and the calibration error of the words."""
+        values = super().resampled(mode, records, weights)
+        words = [json.loads(own) for own in records.get("words", ())] if self.rates_words else []
+        if any(words):
+            owner = np.repeat(np.arange(len(words)), [len(own) for own in words])
+            right = np.concatenate([np.array(json.loads(own), dtype=float) for own in records["right_words"]])
+            for name, key in CONFIDENCES[: 1 if self.calibration is None else 2]:
+                confidence = np.array([word[key] for own in words for word in own])
+                values[name] = resampling.calibration_error(weights[:, owner], confidence, right, BINS)
+        return values
 
     # ---- new audio ----
 

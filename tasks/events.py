@@ -26,6 +26,7 @@ from tasks.contracts import Labels
 from tasks.metrics.events import Event, score
 from tasks.metrics.kinds import Count, Metric, Number, Rate
 from tasks.recordings import SAMPLE_RATE, window_outputs
+from tasks.results import Events, Segment
 
 
 @dataclass
@@ -210,7 +211,8 @@ class EventDetection(Task):
                 metrics[name] = part / whole if whole else math.inf if part else 0.0
         return metrics | {"events": sum(records["references"]), "recordings": len(records["id"])}
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The events of each recording as text: ``0.52-3.10 beep ; ...``."""
-        recordings = [self.events(own[:length]) for own, length in zip(wav, wav_len.tolist())]
-        return [" ; ".join(f"{start:.2f}-{end:.2f} {label}" for start, end, label in own) for own in recordings]
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Events]:
+        """The events of each recording."""
+        recordings = (self.events(own[:length]) for own, length in zip(wav, wav_len.tolist()))
+        segments = ([Segment(round(start, 3), round(end, 3), label) for start, end, label in own] for own in recordings)
+        return [Events(own) for own in segments]

@@ -20,6 +20,7 @@ from tasks.metrics.classification import require_finite
 from tasks.metrics.correlation import CORRELATIONS
 from tasks.metrics.kinds import Count, Metric, Number
 from tasks.metrics.regression import all_metrics, constant_columns, of_systems, resampled_systems
+from tasks.results import Estimate
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +130,9 @@ class RegressionTask(Task):
             values |= resampled_systems(weights, records["system"], *columns)
         return values
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[str]:
-        """The number of each utterance as text."""
-        return [f"{number:g}" for number in self._numbers(self._outputs({"wav": wav, "wav_len": wav_len}))]
+    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Estimate]:
+        """The number of each utterance."""
+        return [Estimate(float(number)) for number in self._numbers(self._outputs({"wav": wav, "wav_len": wav_len}))]
 
     def _outputs(self, batch: Mapping[str, Any]) -> Tensor:
         """The model's standardised numbers (B,), in float32."""

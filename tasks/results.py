@@ -255,6 +255,37 @@ class Verification(Result):
 
 
 @dataclass
+class Estimate(Result):
+    """A number."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+    @classmethod
+    def joined(cls, pieces: Sequence[tuple[float, float, Estimate]]) -> Estimate:
+        """The mean of the numbers, each piece weighted by its length."""
+        return pieces[0][2] if len(pieces) == 1 else cls(_mean([(s, {0: own.value}) for _, s, own in pieces])[0])
+
+
+@dataclass
+class Events(Result):
+    """What happens when: a segment for each event, whose text is its label."""
+
+    events: list[Segment]
+
+    joinable = False
+
+    def __str__(self) -> str:
+        return _timed_text(self.events)
+
+    def tiers(self) -> dict[str, list[Segment]]:
+        """The events of each label."""
+        return _by_text(self.events)
+
+
+@dataclass
 class Turns(Result):
     """Who speaks when: a segment for each turn, whose text is the speaker."""
 
@@ -263,12 +294,11 @@ class Turns(Result):
     joinable = False
 
     def __str__(self) -> str:
-        return " ; ".join(f"{turn.start:.2f}-{turn.end:.2f} {turn.text}" for turn in self.turns)
+        return _timed_text(self.turns)
 
     def tiers(self) -> dict[str, list[Segment]]:
         """The turns of each speaker."""
-        speakers = sorted({turn.text for turn in self.turns})
-        return {speaker: [turn for turn in self.turns if turn.text == speaker] for speaker in speakers}
+        return _by_text(self.turns)
 
 
 @dataclass(frozen=True)
@@ -313,3 +343,11 @@ def _mean(pieces: Sequence[tuple[float, Mapping[Any, float]]]) -> dict[Any, floa
     """The mean of equally named values, weighted."""
     total = math.fsum(weight for weight, _ in pieces)
     return {name: math.fsum(weight * own[name] for weight, own in pieces) / total for name in pieces[0][1]}
+
+
+def _timed_text(segments: Sequence[Segment]) -> str:
+    return SEPARATOR.join(f"{own.start:.2f}-{own.end:.2f} {own.text}" for own in segments)
+
+
+def _by_text(segments: Sequence[Segment]) -> dict[str, list[Segment]]:
+    return {text: [own for own in segments if own.text == text] for text in sorted({own.text for own in segments})}

@@ -98,7 +98,7 @@ def test_it_finds_tones_and_writes_them(run, recordings, capsys):
     capsys.readouterr()
     assert execute(SED(), ["predict", "--ckpt", str(target), wav]) == 0
     path, _, text = capsys.readouterr().out.strip().partition("\t")
-    assert path == wav and text.endswith(" low ü") and problems.load(str(target)).predict(wav) == text
+    assert path == wav and text.endswith(" low ü") and str(problems.load(str(target)).predict(wav)) == text
 
 
 def test_post_processing_is_chosen_on_the_validation_set_without_training(run):

@@ -9,6 +9,8 @@ import pytest
 
 from tasks.results import (
     Embedding,
+    Estimate,
+    Events,
     Hit,
     Hits,
     Label,
@@ -34,6 +36,8 @@ EXAMPLES = [
     (Embedding([0.5, -1.0]), "[0.5, -1.0]"),
     (Verification(0.5, 0.75, True), "0.5000\tsame"),
     (Turns([Segment(0.52, 3.1, "speaker1"), Segment(3, 4, "speaker2")]), "0.52-3.10 speaker1 ; 3.00-4.00 speaker2"),
+    (Estimate(3.25), "3.25"),
+    (Events([Segment(0.1, 0.3, "bell")]), "0.10-0.30 bell"),
     (Hits([Hit("doc", 1.2, 1.71, 3.4)]), "doc 1.20-1.71 3.40"),
     (Value({"a": 1}), "{'a': 1}"),
 ]  # fmt: skip
@@ -68,6 +72,7 @@ def test_probabilities_of_pieces_are_weighted_by_their_length():
     joined = Label.joined([(0.0, 10.0, YES), (10.0, 30.0, NO)])
     assert joined.label == "no" and math.isclose(joined.probability, (0.1 * 10 + 0.8 * 30) / 40)
     assert joined.top(1) == [("no", joined.probability)]
+    assert Estimate.joined([(0, 1.0, Estimate(2.0)), (1, 3.0, Estimate(4.0))]).value == 3.5
     slots = LabelsOfSlots.joined([(0.0, 1.0, LabelsOfSlots({"s": YES})), (1.0, 3.0, LabelsOfSlots({"s": NO}))])
     assert str(slots) == "no" and math.isclose(slots.probability, (0.1 + 3 * 0.8) / 4)
     assert Embedding.joined([(0, 1.0, Embedding([0.0, 4.0])), (1, 3.0, Embedding([4.0, 0.0]))]).vector == [3.0, 1.0]
