@@ -45,6 +45,14 @@ CORPORA = {
     "csv_events": "dataset.corpora.csv_events:CsvEvents",
     "csv_queries": "dataset.corpora.csv_queries:CsvQueries",
     "csv_trials": "dataset.corpora.csv_trials:CsvTrials",
+    "kaldi": "dataset.corpora.manifests.kaldi:Kaldi",
+    "lhotse": "dataset.corpora.manifests.lhotse:Lhotse",
+    "nemo": "dataset.corpora.manifests.nemo:NeMo",
+    "speechbrain": "dataset.corpora.manifests.speechbrain:SpeechBrain",
+    "s3prl": "dataset.corpora.manifests.s3prl:S3prl",
+    "huggingface": "dataset.corpora.manifests.huggingface:HuggingFace",
+    "webdataset": "dataset.corpora.manifests.webdataset:WebDataset",
+    "textgrid": "dataset.corpora.manifests.textgrid:TextGrid",
 }
 
 

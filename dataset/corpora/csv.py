@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
+from dataset.corpora.common.csv_rows import CsvRow, cell_of, id_of, named_cell, parted
 from dataset.corpora.common.folders import absolute
 from dataset.corpora.common.holdout import folds_of, hold_out
-from dataset.corpora.common.tables import read_table, require_table, select
+from dataset.corpora.common.tables import Lines, read_table, select
 from dataset.setting import REQUIRED, setting
 from dataset.wording import nearest
 
@@ -61,7 +61,7 @@ class Csv(Corpus):
     def sources(self) -> list[Path]:
         """The CSV files."""
         paths = [self.train, *([] if self.valid is None else [self.valid]), *self._test_paths().values()]
-        return list(dict.fromkeys(absolute(path) for path in paths))
+        return list(dict.fromkeys(file for path in paths for file in self._files(path)))
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
@@ -117,7 +117,7 @@ class Csv(Corpus):
             paths = {str(name): path for name, path in self.test.items()}
         else:
             files = [self.test] if isinstance(self.test, str) else list(self.test)
-            paths = {Path(path).stem: path for path in files}
+            paths = {self._name_of(path): path for path in files}
             if len(paths) < len(files):
                 raise CorpusError(
                     f"two test sets would have the same name; name them: test={{name: path}}, got {files}"
@@ -135,8 +135,8 @@ class Csv(Corpus):
             raise CorpusError("test, test_fraction, folds and fold_by each choose the test set: set one of them")
         if not any(choices):
             for path in filter(None, (self.train, self.valid)):
-                require_table(absolute(path))
-            raise CorpusError("there is no test set: set test to a CSV, or test_fraction to hold out a part of train")
+                self._lines(path)  # whose own error comes first
+            raise CorpusError("there is no test set: set test to a path, or test_fraction to hold out a part of train")
         return paths
 
     def _check_where(self, test_paths: dict[str, str]) -> None:
@@ -155,13 +155,37 @@ class Csv(Corpus):
                 raise CorpusError(f"where.{split}: expected {{column: value}}, got {conditions!r}")
 
     def _read(self, path: str, split: str) -> list[CsvRow]:
+        file, lines = self._lines(path)
+        return self._utterances(lines, file, split)
+
+    # ---- a set as the user wrote it; subclasses read other formats ----
+
+    unit = "line"
+    """The name of a row in errors, before its number."""
+
+    def _files(self, path: str) -> list[Path]:
+        """The files of a set, whose content decides its rows."""
+        return [absolute(path)]
+
+    def _lines(self, path: str) -> tuple[Path, Lines]:
+        """The file that errors name, and the number and the columns of each row; at least one row."""
         file = absolute(path)
         lines = read_table(file)
         if not lines:
             raise CorpusError(f"{file} has no rows below its header")
-        return self._utterances(lines, file, split)
+        return file, lines
 
-    def _utterances(self, lines: list[tuple[int, Row]], file: Path, split: str) -> list[CsvRow]:
+    def _audio_path(self, written: str, file: Path) -> Path:
+        """The absolute path of the audio that a row of ``file`` names."""
+        return absolute(written, file.parent)
+
+    def _name_of(self, path: str) -> str:
+        """The name of a test set without one."""
+        return Path(path).stem
+
+    # ----
+
+    def _utterances(self, lines: Lines, file: Path, split: str) -> list[CsvRow]:
         """The utterances of those lines that ``where.<split>`` selects."""
         header = list(lines[0][1])
         if any(name in header and column not in header for name, column in self.columns.items()):
@@ -189,31 +213,32 @@ class Csv(Corpus):
             name = utterance.row["id"]
             if name in line_of:
                 hint = "" if utterance.has_own_id else "; it was made from the path: set columns.id to a column of ids"
-                raise CorpusError(f"{file}, line {number}: line {line_of[name]} has the same id {name!r}{hint}")
+                place, other = f"{file}, {self.unit} {number}", f"{self.unit} {line_of[name]}"
+                raise CorpusError(f"{place}: {other} has the same id {name!r}{hint}")
             line_of[name] = number
             utterances.append(utterance)
         return utterances
 
     def _utterance(self, line: Row, file: Path, number: int) -> CsvRow:
-        renamed = set(self.columns.values())
+        place, renamed = f"{file}, {self.unit} {number}", set(self.columns.values())
         row = {name: text for name, text in line.items() if name not in renamed}
-        row |= {ours: _cell(line, theirs, file, number) for ours, theirs in self.columns.items()}
+        row |= {ours: cell_of(line, theirs, place) for ours, theirs in self.columns.items()}
         row.pop("seconds", None)
         written = row["wav_path"]
         if not written:
-            raise CorpusError(f"{file}, line {number}: the path of the audio is empty")
+            raise CorpusError(f"{place}: the path of the audio is empty")
         has_own_id = "id" in row
         if not has_own_id:
-            row["id"] = _id_of(written, row.get("start_sec", ""), row.get("end_sec", ""))
+            row["id"] = id_of(written, row.get("start_sec", ""), row.get("end_sec", ""))
         elif not row["id"]:
-            raise CorpusError(f"{file}, line {number}: the id is empty")
-        row["wav_path"] = str(absolute(written, file.parent))
+            raise CorpusError(f"{place}: the id is empty")
+        row["wav_path"] = str(self._audio_path(written, file))
         group, stratum = row["id"], ""
         both = {**line, **row}
         if self.split_by:
-            group = _named(both, "split_by", self.split_by, file=file, number=number)
+            group = named_cell(both, "split_by", self.split_by, place)
         if self.stratify_by:
-            stratum = _named(both, "stratify_by", self.stratify_by, file=file, number=number)
+            stratum = named_cell(both, "stratify_by", self.stratify_by, place)
         audio = (row["wav_path"], row.get("start_sec", ""), row.get("end_sec", ""))
         return CsvRow(row, has_own_id, group=group, identity=row["id"] if has_own_id else audio, stratum=stratum)
 
@@ -226,7 +251,7 @@ class Csv(Corpus):
             by = f"groups by {self.split_by!r}" if self.split_by else "utterances"
             raise CorpusError(f"{self.train} has too few {by} to hold out a {split} set: {len(sizes)} remain")
         chosen = hold_out(sizes, fraction * whole, self.seed, strata)
-        return _parted(utterances, chosen)
+        return parted(utterances, chosen)
 
     def _fold(self, utterances: list[CsvRow]) -> tuple[list[CsvRow], list[CsvRow]]:
         """The utterances of the fold to test on, and the others."""
@@ -235,14 +260,14 @@ class Csv(Corpus):
             if not 2 <= len(names) or self.fold >= len(names):
                 raise CorpusError(f"fold is {self.fold}, and {self.fold_by!r} has the values {', '.join(names)}")
             chosen = {u.group for u in utterances if u.row[self.fold_by] == names[self.fold]}
-            return _parted(utterances, chosen)
+            return parted(utterances, chosen)
         sizes, strata = self._groups(utterances)
         if self.fold >= self.folds:
             raise CorpusError(f"fold is {self.fold}: with folds={self.folds}, expected 0 to {self.folds - 1}")
         if len(sizes) < self.folds:
             raise CorpusError(f"{self.train} has {len(sizes)} groups, too few for {self.folds} folds")
         folds = folds_of(sizes, self.folds, self.seed, strata)
-        return _parted(utterances, {group for group, fold in folds.items() if fold == self.fold})
+        return parted(utterances, {group for group, fold in folds.items() if fold == self.fold})
 
     def _groups(self, utterances: list[CsvRow]) -> tuple[dict[str, int], dict[str, str] | None]:
         """The size of each group and, with ``stratify_by``, its stratum."""
@@ -276,57 +301,3 @@ class Csv(Corpus):
         if self.split_by:
             claims.append((self.split_by, utterance.group, utterance.group))
         return claims
-
-
-@dataclasses.dataclass
-class CsvRow:
-    """A row with what decides its split.
-
-    Args:
-        row: its columns.
-        has_own_id: its id is from the CSV and not made from the path.
-        group: is never divided between splits.
-        identity: must be in one split only: the id, or (absolute path, start, end) if the id was made from the path.
-        stratum: its value of ``stratify_by``.
-    """
-
-    row: Row
-    has_own_id: bool
-    _: dataclasses.KW_ONLY
-    group: str
-    identity: str | tuple[str, str, str]
-    stratum: str = ""
-
-
-def _parted(utterances: list[CsvRow], chosen: set[str]) -> tuple[list[CsvRow], list[CsvRow]]:
-    held_out = [utterance for utterance in utterances if utterance.group in chosen]
-    return held_out, [utterance for utterance in utterances if utterance.group not in chosen]
-
-
-def _named(columns: Row, setting: str, name: str, *, file: Path, number: int) -> str:
-    """The cell of the column that ``setting`` names. It must not be empty."""
-    if name not in columns:
-        raise CorpusError(
-            f"{file} has no column {name!r}{nearest(name, list(columns))}; "
-            f"it has {', '.join(columns)}; set {setting} to one of them"
-        )
-    if not columns[name]:
-        raise CorpusError(f"{file}, line {number}: the column {name!r}, which {setting} names, is empty")
-    return columns[name]
-
-
-def _cell(line: Row, name: str, file: Path, number: int) -> str:
-    """The cell of a column or, for ``column.key``, the value of that key in its JSON object; "" if there is none."""
-    if name in line:
-        return line[name]
-    column, _, key = name.partition(".")
-    try:
-        value = json.loads(line[column] or "{}").get(key)
-    except (ValueError, AttributeError) as error:
-        raise CorpusError(f"{file}, line {number}: {column!r} is not a JSON object, as {name!r} needs") from error
-    return "" if value is None else " ".join(str(value).split())
-
-
-def _id_of(written: str, start: str, end: str) -> str:
-    parts = [part for part in PurePosixPath(written).with_suffix("").parts if part not in ("/", ".", "..", "~")]
-    return "-".join(["/".join(parts), *filter(None, (start, end))])

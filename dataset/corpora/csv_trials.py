@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dataset.corpora.common.base import CorpusError, Row, Splits
+from dataset.corpora.common.csv_rows import CsvRow
 from dataset.corpora.common.draw_trials import draw_trials
 from dataset.corpora.common.folders import absolute
-from dataset.corpora.common.tables import select
-from dataset.corpora.csv import Csv, CsvRow
+from dataset.corpora.common.tables import Lines, select
+from dataset.corpora.csv import Csv
 from dataset.setting import setting
 from dataset.wording import nearest
 
@@ -41,7 +42,7 @@ class CsvTrials(Csv):
         test = {name: self._trials(rows, name) for name, rows in splits.test.items()}
         return Splits(train=splits.train, valid=self._trials(splits.valid, "valid"), test=test)
 
-    def _utterances(self, lines: list[tuple[int, Row]], file: Path, split: str) -> list[CsvRow]:
+    def _utterances(self, lines: Lines, file: Path, split: str) -> list[CsvRow]:
         """The utterances of a CSV, or the trials of a list of trials."""
         if split == "train" or "id1" not in lines[0][1]:
             return super()._utterances(lines, file, split)

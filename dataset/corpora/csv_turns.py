@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from dataset.corpora.common.base import CorpusError, Row
-from dataset.corpora.common.tables import select
-from dataset.corpora.csv import Csv, CsvRow
+from dataset.corpora.common.csv_rows import CsvRow
+from dataset.corpora.common.tables import Lines, select
+from dataset.corpora.csv import Csv
 from dataset.diarization.turns import Turn, to_json
 from dataset.wording import nearest
 
@@ -32,7 +33,7 @@ class CsvTurns(Csv):
     """The column of metadata that holds the turns of a recording."""
     name_of_turn: ClassVar[str] = "a turn"
 
-    def _utterances(self, lines: list[tuple[int, Row]], file: Path, split: str) -> list[CsvRow]:
+    def _utterances(self, lines: Lines, file: Path, split: str) -> list[CsvRow]:
         """One row a recording, with the column of its turns."""
         columns = (self.name_column, *TIMES)
         names = {ours: str(self.columns.get(ours, ours)) for ours in ("wav_path", *columns)}

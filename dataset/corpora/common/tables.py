@@ -9,6 +9,9 @@ from pathlib import Path
 from dataset.corpora.common.base import CorpusError, Row
 from dataset.wording import nearest
 
+Lines = list[tuple[int, Row]]
+"""The number, from 1, and the columns of each row of a file."""
+
 
 def require_table(file: Path) -> Path:
     """Return ``file``, or raise a CorpusError if it does not exist."""
@@ -17,18 +20,21 @@ def require_table(file: Path) -> Path:
     return file
 
 
-def read_table(file: Path) -> list[tuple[int, Row]]:
+def read_table(file: Path, *, skipinitialspace: bool = False) -> Lines:
     """The line number, from 1, and the columns of each row. A first column without a name (pandas' index) is dropped.
+
+    Args:
+        skipinitialspace: spaces after a comma do not count.
 
     Raises:
         CorpusError: the file does not exist or is not a well-formed CSV in UTF-8.
     """
     require_table(file)
     dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if file.suffix == ".tsv" else {}
-    rows: list[tuple[int, Row]] = []
+    rows: Lines = []
     try:
         with open(file, encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True, **dialect)
+            reader = csv.reader(text, strict=True, skipinitialspace=skipinitialspace, **dialect)
             header = next(reader, [])
             if not any(header) or len(set(header)) < len(header) or "" in header[1:]:
                 raise CorpusError(f"{file}: expected a first line of column names, all different, got {header}")
@@ -45,7 +51,7 @@ def read_table(file: Path) -> list[tuple[int, Row]]:
     return rows
 
 
-def select(lines: list[tuple[int, Row]], conditions: Mapping, setting: str, file: Path) -> list[tuple[int, Row]]:
+def select(lines: Lines, conditions: Mapping, setting: str, file: Path) -> Lines:
     """The lines that meet every condition.
 
     Args:

@@ -42,6 +42,11 @@ VERBS = {
         "[--config NAME|FILE]... [--KEY VALUE]...",
         "read all audio of the corpus and report what is wrong with it: bad files, repeated audio, shared speakers",
     ),
+    "manifest": Verb(
+        "problems.engine.cli.manifest:manifest",
+        "--to kaldi|nemo|lhotse --out DIR [--config NAME|FILE]... [--KEY VALUE]...",
+        "write the sets that stage 0 prepared as manifests of another toolkit",
+    ),
     "config": Verb(
         "problems.engine.cli.show_config:show_config",
         "[--config NAME|FILE]... [--KEY VALUE]...",
