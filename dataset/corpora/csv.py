@@ -60,8 +60,7 @@ class Csv(Corpus):
 
     def sources(self) -> list[Path]:
         """The CSV files."""
-        paths = [self.train, *([] if self.valid is None else [self.valid]), *self._test_paths().values()]
-        return list(dict.fromkeys(file for path in paths for file in self._files(path)))
+        return list(dict.fromkeys(file for path in self._paths() for file in self._files(path)))
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
@@ -85,6 +84,10 @@ class Csv(Corpus):
         self._check_disjoint({"train": train, "valid": valid, **test})
         plain = [[utterance.row for utterance in part] for part in (train, valid, *test.values())]
         return Splits(train=plain[0], valid=plain[1], test=dict(zip(test, plain[2:])))
+
+    def _paths(self) -> list[str]:
+        """The sets as the user wrote them."""
+        return [self.train, *([] if self.valid is None else [self.valid]), *self._test_paths().values()]
 
     @property
     def _has_folds(self) -> bool:

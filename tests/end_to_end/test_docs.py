@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import problems
+from dataset.corpora.manifests.writers import WRITERS
 from dataset.metadata import read_csv
 from nn.upstream import UPSTREAMS
 from problems.__main__ import main as problems_main
@@ -234,6 +235,10 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         arguments = parse(rest, flags=VERBS[verb].flags, options=VERBS[verb].options)
         assert dict(arguments.overrides)["ckpt"] and (arguments.files or verb == "serve")
     else:
+        if verb == "manifest":
+            own = {name: rest.pop(rest.index(name) + 1) for name in ("--to", "--out")}
+            assert own["--to"] in WRITERS
+            rest = [word for word in rest if word not in own]
         known = [] if "hubert_base" in UPSTREAMS or "superb" not in rest else ["--build_upstream.name=fbank"]
         assert execute(problem, [verb] if verb == "--help" else ["config", *rest, *known]) == 0
 

@@ -31,7 +31,7 @@ class Archives(Manifests):
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split, with the audio unpacked into ``cache_dir``."""
         splits = super().load(cache_dir)
-        archives = {str(path) for path in self._archives()}
+        archives = {str(file) for path in self._paths() for file in self._archives(path)}
         folders: dict[str, Path] = {}
         for rows in (splits.train, splits.valid, *splits.test.values()):
             for row in rows:
@@ -45,11 +45,12 @@ class Archives(Manifests):
 
     def made_audio(self, cache_dir: Path) -> list[Path]:
         """The folder of each archive."""
-        return [folder_of(path, cache_dir) for path in self._archives() if path.is_file()]
+        files = dict.fromkeys(file for path in self._paths() for file in self._archives(path))
+        return [folder_of(file, cache_dir) for file in files if file.is_file()]
 
-    def _archives(self) -> list[Path]:
-        """The archives of all sets."""
-        return self.sources()
+    def _archives(self, path: str) -> list[Path]:
+        """The archives of a set."""
+        return self._files(path)
 
     def _unpack(self, archive: Path, folder: Path) -> None:
         """Write the audio of an archive into a folder, each file under the name that its row has."""

@@ -54,11 +54,11 @@ class HuggingFace(Archives):
         return path, lines if "id" in features else _with_ids(lines, path.name)
 
     def _files(self, path: str) -> list[Path]:
-        folder = absolute(path)
-        return [folder / "dataset_info.json", *(_arrow_files(folder) if (folder / "state.json").is_file() else [])]
+        return [absolute(path) / "dataset_info.json", absolute(path) / "state.json"]  # which has a digest of the data
 
-    def _archives(self) -> list[Path]:
-        return [path for path in self.sources() if path.suffix == ".arrow"]
+    def _archives(self, path: str) -> list[Path]:
+        folder = absolute(path)
+        return _arrow_files(folder) if (folder / "state.json").is_file() else []
 
     def _unpack(self, archive: Path, folder: Path) -> None:
         (audio,) = _audio_columns(_features(archive.parent), archive.parent)

@@ -55,18 +55,18 @@ def read_lhotse(path: Path) -> Lines:
         raise CorpusError(f"{path}: expected .jsonl or .jsonl.gz; convert it: lhotse copy {path.name} NEW.jsonl.gz")
     if "supervisions" not in path.name:
         return [(n, row) for n, cut in json_lines(path) for row in _rows_of_cut(cut, f"{path}, line {n}")]
-    recordings = {
-        record.get("id"): (record, f"{recordings_of(path)}, line {number}")
-        for number, record in json_lines(recordings_of(path))
-    }
+    recordings: dict[Any, Record] = {}
+    for number, recording in json_lines(recordings_of(path)):
+        if recordings.setdefault(recording.get("id"), recording) is not recording:
+            name = recording.get("id")
+            raise CorpusError(f"{recordings_of(path)}, line {number}: a line before has the same id {name!r}")
     rows = []
     for number, supervision in json_lines(path):
         place = f"{path}, line {number}"
         if supervision.get("recording_id") not in recordings:
             name = supervision.get("recording_id")
             raise CorpusError(f"{place}: {recordings_of(path)} has no recording {name!r}")
-        recording, _ = recordings[supervision["recording_id"]]
-        rows.append((number, _row(supervision, recording, 0.0, place=place)))
+        rows.append((number, _row(supervision, recordings[supervision["recording_id"]], 0.0, place=place)))
     return rows
 
 
@@ -84,9 +84,10 @@ def _rows_of_cut(cut: Record, place: str) -> list[Row]:
     supervisions = cut.get("supervisions") or [{**whole, "custom": cut.get("custom")}]
     rows = []
     for supervision in supervisions:
-        begin = max(0.0, float(supervision["start"]))  # negative if the cut begins in its middle
-        end = min(length, float(supervision["start"]) + number_of(supervision.get("duration"), "'duration'", place))
-        inside = {**supervision, "start": begin, "duration": max(0.0, end - begin)}
+        # negative if the cut begins in the middle of the supervision
+        begin = number_of(supervision.get("start"), "'start'", place, may_be_negative=True)
+        end = min(length, begin + number_of(supervision.get("duration"), "'duration'", place))
+        inside = {**supervision, "start": max(0.0, begin), "duration": max(0.0, end - max(0.0, begin))}
         rows.append(_row(inside, cut["recording"], start, place=place))
     return rows
 

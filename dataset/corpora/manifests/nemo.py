@@ -20,7 +20,7 @@ class NeMo(Manifests):
     """JSON lines with ``audio_filepath`` (absolute, or relative to the manifest), ``text`` and any other keys.
 
     ``offset`` and ``duration`` are the segment; without ``offset`` the whole file is read. Columns: ``wav_path,
-    transcription``, ``language`` of ``lang``, and all other keys, such as ``speaker`` and ``label``; ``id`` if it is one.
+    transcription``, ``language`` of ``lang``, and all other keys, such as ``speaker``, ``label`` and ``id``.
     """
 
     def _parse(self, path: Path) -> tuple[Path, Lines]:

@@ -83,14 +83,15 @@ def cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def number_of(value: Any, name: str, place: str) -> float:
-    """A finite number that is not negative; a CorpusError names ``place`` and ``name``."""
+def number_of(value: Any, name: str, place: str, *, may_be_negative: bool = False) -> float:
+    """A finite number, not negative unless it may be; a CorpusError names ``place`` and ``name``."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise CorpusError(f"{place}: {name} is {value!r}; expected a number that is not negative")
+    if not math.isfinite(number) or (number < 0 and not may_be_negative):
+        kind = "a number" if may_be_negative else "a number that is not negative"
+        raise CorpusError(f"{place}: {name} is {value!r}; expected {kind}")
     return number
 
 
