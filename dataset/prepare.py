@@ -202,7 +202,7 @@ def _check_columns(name: str, rows: list[Row], columns: Sequence[str]) -> None:
         if missing:
             raise CorpusError(
                 f"the {name} set, {row.get('id', 'a row')}: no column {missing[0]!r}; its columns are {', '.join(row)}"
-                f" (if the corpus is csv, set prepare_data.columns.{missing[0]} to one of them)"
+                f" (if the corpus has the setting columns, set prepare_data.columns.{missing[0]} to one)"
             )
     repeated = [id for id, number in Counter(row["id"] for row in rows).items() if number > 1]
     if repeated:

@@ -12,7 +12,7 @@ from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.csv_rows import CsvRow, cell_of, id_of, named_cell, parted
 from dataset.corpora.common.folders import absolute
 from dataset.corpora.common.holdout import folds_of, hold_out
-from dataset.corpora.common.tables import Lines, read_table, select
+from dataset.corpora.common.tables import Lines, check_conditions, read_table, select
 from dataset.setting import REQUIRED, setting
 from dataset.wording import nearest
 
@@ -148,14 +148,7 @@ class Csv(Corpus):
             *([] if self.valid is None else ["valid"]),
             *(["test", *test_paths] if test_paths else []),
         ]
-        for split, conditions in self.where.items():
-            if split not in splits:
-                raise CorpusError(
-                    f"where.{split} selects rows of a set that has no CSV{nearest(split, splits)}; "
-                    f"where can have {', '.join(dict.fromkeys(splits))}"
-                )
-            if not isinstance(conditions, Mapping):
-                raise CorpusError(f"where.{split}: expected {{column: value}}, got {conditions!r}")
+        check_conditions(self.where, splits)
 
     def _read(self, path: str, split: str) -> list[CsvRow]:
         file, lines = self._lines(path)
@@ -185,8 +178,6 @@ class Csv(Corpus):
     def _name_of(self, path: str) -> str:
         """The name of a test set without one."""
         return Path(path).stem
-
-    # ----
 
     def _utterances(self, lines: Lines, file: Path, split: str) -> list[CsvRow]:
         """The utterances of those lines that ``where.<split>`` selects."""

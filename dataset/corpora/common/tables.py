@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row
@@ -49,6 +49,18 @@ def read_table(file: Path, *, skipinitialspace: bool = False) -> Lines:
             f"{file} is not a CSV in UTF-8, near line {rows[-1][0] + 1 if rows else 1}: {error}"
         ) from error
     return rows
+
+
+def check_conditions(where: Mapping, sets: Sequence[str]) -> None:
+    """Check that the conditions on rows are of sets that have a CSV, each a mapping; otherwise a CorpusError."""
+    for name, conditions in where.items():
+        if name not in sets:
+            raise CorpusError(
+                f"where.{name} selects rows of a set that has no CSV{nearest(name, sets)}; "
+                f"where can have {', '.join(dict.fromkeys(sets))}"
+            )
+        if not isinstance(conditions, Mapping):
+            raise CorpusError(f"where.{name}: expected {{column: value}}, got {conditions!r}")
 
 
 def select(lines: Lines, conditions: Mapping, setting: str, file: Path) -> Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
@@ -46,5 +47,8 @@ def from_here(written: str, folder: Path) -> Path:
 
     Otherwise a relative path starts in ``folder``, if the audio is there.
     """
-    here, there = absolute(written), absolute(written, folder)
-    return there if not here.exists() and there.exists() else here
+    here = absolute(written)
+    if os.path.isabs(written) or here.exists():
+        return here
+    there = absolute(written, folder)
+    return there if there.exists() else here

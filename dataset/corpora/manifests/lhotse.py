@@ -34,7 +34,7 @@ class Lhotse(Manifests):
 
     def _files(self, path: str) -> list[Path]:
         (file,) = super()._files(path)
-        return [file, *([recordings_of(file)] if "supervisions" in file.name else [])]
+        return [file, *([recordings_of(file)] if recordings_of(file).is_file() else [])]
 
     def _audio_path(self, written: str, file: Path) -> Path:
         return from_here(written, file.parent)
@@ -53,21 +53,34 @@ def read_lhotse(path: Path) -> Lines:
     """
     if ".jsonl" not in path.suffixes:
         raise CorpusError(f"{path}: expected .jsonl or .jsonl.gz; convert it: lhotse copy {path.name} NEW.jsonl.gz")
-    if "supervisions" not in path.name:
-        return [(n, row) for n, cut in json_lines(path) for row in _rows_of_cut(cut, f"{path}, line {n}")]
-    recordings: dict[Any, Record] = {}
-    for number, recording in json_lines(recordings_of(path)):
-        if recordings.setdefault(recording.get("id"), recording) is not recording:
-            name = recording.get("id")
-            raise CorpusError(f"{recordings_of(path)}, line {number}: a line before has the same id {name!r}")
-    rows = []
-    for number, supervision in json_lines(path):
-        place = f"{path}, line {number}"
-        if supervision.get("recording_id") not in recordings:
-            name = supervision.get("recording_id")
+    recordings: dict[Any, Record] | None = None
+    rows: Lines = []
+    for number, record in json_lines(path):
+        place, name = f"{path}, line {number}", record.get("recording_id")
+        if name is None:
+            rows += [(number, row) for row in _rows_of_cut(record, place)]
+            continue
+        if recordings is None:
+            recordings = _recordings(path)
+        if name not in recordings:
             raise CorpusError(f"{place}: {recordings_of(path)} has no recording {name!r}")
-        rows.append((number, _row(supervision, recordings[supervision["recording_id"]], 0.0, place=place)))
+        rows.append((number, _row(record, recordings[name], 0.0, place=place)))
     return rows
+
+
+def _recordings(supervisions: Path) -> dict[Any, Record]:
+    """The recordings of a manifest of supervisions, by id."""
+    path = recordings_of(supervisions)
+    if path == supervisions:
+        raise CorpusError(
+            f"{supervisions} has supervisions, whose recordings are looked for in the file with 'recordings' in place"
+            " of 'supervisions' in its name: rename both, such as supervisions_train.jsonl and recordings_train.jsonl"
+        )
+    recordings: dict[Any, Record] = {}
+    for number, recording in json_lines(path):
+        if recordings.setdefault(recording.get("id"), recording) is not recording:
+            raise CorpusError(f"{path}, line {number}: a line before has the same id {recording.get('id')!r}")
+    return recordings
 
 
 def _rows_of_cut(cut: Record, place: str) -> list[Row]:
@@ -76,8 +89,8 @@ def _rows_of_cut(cut: Record, place: str) -> list[Row]:
     if kind != "MonoCut" or not isinstance(cut.get("recording"), dict):
         got = kind if kind != "MonoCut" else "a cut without 'recording'" if "start" in cut else f"keys {list(cut)[:6]}"
         raise CorpusError(
-            f"{place}: expected a MonoCut of a recording, got {got}; give cuts of single recordings, or supervisions"
-            " in a file with 'supervisions' in its name"
+            f"{place}: expected a supervision, or a MonoCut of a recording, got {got}; mixed, padded and empty cuts are"
+            " not read"
         )
     start, length = (number_of(cut.get(key), repr(key), place) for key in ("start", "duration"))
     whole = {"id": cut.get("id"), "start": 0.0, "duration": length, "channel": cut.get("channel", 0)}

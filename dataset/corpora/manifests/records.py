@@ -80,7 +80,7 @@ def cell(value: Any) -> str:
     """A value of a record as the cell of a table: text as it is, nothing as "", anything else as JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def number_of(value: Any, name: str, place: str, *, may_be_negative: bool = False) -> float:

@@ -83,8 +83,11 @@ def test_both_channels_of_a_stereo_file_are_read_and_one_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"type": "MixedCut", "tracks": []}, "line 1: expected a MonoCut of a recording, got MixedCut"),
-        ({"recording": None}, "expected a MonoCut of a recording, got a cut without 'recording'"),
+        (
+            {"type": "MixedCut", "tracks": []},
+            "line 1: expected a supervision, or a MonoCut of a .*, got MixedCut",
+        ),
+        ({"recording": None}, "expected a supervision, or a MonoCut of a recording, got a cut without 'recording'"),
         ({"recording": {**RECORDING, "transforms": [{"name": "Speed"}]}}, "has transforms, which are not applied"),
         (
             {"recording": {**RECORDING, "sources": RECORDING["sources"] * 2}},
@@ -112,8 +115,11 @@ def test_files_that_do_not_fit_are_named(tmp_path):
         read_lhotse(path)
     with pytest.raises(CorpusError, match="expected .jsonl or .jsonl.gz; convert it: lhotse copy cuts.yaml"):
         read_lhotse(tmp_path / "cuts.yaml")
-    with pytest.raises(CorpusError, match="expected a MonoCut of a recording, got keys"):
+    with pytest.raises(CorpusError, match="expected a supervision, or a MonoCut of a recording, got keys"):
         read_lhotse(tmp_path / "recordings_train.jsonl")
+    path.rename(tmp_path / "train.jsonl")
+    with pytest.raises(CorpusError, match="train.jsonl has supervisions, whose recordings are looked for in the file"):
+        read_lhotse(tmp_path / "train.jsonl")
     assert [file.name for file in Lhotse(str(path), test_fraction=0.1).sources()] == [
         "supervisions_train.jsonl",
         "recordings_train.jsonl",
