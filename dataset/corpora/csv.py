@@ -156,8 +156,8 @@ class Csv(Corpus):
 
     # ---- a set as the user wrote it; subclasses read other formats ----
 
-    unit = "line"
-    """The name of a row in errors, before its number."""
+    unit = "line"  # the name of a row in errors
+    ids_are_global = True  # False if two sets may have the same ids: their utterances are told apart by the audio
 
     def _files(self, path: str) -> list[Path]:
         """The files of a set, whose content decides its rows."""
@@ -233,8 +233,10 @@ class Csv(Corpus):
             group = named_cell(both, "split_by", self.split_by, place)
         if self.stratify_by:
             stratum = named_cell(both, "stratify_by", self.stratify_by, place)
-        audio = (row["wav_path"], row.get("start_sec", ""), row.get("end_sec", ""))
-        return CsvRow(row, has_own_id, group=group, identity=row["id"] if has_own_id else audio, stratum=stratum)
+        identity = row["id"]
+        if not (has_own_id and self.ids_are_global):
+            identity = (row["wav_path"], row.get("start_sec", ""), row.get("end_sec", ""))
+        return CsvRow(row, has_own_id, group=group, identity=identity, stratum=stratum)
 
     def _hold_out(
         self, utterances: list[CsvRow], fraction: float, whole: int, split: str

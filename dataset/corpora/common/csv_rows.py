@@ -18,7 +18,7 @@ class CsvRow:
         row: its columns.
         has_own_id: its id is from the CSV and not made from the path.
         group: is never divided between splits.
-        identity: must be in one split only: the id, or (absolute path, start, end) if the id was made from the path.
+        identity: must be in one split only: the id, or (absolute path, start, end) if ids do not tell.
         stratum: its value of ``stratify_by``.
     """
 

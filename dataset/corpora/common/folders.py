@@ -16,13 +16,17 @@ def absolute(path: str, folder: Path = Path()) -> Path:
     return Path(os.path.abspath(folder / os.path.expanduser(path)))
 
 
-def require_folder(path: Path, name: str) -> Path:
-    """Return ``path`` if it is a folder; otherwise raise a CorpusError that opens with ``name``."""
+def require_folder(path: Path, name: str, setting: str = "dataset_root") -> Path:
+    """Return ``path`` if it is a folder; otherwise raise a CorpusError that opens with ``name``.
+
+    Args:
+        setting: the one to check, for the error.
+    """
     if path.is_dir():
         return path
     parent = next(p for p in path.parents if p.is_dir())
     present = ", ".join(folders(parent)[:10]) or "no folder"
-    raise CorpusError(f"{name}: there is no folder {path}; {parent} holds {present}; check dataset_root")
+    raise CorpusError(f"{name}: there is no folder {path}; {parent} holds {present}; check {setting}")
 
 
 def require_file(path: Path, name: str) -> Path:

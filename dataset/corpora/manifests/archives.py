@@ -72,12 +72,13 @@ def unpacked(archive: Path, cache_dir: Path, unpack: Callable[[Path, Path], None
     """
     folder = folder_of(archive, cache_dir)
     with locked(folder.with_name(f"{folder.name}.lock")):
-        if folder.exists() and not _is_whole(folder):
+        if _is_whole(folder):
+            return folder
+        if folder.exists():
             log.warning("the audio of %s in %s is damaged; it is unpacked again", archive, folder)
-        if not _is_whole(folder):
-            sweep(folder.parent, folder.name)
-            log.info("unpacking the audio of %s into %s", archive, folder)
-            write_folder(folder, lambda target: _fill(archive, target, unpack))
+        sweep(folder.parent, folder.name)
+        log.info("unpacking the audio of %s into %s", archive, folder)
+        write_folder(folder, lambda target: _fill(archive, target, unpack))
     return folder
 
 

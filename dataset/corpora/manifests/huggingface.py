@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.corpora.common.base import CorpusError, Row
-from dataset.corpora.common.folders import absolute
+from dataset.corpora.common.folders import absolute, require_folder
 from dataset.corpora.common.tables import Lines
 from dataset.corpora.manifests.archives import Archives, suffix_of
-from dataset.corpora.manifests.records import cell, json_file, require_listing
+from dataset.corpora.manifests.records import cell, json_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +33,7 @@ class HuggingFace(Archives):
     """
 
     unit = "row"
+    ids_are_global = False
 
     def _parse(self, path: Path) -> tuple[Path, Lines]:
         features = _features(path)
@@ -42,7 +43,8 @@ class HuggingFace(Archives):
         lines: Lines = []
         for file in _arrow_files(path):
             for first, batch in _batches(file):
-                paths = _audio_names(batch.column(audio), file, first, f"{path}, row", len(lines))
+                so_far = len(lines)
+                paths = _audio_names(batch.column(audio), file, first, lambda row, n=so_far: f"{path}, row {n + row}")
                 columns = {
                     names.get(name, name): _cells(batch.column(name), features.get(name))
                     for name in batch.schema.names
@@ -81,7 +83,7 @@ def _name(row: int, head: bytes) -> str:
 
 def _features(folder: Path) -> dict[str, Any]:
     """The type of each column, from dataset_info.json."""
-    require_listing(folder, "saved dataset")
+    require_folder(folder, "a saved dataset", "the paths in prepare_data")
     if (folder / "dataset_dict.json").is_file():
         splits = json_file(folder / "dataset_dict.json")["splits"]
         raise CorpusError(f"{folder} holds the splits {', '.join(splits)}: name one, such as {folder / splits[0]}")
@@ -124,8 +126,13 @@ def _batches(file: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
         raise CorpusError(f"{file} cannot be read as Arrow data ({error}); save the dataset again") from error
 
 
-def _audio_names(column: pa.StructArray, file: Path, first: int, unit: str, count: int) -> list[str]:
-    """The path of each row's audio: a file outside, or ``<Arrow file>/<name>`` of bytes inside."""
+def _audio_names(column: pa.StructArray, file: Path, first: int, place: Callable[[int], str]) -> list[str]:
+    """The path of each row's audio: a file outside, or ``<Arrow file>/<name>`` of bytes inside.
+
+    Args:
+        first: the number, in the file, of the first row.
+        place: names a row of the column, for errors.
+    """
     import pyarrow.compute as pc
 
     heads = pc.binary_slice(column.field("bytes"), 0, 4).to_pylist()
@@ -136,7 +143,7 @@ def _audio_names(column: pa.StructArray, file: Path, first: int, unit: str, coun
         elif outside and os.path.isabs(outside):
             paths.append(outside)
         else:
-            raise CorpusError(f"{unit} {count + row}: no audio bytes, and the path {outside!r} is not absolute")
+            raise CorpusError(f"{place(row)}: no audio bytes, and the path {outside!r} is not absolute")
     return paths
 
 

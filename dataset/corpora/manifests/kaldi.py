@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row
+from dataset.corpora.common.folders import require_folder
 from dataset.corpora.common.tables import Lines
 from dataset.corpora.manifests.base import Manifests, from_here
-from dataset.corpora.manifests.records import number_of, require_listing, seconds_text, text_lines
+from dataset.corpora.manifests.records import number_of, seconds_text, text_lines
 
 DERIVED = ("utt2spk", "utt2dur", "utt2num_frames")
 """Files of an utterance's own that are no columns: the speaker is read apart, lengths are read from the audio."""
@@ -59,7 +60,7 @@ def read_kaldi(folder: Path) -> tuple[Path, Lines]:
     Raises:
         CorpusError: a file is malformed, its audio is made by a command, or the files list different utterances.
     """
-    require_listing(folder, "Kaldi data folder")
+    require_folder(folder, "a Kaldi data folder", "the paths in prepare_data")
     scp, segments = folder / "wav.scp", folder / "segments"
     recordings = _entries(scp)
     audio = {name: _audio(rest, f"{scp}, line {number}") for name, (number, rest) in recordings.items()}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from dataset.corpora.common.base import CorpusError
-from dataset.corpora.common.folders import absolute
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -98,10 +97,3 @@ def number_of(value: Any, name: str, place: str, *, may_be_negative: bool = Fals
 def seconds_text(seconds: float) -> str:
     """A time as a cell, to the microsecond, so that sums of times lose their rounding errors."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")
-
-
-def require_listing(path: Path, name: str) -> Path:
-    """Return the folder ``path``; a CorpusError calls it by ``name`` if there is none."""
-    if not path.is_dir():
-        raise CorpusError(f"there is no {name} {path}; check the paths in prepare_data")
-    return absolute(str(path))

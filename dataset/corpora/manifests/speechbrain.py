@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataset.corpora.common.base import CorpusError, Row
 from dataset.corpora.common.folders import absolute
@@ -14,6 +13,9 @@ from dataset.corpora.common.tables import Lines, read_table
 from dataset.corpora.manifests.base import Manifests
 from dataset.corpora.manifests.records import cell, json_file, number_of, seconds_text
 from dataset.setting import setting
+
+if TYPE_CHECKING:
+    from dataset.audio import AudioInfo
 
 NAMES = {"ID": "id", "wav": "wav_path", "spk_id": "speaker"}
 """Columns by the names that SpeechBrain's recipes use; other names are kept."""
@@ -41,9 +43,20 @@ class SpeechBrain(Manifests):
         is_json = path.suffix == ".json"
         entries = _json_entries(path) if is_json else read_table(path, skipinitialspace=True)
         unit = "entry" if is_json else "line"
-        return path, [(number, self._row(entry, f"{path}, {unit} {number}", path)) for number, entry in entries]
+        headers: dict[str, AudioInfo] = {}
+        lines: Lines = []
+        for number, entry in entries:
+            place = f"{path}, {unit} {number}"
+            row, times = self._row(entry, place)
+            if cell(times.get("start")) or cell(times.get("stop")):
+                audio = str(absolute(row["wav_path"], path.parent))
+                headers[audio] = headers.get(audio) or _header(audio, place)
+                row |= _segment(times, headers[audio], place)
+            lines.append((number, row))
+        return path, lines
 
-    def _row(self, entry: dict[str, Any], place: str, file: Path) -> Row:
+    def _row(self, entry: dict[str, Any], place: str) -> tuple[Row, dict[str, Any]]:
+        """The row of an entry without its times, and what holds these."""
         audio = entry.get("wav")
         times = audio if isinstance(audio, dict) else entry
         written = audio.get("file") if isinstance(audio, dict) else audio
@@ -52,10 +65,7 @@ class SpeechBrain(Manifests):
         text = next((name for name in TEXTS if name in entry), None) if "transcription" not in entry else None
         names = NAMES if text is None else NAMES | {text: "transcription"}
         row = {names.get(name, name): cell(value) for name, value in entry.items() if name not in TIMES}
-        row["wav_path"] = self._with_root(written, place)
-        if cell(times.get("start")) or cell(times.get("stop")):
-            row |= _segment(times, absolute(row["wav_path"], file.parent), place)
-        return row
+        return row | {"wav_path": self._with_root(written, place)}, times
 
     def _with_root(self, written: str, place: str) -> str:
         """A path with ``data_root`` in place of its variable."""
@@ -76,26 +86,20 @@ def _json_entries(path: Path) -> list[tuple[int, dict[str, Any]]]:
     return entries
 
 
-def _segment(times: dict[str, Any], audio: Path, place: str) -> Row:
+def _segment(times: dict[str, Any], header: AudioInfo, place: str) -> Row:
     """The times of ``start`` and ``stop``, which are samples at the rate of the file."""
-    from dataset.audio import AudioError
-
-    try:
-        rate, frames = _header(str(audio))
-    except AudioError as error:
-        raise CorpusError(f"{place}: 'start' and 'stop' are samples, and the audio cannot be read: {error}") from error
     start = number_of(times.get("start") or 0, "'start'", place)
-    stop = number_of(times.get("stop") or frames, "'stop'", place)
+    stop = number_of(times.get("stop") or header.frames, "'stop'", place)
     return {
-        "start_sec": seconds_text(start / rate) if start else "",
-        "end_sec": seconds_text(stop / rate) if stop < frames else "",
+        "start_sec": seconds_text(start / header.sample_rate) if start else "",
+        "end_sec": seconds_text(stop / header.sample_rate) if stop < header.frames else "",
     }
 
 
-@lru_cache(maxsize=100_000)
-def _header(path: str) -> tuple[int, int]:
-    """The sample rate and the number of samples of a file."""
-    from dataset.audio import info
+def _header(audio: str, place: str) -> AudioInfo:
+    from dataset.audio import AudioError, info
 
-    header = info(path)
-    return header.sample_rate, header.frames
+    try:
+        return info(audio)
+    except AudioError as error:
+        raise CorpusError(f"{place}: 'start' and 'stop' are samples, and the audio cannot be read: {error}") from error

@@ -9,10 +9,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
-from dataset.corpora.common.folders import absolute, audio_files
+from dataset.corpora.common.folders import absolute, audio_files, require_folder
 from dataset.corpora.common.tables import Lines
 from dataset.corpora.manifests.base import Manifests
-from dataset.corpora.manifests.records import require_listing
 from dataset.setting import setting
 from dataset.wording import nearest
 
@@ -36,10 +35,13 @@ class TextGrid(Manifests):
     tier: str = setting("words", "tier of the transcript, such as words or phones")
     silences: list[str] = setting(["sil", "sp", "<eps>"], "labels that are left out, beside empty ones")
 
+    unit = "file"
+    ids_are_global = False
+
     def _parse(self, path: Path) -> tuple[Path, Lines]:
         grids = _grids(path)
         by_name: dict[str, list[Path]] = defaultdict(list)
-        for file in audio_files(require_listing(absolute(self.audio), "folder of audio") if self.audio else path):
+        for file in audio_files(require_folder(absolute(self.audio), "audio", "audio") if self.audio else path):
             by_name[file.stem].append(file)
         lines: Lines = []
         for number, grid in enumerate(grids, start=1):
@@ -54,8 +56,6 @@ class TextGrid(Manifests):
             lines.append((number, row | ({"speaker": below.parent.name} if below.parent.name else {})))
         return path, lines
 
-    unit = "file"
-
     def _files(self, path: str) -> list[Path]:
         folder = absolute(path)
         return [folder, *(_grids(folder) if folder.is_dir() else []), *([absolute(self.audio)] if self.audio else [])]
@@ -66,7 +66,7 @@ class TextGrid(Manifests):
 
 def _grids(folder: Path) -> list[Path]:
     """Every TextGrid in a folder and below, sorted, without hidden ones."""
-    require_listing(folder, "folder of TextGrids")
+    require_folder(folder, "a folder of TextGrids", "the paths in prepare_data")
     return sorted(
         Path(parent, name)
         for parent, _, names in os.walk(folder)

@@ -32,15 +32,22 @@ class WebDataset(Archives):
     A sample is one audio member, ``KEY.wav`` (or flac, ogg, mp3), and ``KEY.txt``, ``KEY.cls`` or ``KEY.json`` in any
     combination; other members are not read. The audio is unpacked once into the cache.
 
-    Columns: ``id`` (the key), ``wav_path``; ``transcription`` of ``.txt``, or of ``text`` in the JSON; ``label`` of
-    ``.cls``; and all other keys of the JSON. Of a ``.txt`` and a JSON with ``text``, the later member counts.
+    Columns: ``id`` (the key, after ``<tar file>/`` if two files have the same keys), ``wav_path``; ``transcription`` of
+    ``.txt``, or of ``text`` in the JSON (the later member counts); ``label`` of ``.cls``; and all other keys of the
+    JSON.
     """
 
     unit = "sample"
+    ids_are_global = False
 
     def _parse(self, path: Path) -> tuple[Path, Lines]:
-        rows = [row for shard in shards(path) for row in _rows(shard)]
-        return path, list(enumerate(rows, start=1))
+        rows = {shard: list(_rows(shard)) for shard in shards(path)}
+        keys = [row["id"] for own in rows.values() for row in own]
+        if len(rows) > 1 and len(set(keys)) < len(keys):  # keys that begin anew in each file
+            for shard, own in rows.items():
+                for row in own:
+                    row["id"] = f"{shard.name.partition('.')[0]}/{row['id']}"
+        return path, list(enumerate((row for own in rows.values() for row in own), start=1))
 
     def _files(self, path: str) -> list[Path]:
         return shards(absolute(path))

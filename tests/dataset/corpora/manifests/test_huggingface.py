@@ -82,7 +82,7 @@ def test_mistakes_are_named(saved, tmp_path):
         return str(caught.value)
 
     assert f"holds the splits train, test: name one, such as {saved}/train" in error(saved)
-    assert "there is no saved dataset" in error(tmp_path / "nowhere")
+    assert "a saved dataset: there is no folder" in error(tmp_path / "nowhere")
     assert "has no dataset_info.json" in error(tmp_path / "audio")
     (arrow,) = saved.glob("test/*.arrow")
     arrow.write_bytes(arrow.read_bytes()[:3000])

@@ -99,8 +99,8 @@ def test_what_cannot_be_read_is_named_with_file_and_line(tmp_path, files, messag
 
 
 def test_other_mistakes(tmp_path):
-    with pytest.raises(CorpusError, match="there is no Kaldi data folder .*nowhere"):
-        Kaldi(str(tmp_path / "nowhere")).sources()
+    with pytest.raises(CorpusError, match="a Kaldi data folder: there is no folder .*nowhere"):
+        Kaldi(str(tmp_path / "nowhere")).sources()  # for want of a test set
     with pytest.raises(CorpusError, match="there is no file .*wav.scp"):
         read_kaldi(folder(tmp_path / "a", text="u x\n"))
     with pytest.raises(CorpusError, match="wav.scp lists no utterance"):

@@ -74,7 +74,7 @@ def test_mistakes_are_named(tmp_path, write):
             load(tmp_path / "corpus", tmp_path, **settings)
         return str(caught.value)
 
-    assert "there is no folder of TextGrids" in error()
+    assert "a folder of TextGrids: there is no folder" in error()
     (tmp_path / "corpus").mkdir()
     assert "corpus lists no utterance" in error()
     path = grid(tmp_path / "corpus/a.TextGrid")

@@ -60,6 +60,18 @@ def test_gzipped_tars_and_folders_and_names_of_sets(tmp_path, write):
     assert [path.name for path in shards(tmp_path / "s-{08..10}.tar")] == ["s-08.tar", "s-09.tar", "s-10.tar"]
 
 
+def test_keys_that_begin_anew_in_each_file_and_set(tmp_path, write):
+    names = {"train-0.tar": "a.wav", "train-1.tar": "b.wav", "test.tar": "c.wav"}
+    for name, audio in names.items():
+        tar(tmp_path / name, **{"0000__wav": write(audio).read_bytes()})
+    corpus = WebDataset(f"{tmp_path}/train-{{0..1}}.tar", test=f"{tmp_path}/test.tar", valid_fraction=0)
+    splits = corpus.load(tmp_path / "cache")
+    assert [row["id"] for row in splits.train + splits.test["test"]] == ["train-0/0000", "train-1/0000", "0000"]
+    corpus.test = f"{tmp_path}/train-1.tar"
+    with pytest.raises(CorpusError, match="the utterance '0000' is in train and in train-1"):
+        corpus.load(tmp_path / "cache")
+
+
 def test_a_member_cannot_leave_the_cache(tmp_path, write):
     train = tar(tmp_path / "a.tar", **{"../../evil__wav": write().read_bytes(), "/abs__wav": write().read_bytes()})
     assert all(tmp_path / "cache" in Path(row["wav_path"]).parents for row in load(train, tmp_path / "cache").values())
