@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from dataset.corpora import CorpusError
 from dataset.corpora.manifests.huggingface import HuggingFace
@@ -52,6 +55,28 @@ def test_a_saved_dataset_is_read(saved, tmp_path):
     assert first["id"] == "test-00000000" and Path(first["wav_path"]).read_bytes() == originals[2].read_bytes()
     folders = {Path(row["wav_path"]).parent for row in splits.train + splits.test["test"]}
     assert set(corpus.made_audio(tmp_path / "cache")) == folders and len(folders) == 3
+
+
+def test_each_row_of_a_long_file_has_its_own_audio(tmp_path):
+    """The library writes Arrow files in batches; here each sound is 10 samples of its number."""
+    import pyarrow as pa
+
+    sounds = []
+    for number in range(250):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, np.full(10, number, np.int16), 16000, format="WAV")
+        sounds.append({"bytes": buffer.getvalue(), "path": None})
+    whole = datasets.Dataset.from_dict({"audio": sounds, "n": list(range(250))})
+    whole.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(tmp_path / "long"))
+    (arrow,) = (tmp_path / "long").glob("*.arrow")
+    with pa.memory_map(str(arrow)) as source, pa.ipc.open_stream(source) as reader:
+        assert len(list(reader)) > 1
+    splits = HuggingFace(str(tmp_path / "long"), test_fraction=0.2).load(tmp_path / "cache")
+    rows = splits.train + splits.valid + splits.test["test"]
+    assert len(rows) == 250
+    for row in rows:
+        samples, _ = soundfile.read(row["wav_path"], dtype="int16")
+        assert samples.tolist() == [int(row["n"])] * 10 and row["id"] == f"long-{int(row['n']):08d}"
 
 
 def test_audio_outside_is_used_where_it_is(tmp_path, write, monkeypatch):
