@@ -39,6 +39,11 @@ class Lhotse(Manifests):
     def _audio_path(self, written: str, file: Path) -> Path:
         return from_here(written, file.parent)
 
+    def _name_of(self, path: str) -> str:
+        """``libri_test`` of ``libri_cuts_test.jsonl.gz``."""
+        name = super()._name_of(path)
+        return "_".join(word for word in name.split("_") if word not in ("cuts", "supervisions")) or name
+
 
 def recordings_of(supervisions: Path) -> Path:
     """The manifest of the recordings of a manifest of supervisions, by lhotse's convention."""

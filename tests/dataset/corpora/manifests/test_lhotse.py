@@ -64,6 +64,18 @@ def test_supervisions_lie_inside_their_cut(tmp_path):
     assert (second["start_sec"], second["end_sec"]) == ("1.25", "1.75")
 
 
+@pytest.mark.parametrize(
+    "file, name",
+    [
+        ("libri_cuts_test-clean.jsonl.gz", "libri_test-clean"),
+        ("supervisions_test.jsonl", "test"),
+        ("cuts.jsonl", "cuts"),
+    ],
+)
+def test_a_test_set_is_called_by_what_its_file_names_beside_the_kind(file, name):
+    assert list(Lhotse("train.jsonl", test=f"my/{file}")._test_paths()) == [name]
+
+
 def test_a_cut_without_supervisions_is_an_utterance(tmp_path):
     ((_, row),) = read_lhotse(cuts(tmp_path, {**CUT, "supervisions": [], "custom": {"label": "x"}}))
     assert row == {"id": "c", "wav_path": "/r.wav", "start_sec": "0.25", "end_sec": "1.75", "label": "x"}
