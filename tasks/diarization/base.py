@@ -50,6 +50,8 @@ class Diarization(Task):
         min_speech: shorter turns are dropped, in seconds.
     """
 
+    predicts = "turns"
+
     def __init__(
         self, model: nn.Module, scoring: Scoring | None = None, min_silence: float = 0.0, min_speech: float = 0.0
     ):

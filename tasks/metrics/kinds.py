@@ -47,7 +47,8 @@ class Metric:
         """An interval for people, such as "6.9–8.1%"."""
         low, high = (self.format(bound) for bound in bounds)
         unit = "%" if low.endswith("%") and high.endswith("%") else ""
-        return f"{low.removesuffix('%') if unit else low}–{high}"
+        dash = " to " if "-" in (low[:1], high[:1]) else "–"
+        return f"{low.removesuffix('%') if unit else low}{dash}{high}"
 
     def _format(self, value: float) -> str:
         whole = float(value).is_integer() and abs(value) < 1e12

@@ -52,6 +52,7 @@ class VerificationTask(Task):
         margin_schedule: [start, end] in training batches: the margin of the loss grows from 0 to full between them.
     """
 
+    predicts = "trials"
     metrics = {
         "eer": Rate(better="lower", label="EER"),
         "eer_threshold": Number(label="EER threshold"),

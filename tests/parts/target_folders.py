@@ -17,13 +17,14 @@ DECLARATIONS = {
 
 
 class Page(HTMLParser):
-    """Tags, attributes, text and the ``<data>`` values of a page."""
+    """Tags, attributes, text with the tag before each, and the ``<data>`` values of a page."""
 
     def __init__(self, path: Path):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text: list[str] = []
+        self.parents: list[str] = []
         self.values: list[float] = []
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -35,6 +36,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+        self.parents.append(self.tags[-1] if self.tags else "")
 
 
 def write_result(

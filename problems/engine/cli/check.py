@@ -70,6 +70,7 @@ def _with_bar(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 def _page(problem: Any, config: dict[str, Any], checked: Any) -> str:
     from dataset.wording import speech_length
+    from problems.engine.report.charts.figure import Bars
     from problems.engine.report.tables_page import Page, Section
 
     errors = sum(finding.is_error for finding in checked.findings)
@@ -91,9 +92,12 @@ def _page(problem: Any, config: dict[str, Any], checked: Any) -> str:
         section = Section(title, ["where", "what"], shown, left=2, note=note, is_warning=findings[0].is_error)
         page.sections.append(section)
     for name, summary in checked.sets.items():
-        page.sections.append(Section(f"Lengths of {name}", bars=summary.lengths))
+        page.sections.append(
+            Section(f"Lengths of {name}", bars=Bars.of_counts(("length", "utterances"), summary.lengths))
+        )
         if summary.labels:
             more = len(summary.labels) - MOST_BARS
             note = f"the {MOST_BARS} most frequent of {len(summary.labels):,}" if more > 0 else ""
-            page.sections.append(Section(f"Labels of {name}", bars=summary.labels[:MOST_BARS], note=note))
+            bars = Bars.of_counts(("label", "utterances"), summary.labels[:MOST_BARS], note)
+            page.sections.append(Section(f"Labels of {name}", bars=bars))
     return page.render()

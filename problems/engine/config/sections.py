@@ -340,6 +340,12 @@ class Evaluate:
     groups: list | None = setting(
         None, "also measure by group: columns, or columns of numbers with edges, e.g. [gender, {seconds: [0, 2, 5]}]"
     )
+    worst: list[dict] | None = setting(
+        None,
+        "lists of the report, e.g. [{metric: wer, n: 10}, {metric: confidence, best: true}]: the worst, or best,"
+        " utterances by a metric or a column of predictions.csv; null: the usual list",
+        resume="free",
+    )
     skip_errors: bool = setting(False, "leave out, name and count an utterance that fails, instead of stopping")
     confidence: int = setting(1000, "draws of the bootstrap for the intervals of the metrics; 0: no intervals", min=0)
     unit: str | None = setting(

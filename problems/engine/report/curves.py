@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Iterable
 
-from problems.engine.report.plots import MUTED, TRAIN, VALID, Plot, Series
+from problems.engine.report.charts.plot import MUTED, TRAIN, VALID, Plot, Series
 from problems.engine.report.read import Run
 from tasks.metrics.kinds import UNDECLARED, Count
 
@@ -34,11 +35,16 @@ def curves(run: Run) -> list[Plot]:
 
 
 def _loss_plot(run: Run, loss_curves: list[Series]) -> Plot:
-    values = [value for series in loss_curves for value in series.values if math.isfinite(value)]
-    is_wide = bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
-    title = "loss (log scale)" if is_wide else "loss"
+    log = is_wide(loss_curves)
+    title = "loss (log scale)" if log else "loss"
     declaration = run.declarations.get(LOSS, UNDECLARED)
-    return Plot("loss.png", title, declaration, loss_curves, log=is_wide, best=_best(run, LOSS))
+    return Plot("loss.png", title, declaration, loss_curves, log=log, best=_best(run, LOSS))
+
+
+def is_wide(curves: Iterable[Series]) -> bool:
+    """True for losses that need a log scale."""
+    values = [value for series in curves for value in series.values if math.isfinite(value)]
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
 def _series(run: Run, split: str, metric: str) -> list[Series]:

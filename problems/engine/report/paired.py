@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.metrics.kinds import Metric
+from tasks.metrics.kinds import UNDECLARED, Metric
 from tasks.metrics.resampling import (
     WeightedTrials,
     difference,
@@ -96,24 +96,65 @@ def compare(
     return results
 
 
-def most_different(one: Sequence[Row], other: Sequence[Row], metric: Metric, count: int = 20) -> list[list[str]]:
-    """The utterances that the systems differ most on by the metric: id, reference, both hypotheses, both values."""
+@dataclass(frozen=True)
+class Contrast:
+    """An utterance, or a trial, on which two systems differ; ids: of the utterance, or of both sides."""
+
+    ids: Sequence[str]
+    reference: str
+    hypotheses: tuple[str, str]
+    values: tuple[str, str]
+
+    @property
+    def id(self) -> str:
+        """The name of the utterance or trial."""
+        return " / ".join(self.ids)
+
+
+def most_different(one: Sequence[Row], other: Sequence[Row], metric: Metric, count: int = 20) -> list[Contrast]:
+    """The utterances that the systems differ most on by the metric; trials by their calibrated ratios."""
+    if one and set(TRIAL) <= one[0].keys():
+        return _different_trials(one, other, count)
     rows, others = {row["id"]: row for row in one if "id" in row}, {row["id"]: row for row in other if "id" in row}
     ids = [id for id in rows if id in others]
     columns = _columns(metric, rows[ids[0]], others[ids[0]]) if ids else None
     if columns is None:
         return []
-    gaps = _numbers(others, ids, columns[0]) - _numbers(rows, ids, columns[0])
-    order = sorted((place for place in range(len(ids)) if gaps[place]), key=lambda p: (-abs(gaps[p]), ids[p]))
+    tops = [_numbers(table, ids, columns[0]) for table in (rows, others)]
     return [
-        [
-            ids[p],
+        Contrast(
+            [ids[p]],
             rows[ids[p]].get("reference", ""),
-            rows[ids[p]].get("hypothesis", ""),
-            others[ids[p]].get("hypothesis", ""),
-        ]
-        for p in order[:count]
+            (rows[ids[p]].get("hypothesis", ""), others[ids[p]].get("hypothesis", "")),
+            (_shown(columns[0], tops[0][p]), _shown(columns[0], tops[1][p])),
+        )
+        for p in _largest(tops[1] - tops[0], ids, count)
     ]
+
+
+def _different_trials(one: Sequence[Row], other: Sequence[Row], count: int) -> list[Contrast]:
+    """The trials whose log likelihood ratios differ most; none unless both systems are calibrated."""
+    tables = [{(row["id1"], row["id2"]): row for row in rows if row.get("llr")} for rows in (one, other)]
+    keys = [key for key in tables[0] if key in tables[1]]
+    ratios = [np.array([float(table[key]["llr"]) for key in keys]) for table in tables]
+    return [
+        Contrast(
+            keys[p],
+            "same speaker" if tables[0][keys[p]]["label"] in ("1", "target") else "different speakers",
+            ("", ""),
+            (_shown("llr", ratios[0][p]), _shown("llr", ratios[1][p])),
+        )
+        for p in _largest(ratios[1] - ratios[0], keys, count)
+    ]
+
+
+def _largest(gaps: np.ndarray, ids: Sequence[Any], count: int) -> list[int]:
+    """The places of the largest differences that are not zero, the largest first."""
+    return sorted((place for place in range(len(ids)) if gaps[place]), key=lambda p: (-abs(gaps[p]), ids[p]))[:count]
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name.replace('_', ' ')} {UNDECLARED.format(value)}"
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -135,30 +134,6 @@ def read_run(target_dir: Path) -> Run:
     return run
 
 
-def read_predictions(path: Path, notes: list[str]) -> list[dict[str, str]] | None:
-    """The rows of a predictions.csv; None if there are none, or if it lacks ``id``, ``reference`` or ``hypothesis``."""
-    if not path.is_file():
-        notes.append(f"{_short(path)} is missing: its utterances are not shown.")
-        return None
-    rows: list[dict[str, str]] = []
-    torn = 0
-    try:
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
-            if not {"id", "reference", "hypothesis"} <= set(reader.fieldnames or ()):
-                return None
-            for row in reader:
-                if None in row or None in row.values():
-                    torn += 1
-                else:
-                    rows.append(row)
-    except csv.Error as error:
-        notes.append(f"{_short(path)} is damaged after row {len(rows)} ({error}): the rest is not shown.")
-    if torn:
-        notes.append(f"{_short(path)}: {torn} torn row(s) left out.")
-    return rows
-
-
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A sort key that puts step_9 before step_10."""
     parts = re.findall(r"\d+|\D+", name)
@@ -168,10 +143,6 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 def is_number(value: Any) -> bool:
     """True for an int or a float, but not for a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _short(path: Path) -> str:
-    return "/".join(path.parts[-4:])
 
 
 def _read_json(run: Run, target_dir: Path, name: str, optional: bool = False) -> dict[str, Any]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataset.storage.files import finite, write_bytes
-from problems.engine.report.read import Result, Rule, Run, Settings, read_predictions, read_run
-from problems.engine.report.worst_utterances import WorstUtterances, worst_utterances
+from problems.engine.report.cases import save
+from problems.engine.report.rankings import Ranking
+from problems.engine.report.read import Result, Rule, Run, Settings, read_run
+from problems.engine.report.views import TestView, views_of
 from problems.engine.runtime.formatting import table
 from tasks.metrics.kinds import UNDECLARED, Metric, to_json
-
-if TYPE_CHECKING:
-    from problems.engine.report.plots import Plot
 
 PAGE = "report.html"
 RESULTS = "results.json"
@@ -34,7 +33,7 @@ class Report:
     run: Run
     chosen: str | None
     rule: Rule | None
-    worst: list[WorstUtterances]
+    tests: list[TestView]
 
     @property
     def notes(self) -> list[str]:
@@ -199,13 +198,17 @@ def _bounds(report: Report, group: dict[str, Any]) -> str:
     return report.metric(report.headline_metric).format_interval(bounds) if bounds else ""
 
 
-def write_report(target_dir: Path, report_dir: Path, name: str | None = None) -> Report:
-    """Write results.json, the plots and report.html into ``report_dir``.
+def write_report(target_dir: Path, report_dir: Path, name: str | None = None, worst: Sequence[Ranking] = ()) -> Report:
+    """Write results.json, the plots, the lists of worst utterances and report.html into ``report_dir``.
 
     Args:
         target_dir: a target folder; whatever is missing or damaged there is left out and noted.
         report_dir: created if absent; each file replaces one of the same name atomically.
         name: the headline; by default the last two names of the target folder's path.
+        worst: the lists to show; none: the usual one of each test set.
+
+    Raises:
+        ConfigError: a list is by a number that the utterances of a test set do not have.
     """
     from problems.engine.report import page
     from problems.engine.report.curves import curves
@@ -220,12 +223,14 @@ def write_report(target_dir: Path, report_dir: Path, name: str | None = None) ->
         run=run,
         chosen=chosen,
         rule=rule,
-        worst=_worst(run, chosen),
+        tests=views_of(run, chosen, target_dir, worst),
     )
     run.notes.extend(_unbeaten(report))
-    plots: list[Plot] = [draw(plot) for plot in curves(run)]
+    plots = curves(run)
     for plot in plots:
-        write_bytes(report_dir / plot.file, plot.png)
+        write_bytes(report_dir / plot.file, draw(plot))
+    for test in report.tests:
+        save(test.lists, report_dir / test.test_set, test.audio)
     dumped = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(report_dir / RESULTS, (dumped + "\n").encode("utf-8", "backslashreplace"))
     write_bytes(report_dir / PAGE, page.render(report, plots).encode("utf-8", "backslashreplace"))
@@ -266,12 +271,3 @@ def _choose(run: Run) -> tuple[str | None, Rule | None]:
     if best is not None:
         run.notes.append(f"{best}, the best in validation ({rule.text}), was not tested: the headline shows {newest}.")
     return newest, None
-
-
-def _worst(run: Run, chosen: str | None) -> list[WorstUtterances]:
-    worst = []
-    for test_set, result in run.results.get(chosen or "", {}).items():
-        rows = read_predictions(result.predictions, run.notes)
-        if rows is not None:
-            worst.append(worst_utterances(test_set, rows, result.predicts))
-    return worst

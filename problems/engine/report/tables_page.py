@@ -1,25 +1,46 @@
-"""A page of tables and bars: one HTML file in the style of the report, without scripts."""
+"""A page of tables, bars and figures, in the style of the report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from problems.engine.report.audio_clips import Clip
+from problems.engine.report.cases import Pair
+from problems.engine.report.charts.figure import Bars, Figure
+
+
+@dataclass(frozen=True)
+class Side:
+    """The prediction of one system: its number, and its words beside those of the reference, its turns, or its text."""
+
+    name: str
+    value: str
+    pairs: Sequence[Pair] = ()
+    figure: Figure | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An utterance that systems predict differently."""
+
+    id: str
+    sides: Sequence[Side]
+    clips: Sequence[Clip] = ()
+    reference: str = ""
 
 
 @dataclass
 class Section:
-    """A part of the page: a table, bars, or both.
+    """A part of the page.
 
     Args:
         title: its heading.
         header: the columns of the table.
         rows: its cells. The first ``left`` columns are text, the others numbers.
-        bars: names with numbers, drawn as horizontal bars.
-        svg: a drawing of ours, not escaped.
+        bars: drawn as horizontal bars.
+        differences: utterances; ``is_text`` if their words are aligned.
         is_warning: True for a section that stands out.
     """
 
@@ -27,15 +48,12 @@ class Section:
     header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     left: int = 1
-    bars: Sequence[tuple[str, float]] = ()
-    svg: str = ""
+    bars: Bars | None = None
+    figures: Sequence[Figure] = ()
+    differences: Sequence[Difference] = ()
+    is_text: bool = False
     note: str = ""
     is_warning: bool = False
-
-    @property
-    def longest(self) -> float:
-        """The greatest number of the bars."""
-        return max((value for _, value in self.bars), default=0) or 1
 
 
 @dataclass
@@ -50,9 +68,6 @@ class Page:
 
     def render(self) -> str:
         """The page as HTML."""
-        folder = files("problems.engine.report")
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        environment.filters.update(svg=Markup)
-        style = Markup((folder / "report.css").read_text(encoding="utf-8"))
-        template = environment.from_string((folder / "tables.html").read_text(encoding="utf-8"))
-        return template.render(page=self, style=style)
+        from problems.engine.report.page import fill
+
+        return fill("tables.html", page=self)

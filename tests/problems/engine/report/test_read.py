@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from problems.engine.report.read import read_predictions, read_run
+from problems.engine.report.predictions import read_predictions
+from problems.engine.report.read import read_run
 from problems.engine.report.report import write_report
 from tests.parts.target_folders import Page, write_result
 

@@ -1,0 +1,1 @@
+"""Drawings of the page: small SVGs, each beside a table of the same numbers."""

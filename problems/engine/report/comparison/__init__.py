@@ -1,0 +1,1 @@
+"""Comparison of finished runs: their metrics side by side, paired tests, and one page."""
