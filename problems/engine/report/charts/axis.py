@@ -85,7 +85,7 @@ def round_values(low: float, high: float, count: int = 5) -> list[float]:
     """About ``count`` multiples of 1, 2 or 5 times a power of ten, from ``low`` to ``high``."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= 0.7 * raw)
+    step = min((power * digit for digit in (1, 2, 5, 10)), key=lambda own: abs(math.log(own / raw)))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
 
