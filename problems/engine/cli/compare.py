@@ -35,7 +35,7 @@ def compare(words: Sequence[str]) -> int:
     runs = finished(folders)
     rows = metric_rows(runs)
     pairs = [pair for other in runs[1:] for pair in pairs_of(runs[0], other)]
-    print(table(["run", "test set", "metric", "value", "95% interval"], rows, left=3))
+    print(table(["run", "test set", "metric", "value", "95% interval"], [row.cells for row in rows], left=3))
     if pairs:
         print()
         print(table(list(PAIRED), [pair.cells for pair in pairs], left=3))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from problems.engine.report.charts.intervals import intervals
 from problems.engine.report.charts.lines import curves_figure
 from problems.engine.report.figures import run as of_run
 from problems.engine.runtime.formatting import duration
@@ -26,11 +28,18 @@ def render(report: Report, plots: list[Plot]) -> str:
         "report.html",
         report=report,
         run=report.run,
+        intervals=_group_intervals,
+        all_worst=not any(listed.ranked.name.startswith("best") for test in report.tests for listed in test.lists),
         has_pictures=any(test.figures or test.confusion for test in report.tests),
         curves=[curves_figure(plot) for plot in plots],
         times=of_run.times(report.run),
         layers=of_run.layers(report.run),
     )
+
+
+def _group_intervals(groups: Iterable[Mapping[str, Any]], metric: str) -> list[Markup]:
+    """The intervals of a metric by group, on one scale."""
+    return intervals([(own["metrics"].get(metric), own["intervals"].get(metric)) for own in groups])
 
 
 def fill(template: str, **values: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 from problems.engine.report.audio_clips import Clip
 from problems.engine.report.cases import Pair
 from problems.engine.report.charts.figure import Bars, Figure
@@ -39,6 +41,7 @@ class Section:
         title: its heading.
         header: the columns of the table.
         rows: its cells. The first ``left`` columns are text, the others numbers.
+        intervals: a drawing for each row; see :mod:`problems.engine.report.charts.intervals`.
         bars: drawn as horizontal bars.
         differences: utterances; ``is_text`` if their words are aligned.
         is_warning: True for a section that stands out.
@@ -48,6 +51,7 @@ class Section:
     header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     left: int = 1
+    intervals: Sequence[Markup] = ()
     bars: Bars | None = None
     figures: Sequence[Figure] = ()
     differences: Sequence[Difference] = ()

@@ -33,6 +33,7 @@ class Figure:
         note: a line below the caption.
         height, width: of the drawing.
         by: how the row at the pointer is found: the nearest in ``x``, or in ``xy``.
+        zero, second: of a drawing over time, the place of its start and the length of a second.
     """
 
     title: str
@@ -45,6 +46,8 @@ class Figure:
     height: int = HEIGHT
     width: int = WIDTH
     by: str = "x"
+    zero: float = 0.0
+    second: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def timeline_figure(title: str, reference: Sequence[Turn], hypothesis: Sequence[
         height=top + 24,
         width=WIDTH,
         by="xy",
+        zero=LEFT,
+        second=(x.end - x.start) / x.high,
     )
 
 

@@ -11,10 +11,11 @@ from problems.engine.report import paired
 from problems.engine.report.audio_clips import Audio, Clips
 from problems.engine.report.cases import align, turns_of
 from problems.engine.report.charts.figure import Figure
+from problems.engine.report.charts.intervals import intervals
 from problems.engine.report.charts.lines import curves_figure
 from problems.engine.report.charts.plot import RUNS, Plot, Series
 from problems.engine.report.charts.timeline import timeline_figure
-from problems.engine.report.comparison.runs import PAIRED, FinishedRun, Pair, shared_sets
+from problems.engine.report.comparison.runs import PAIRED, FinishedRun, MetricRow, Pair, shared_sets
 from problems.engine.report.curves import LOSS, NAMES, is_wide
 from problems.engine.report.figures.trials import det_figure, read_det
 from problems.engine.report.tables_page import Difference, Page, Section, Side
@@ -28,7 +29,7 @@ NOTE = (
 
 def comparison_page(
     runs: Sequence[FinishedRun],
-    rows: Sequence[Sequence[str]],
+    rows: Sequence[MetricRow],
     pairs: Sequence[Pair],
     configs: Sequence[Mapping[str, Any]],
 ) -> str:
@@ -47,7 +48,7 @@ def comparison_page(
         for run in runs
     ]
     page = Page("Soundstage comparison", " · ".join(run.name for run in runs), first_set, tiles=tiles)
-    page.sections.append(Section("Metrics", ["run", "test set", "metric", "value", "95 % interval"], rows, left=3))
+    page.sections.append(_metrics(rows))
     if pairs:
         page.sections.append(Section("Paired tests", PAIRED, [pair.cells for pair in pairs], left=3, note=NOTE))
     figures = [*_curves(runs), *_det_curves(runs)]
@@ -60,6 +61,17 @@ def comparison_page(
         page.sections.append(Section("Settings that differ", header, shown, left=len(header)))
     page.sections += _differences(runs)
     return page.render()
+
+
+def _metrics(rows: Sequence[MetricRow]) -> Section:
+    """The metrics, with the intervals of each drawn on a scale of its own."""
+    drawn = [
+        drawing
+        for _, own in itertools.groupby(rows, key=lambda row: (row.test_set, row.name))
+        for drawing in intervals([(row.value, row.bounds) for row in own])
+    ]
+    header = ["run", "test set", "metric", "value", "95 % interval"]
+    return Section("Metrics", header, [row.cells for row in rows], left=3, intervals=drawn if any(drawn) else ())
 
 
 def _curves(runs: Sequence[FinishedRun]) -> Iterator[Figure]:

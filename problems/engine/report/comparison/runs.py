@@ -63,10 +63,9 @@ class FinishedRun:
         """The declaration of a metric."""
         return self.declarations.get(name, UNDECLARED)
 
-    def interval(self, test_set: str, name: str) -> str:
-        """The interval of a metric as text; empty if there is none."""
-        bounds = self.report.get("intervals", {}).get(self.checkpoint, {}).get(test_set, {}).get(name)
-        return self.metric(name).format_interval(bounds) if bounds else ""
+    def bounds(self, test_set: str, name: str) -> Sequence[float | None] | None:
+        """The bounds of the interval of a metric; None if there is none."""
+        return self.report.get("intervals", {}).get(self.checkpoint, {}).get(test_set, {}).get(name)
 
     def result(self, test_set: str) -> Result | None:
         """The result on a test set; None if there is none."""
@@ -126,16 +125,33 @@ def finished(folders: Sequence[Path]) -> list[FinishedRun]:
     raise ConfigError("compare: the same run is given twice")
 
 
-def metric_rows(runs: Sequence[FinishedRun]) -> list[list[str]]:
-    """Run, test set, metric, value and interval of every metric that is not a count."""
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric of a run on a test set, with the bounds of its interval."""
+
+    run: FinishedRun
+    test_set: str
+    name: str
+    value: float
+    bounds: Sequence[float | None] | None
+
+    @property
+    def cells(self) -> list[str]:
+        """Run, test set, metric, value and interval as text."""
+        metric = self.run.metric(self.name)
+        interval = metric.format_interval(self.bounds) if self.bounds else ""
+        return [self.run.name, self.test_set, metric.heading(self.name), metric.format(self.value), interval]
+
+
+def metric_rows(runs: Sequence[FinishedRun]) -> list[MetricRow]:
+    """Every metric that is not a count, of all runs one after another."""
     rows = []
     for test_set in dict.fromkeys(name for run in runs for name in run.results):
         for name in dict.fromkeys(name for run in runs for name in run.results.get(test_set, {})):
             for run in runs:
-                metric, value = run.metric(name), run.results.get(test_set, {}).get(name)
-                if not isinstance(metric, Count) and value is not None:
-                    interval = run.interval(test_set, name)
-                    rows.append([run.name, test_set, metric.heading(name), metric.format(value), interval])
+                value = run.results.get(test_set, {}).get(name)
+                if not isinstance(run.metric(name), Count) and value is not None:
+                    rows.append(MetricRow(run, test_set, name, value, run.bounds(test_set, name)))
     return rows
 
 

@@ -161,6 +161,19 @@
       player.play();
     });
   }
+  // the position of the player, on the timeline beside it
+  for (const chart of document.querySelectorAll(".chart[data-second]")) {
+    const player = chart.closest("li")?.querySelector("audio");
+    if (!player) continue;
+    const line = document.createElementNS(SVG, "path");
+    line.setAttribute("class", "position");
+    const drawing = chart.querySelector("svg");
+    drawing.append(line);
+    player.addEventListener("timeupdate", () => {
+      const x = parseFloat(chart.dataset.zero) + player.currentTime * parseFloat(chart.dataset.second);
+      line.setAttribute("d", `M${x} 0V${drawing.viewBox.baseVal.height - 20}`);
+    });
+  }
   document.addEventListener("play", (event) => {
     for (const player of document.querySelectorAll("audio")) if (player !== event.target) player.pause();
   }, true);

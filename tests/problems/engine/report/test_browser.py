@@ -32,9 +32,10 @@ def write_audio(target: Path, test_set: str, ids: list[str]) -> None:
         rows = csv.writer(file)
         rows.writerow(["id", "wav_path", "seconds"])
         for number, id in enumerate(ids):
+            path = folder / f"{id[0]}{number}.wav"
             tone = 0.2 * np.sin(np.arange(7200) * 2 * np.pi * (300 + 20 * number) / 8000)
-            soundfile.write(folder / f"{number}.wav", tone, 8000)
-            rows.writerow([id, str(folder / f"{number}.wav"), "0.9"])
+            soundfile.write(path, tone, 8000)
+            rows.writerow([id, str(path), "0.9"])
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +154,22 @@ def test_the_audio_of_an_utterance_plays_and_one_player_at_a_time(page):
 def test_audio_that_is_shown_twice_is_embedded_once_and_played_from_both(page):
     page.locator("details:not([open]) > summary").evaluate_all("all => all.forEach((one) => one.click())")
     players, links = page.locator("audio"), page.locator("a.play")
-    assert players.count() == len(LOSSES) and links.count() == len(LOSSES) + 1
+    assert players.count() == len(LOSSES) + 1 and links.count() == len(LOSSES)
     links.last.click()
     first = page.locator(links.last.get_attribute("href"))
     page.wait_for_function("(audio) => audio.currentTime > 0", arg=first.element_handle())
+
+
+def test_the_position_of_a_player_is_drawn_on_its_timeline(page):
+    page.locator("#utterances summary").filter(has_text="turns").click()
+    player, line = page.locator("li:has(.chart) audio"), page.locator(".position")
+    player.evaluate("(audio) => { audio.currentTime = 0.45; }")
+    page.wait_for_function("(line) => line.hasAttribute('d')", arg=line.element_handle())
+    turn = page.locator("li:has(.chart) rect").first  # from 0 to 0.4 s
+    end = turn.evaluate("(one) => one.x.baseVal.value + one.width.baseVal.value")
+    start = turn.evaluate("(one) => one.x.baseVal.value")
+    place = float(line.get_attribute("d")[1:].split(" ")[0])
+    assert (place - start) / (end - start) == pytest.approx(0.45 / 0.4, abs=0.02)
 
 
 def test_the_pointer_and_the_arrow_keys_read_the_numbers_of_a_curve(page):
