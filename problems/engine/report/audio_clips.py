@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset import SAMPLE_RATE, SEPARATOR
+from dataset.wording import count
 
 log = logging.getLogger(__name__)
 
 LIMIT_BYTES = 700_000
 """All MP3s of a page together; about three minutes of speech."""
+BYTES_A_SECOND = 4000
+"""Of libsndfile's MP3s at 16 kHz, in one channel."""
 Place = tuple[str, float | None, float | None]
 """The path of an audio file, and the start and end in seconds of an utterance in it."""
 
@@ -102,32 +105,33 @@ class Clips:
         if place in self._known:
             return Clip(path, self._known[place], is_repeated=True)
         content = self._encoded(place)
-        if content is None:
-            return Clip(path)
-        if len(content) > self.left:
-            self.skipped += 1
+        if not content:
             return Clip(path)
         self.left -= len(content)
         key = self._known[place] = f"clip-{len(self._known) + 1}"
         return Clip(path, key, "data:audio/mpeg;base64," + base64.b64encode(content).decode())
 
-    def _encoded(self, place: Place) -> bytes | None:
-        """The MP3 of an utterance at 16 kHz, about 4 kB for a second; None if it cannot be read."""
+    def _encoded(self, place: Place) -> bytes:
+        """The MP3 of an utterance at 16 kHz; empty if it cannot be read, or if there is no room for it."""
         import soundfile
 
-        from dataset.audio import AudioError, read
+        from dataset.audio import AudioError, info, read
 
+        path, start, end = place
         try:
+            seconds = (info(path).seconds if end is None else end) - (start or 0.0)
+            if seconds * BYTES_A_SECOND > self.left:  # known before hours are decoded
+                self.skipped += 1
+                return b""
             samples = read(*place).numpy()
+            file = io.BytesIO()
+            soundfile.write(file, samples, SAMPLE_RATE, format="MP3")
         except AudioError as error:
             self.broken.append(str(error))
-            return None
-        file = io.BytesIO()
-        try:
-            soundfile.write(file, samples, SAMPLE_RATE, format="MP3")
+            return b""
         except (soundfile.LibsndfileError, ValueError) as error:
-            self.broken.append(f"{place[0]}: cannot be written as MP3 ({error}); libsndfile 1.1 or newer can")
-            return None
+            self.broken.append(f"{path}: cannot be written as MP3 ({error}); libsndfile 1.1 or newer can")
+            return b""
         return file.getvalue()
 
     @property
@@ -135,8 +139,9 @@ class Clips:
         """What the page has no audio of, and why."""
         notes = []
         if self.skipped:
-            left_out = "1 recording is" if self.skipped == 1 else f"{self.skipped:,} recordings are"
-            notes.append(f"{left_out} left out: the page holds at most {self.limit / 1000:g} kB of audio.")
+            who = count(self.skipped, "utterance")
+            notes.append(f"The audio of {who} is left out: the page holds at most {self.limit / 1000:g} kB of audio.")
         if self.broken:
-            notes.append(f"The audio of {len(self.broken):,} utterances cannot be shown, such as {self.broken[0]}.")
+            who = count(len(self.broken), "utterance")
+            notes.append(f"The audio of {who} cannot be shown, such as {self.broken[0]}.")
         return notes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dataset.wording import nearest
-from problems.engine.report.predictions import Predictions, Row, is_target, number_in, numbers_in
+from problems.engine.report.predictions import COLUMNS, Predictions, Row, is_target, number_in, numbers_in
 from problems.engine.runtime.errors import ConfigError
 from tasks.metrics.kinds import UNDECLARED, Metric
 from tasks.metrics.text import word_errors
@@ -129,7 +129,7 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
 
 def _known(rows: Predictions, declarations: Mapping[str, Metric]) -> Iterator[str]:
     """What utterances can be ranked by."""
-    columns = list(rows[0]) if rows else []
+    columns = [name for name in (rows[0] if rows else ()) if name not in COLUMNS]
     yield from (name for name, metric in declarations.items() if _numbers(rows[:1], name, metric) is not None)
     yield from (name for name in columns if name not in declarations and number_in(rows[0][name]) is not None)
 

@@ -11,6 +11,8 @@ from problems.engine.report.charts.plot import RUNS
 Turn = tuple[float, float, str]
 LEFT, WIDTH, LANE = 110.0, 800, 20
 KINDS = ("reference", "hypothesis")
+MOST = 300
+"""Turns that are drawn; of a longer recording, those at its beginning."""
 
 
 def timeline_figure(title: str, reference: Sequence[Turn], hypothesis: Sequence[Turn]) -> Figure:
@@ -19,6 +21,10 @@ def timeline_figure(title: str, reference: Sequence[Turn], hypothesis: Sequence[
     Args:
         reference, hypothesis: start and end in seconds, and the speaker.
     """
+    starts, note = sorted(turn[0] for turn in (*reference, *hypothesis)), ""
+    if len(starts) > MOST:
+        reference, hypothesis = ([turn for turn in own if turn[0] < starts[MOST]] for own in (reference, hypothesis))
+        note = f"the turns that begin in the first {starts[MOST]:.0f} s"
     ends = [turn[1] for turn in (*reference, *hypothesis)]
     x = linear([0.0, *ends], LEFT, WIDTH - 10.0)
     colours = [_colours(reference), {}]
@@ -48,6 +54,7 @@ def timeline_figure(title: str, reference: Sequence[Turn], hypothesis: Sequence[
         rows=rows,
         summary=f"{title}: {len(colours[0])} speakers in the reference with {len(reference)} turns,"
         f" {len(colours[1])} in the hypothesis with {len(hypothesis)}.",
+        note=note,
         height=top + 24,
         width=WIDTH,
         by="xy",

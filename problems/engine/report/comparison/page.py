@@ -39,7 +39,7 @@ def comparison_page(
         rows: of the metrics. pairs: the paired tests.
         configs: of the runs, by dotted key.
     """
-    metric, first_set = runs[0].report["metric"], next(iter(runs[0].results), "")
+    metric, first_set = runs[0].report["metric"] or "", next(iter(runs[0].results), "")
     tiles = [
         (
             f"{run.name}: {run.metric(metric).heading(metric)}",
@@ -59,7 +59,9 @@ def comparison_page(
     if shown:
         header = ["key", *(run.name for run in runs)]
         page.sections.append(Section("Settings that differ", header, shown, left=len(header)))
-    page.sections += _differences(runs)
+    clips = Clips()
+    page.sections += _differences(runs, clips)
+    page.sections[-1].note += " ".join(clips.notes)
     return page.render()
 
 
@@ -104,9 +106,9 @@ def _det_curves(runs: Sequence[FinishedRun]) -> Iterator[Figure]:
 # ---- where they differ ----
 
 
-def _differences(runs: Sequence[FinishedRun]) -> Iterator[Section]:
+def _differences(runs: Sequence[FinishedRun], clips: Clips) -> Iterator[Section]:
     """For each run and test set the utterances on which it differs most from the first."""
-    one, clips = runs[0], Clips()
+    one = runs[0]
     for other in runs[1:]:
         for test_set in shared_sets(one, other):
             contrasts = _contrasts(one, other, test_set)
@@ -124,7 +126,7 @@ def _differences(runs: Sequence[FinishedRun]) -> Iterator[Section]:
                 for contrast in contrasts
             ]
             title = f"Where {other.name} differs most on {test_set}"
-            yield Section(title, differences=differences, is_text=predicts == "text", note=" ".join(clips.notes))
+            yield Section(title, differences=differences, is_text=predicts == "text")
 
 
 def _contrasts(one: FinishedRun, other: FinishedRun, test_set: str) -> list[paired.Contrast]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,7 @@ class FinishedRun:
         self.checkpoint = self.report["best"]["checkpoint"]
         self.declarations = from_json(self.report["declarations"])
         self.run = read_run(folder)
+        self._predictions: dict[str, list[dict[str, str]]] = {}
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
@@ -78,10 +78,6 @@ class FinishedRun:
             is_there = result is not None and result.predictions.is_file()
             self._predictions[test_set] = paired.read_rows(result.predictions) if is_there else []
         return self._predictions[test_set]
-
-    @cached_property
-    def _predictions(self) -> dict[str, list[dict[str, str]]]:
-        return {}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@
   const keyOf = (cell) => {
     const held = cell.dataset.value ?? cell.querySelector("data")?.value;
     const text = held ?? cell.textContent.trim();
-    const number = parseFloat(text.replace(/[,\s]/g, ""));
+    const isNumber = cell.classList.contains("num");
+    const number = isNumber ? parseFloat(text.replace(/[,\s]/g, "")) : NaN;
     return { text, number, absent: ABSENT.test(text) };
   };
 

@@ -47,7 +47,7 @@ def test_clips_are_taken_up_to_the_limit_and_a_repeated_one_costs_nothing(tmp_pa
     assert first.uri and third.uri and first.key != third.key
     assert not long.uri and long.path == rows[1]["wav_path"]
     assert again.is_repeated and again.key == first.key and not again.uri
-    assert page.notes == ["1 recording is left out: the page holds at most 10 kB of audio."]
+    assert page.notes == ["The audio of 1 utterance is left out: the page holds at most 10 kB of audio."]
 
 
 def test_a_file_that_cannot_be_read_is_noted_once_by_name(tmp_path):

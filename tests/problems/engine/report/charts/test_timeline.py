@@ -29,3 +29,9 @@ def test_a_recording_without_turns_and_names_of_any_kind():
     assert timeline_figure("r1", [], []).rows == []
     figure = timeline_figure(SCRIPT, [(0.0, 1.0, "<b>" * 20)], [])
     assert "<b>" not in str(figure.svg) and len(figure.rows) == 1
+
+
+def test_of_a_long_recording_the_beginning_is_drawn():
+    turns = [(float(start), start + 0.5, "ann") for start in range(1000)]
+    figure = timeline_figure("r1", turns, turns)
+    assert len(figure.rows) == 300 and "in the first 150 s" in figure.note
