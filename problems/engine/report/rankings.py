@@ -144,9 +144,9 @@ def _id(row: Row) -> str:
 def usual(rows: Predictions, predicts: str, declarations: Mapping[str, Metric]) -> Ranked:
     """The list of a test for which none is asked for.
 
-    Of texts, those with the most word errors, then the highest rate; of trials, those whose score is farthest on the
-    wrong side; of labels and others, those with the highest loss, or wrong ones with the highest confidence. Right
-    ones are left out of all but losses.
+    Of texts, those with the most word errors, then the highest rate; of turns, the worst by the first metric that
+    recordings have; of trials, those whose score is farthest on the wrong side; of labels and others, those with the
+    highest loss, or wrong ones with the highest confidence. Right texts and trials are left out.
     """
     if predicts == "text":
         return _most_errors(rows)
