@@ -45,7 +45,7 @@ def test_slots_and_intents_are_learnt(run):
     predictions = pd.read_csv(path.parent / "predictions.csv")
     assert predictions["reference"].str.contains("⟦last ").all()
     audio = pd.read_csv(target / "data" / "test.csv")["wav_path"][0]
-    text = problems.load(str(target)).predict(audio)
+    text = str(problems.load(str(target)).predict(audio))
     assert text == predictions["hypothesis"][0]
 
 
