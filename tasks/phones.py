@@ -44,6 +44,8 @@ class PhoneTask(CTCTask):
         "too_short": Count(),
     }
 
+    rates_words = False
+
     def __init__(self, *args: Any, folding: str = "none", **conf: Any):
         super().__init__(*args, **conf)
         if folding not in FOLDINGS:
