@@ -1,4 +1,4 @@
-"""Audio files: headers, and samples at 16 kHz mono.
+"""Audio in files, parts of files and at URLs: headers, and samples at 16 kHz mono.
 
 soundfile decodes (wav, flac, ogg, mp3, ...) and torchaudio resamples. Only RIFF headers are read by hand:
 libsndfile silently accepts a header that promises more than the file holds, so a truncated wav would go unnoticed.
@@ -21,6 +21,9 @@ import soundfile
 import torch
 
 from dataset import SAMPLE_RATE
+from dataset.places.audio_error import AudioError
+from dataset.places.contents import open_place
+from dataset.places.names import is_url, part_of
 
 END_TOLERANCE_SEC = 0.01  # metadata rounds times to 10 ms or finer
 
@@ -31,12 +34,8 @@ _SOX_UNKNOWN = range(0x7FFFF000 - 64, 0x80000000)  # that of sox and eSpeak NG, 
 _PREROLL = {"OGG": 255 * 1024, "MP3": 16 * 1152}
 
 
-class AudioError(ValueError):
-    """An audio file cannot be used as it is; the message names it, and says what to do."""
-
-
 Source = str | os.PathLike[str] | BinaryIO
-"""A path, or a file that is open for reading bytes."""
+"""A path, a part of a file, a URL, or a file that is open for reading bytes."""
 
 
 class AudioInfo(NamedTuple):
@@ -54,7 +53,7 @@ def info(path: Source) -> AudioInfo:
     Raises:
         AudioError: the file is missing, cannot be decoded, holds no samples, or (RIFF) is shorter than its header says.
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.frames)
 
 
@@ -70,50 +69,47 @@ def read(path: Source, start_sec: float | None = None, end_sec: float | None = N
         AudioError: as for :func:`info`; the file holds fewer samples than its header says, or a NaN or infinite sample;
             the segment is outside the file (an end up to 10 ms past the file's end is clipped).
     """
-    with _open(path) as file:
-        start, stop = _segment(path, file, start_sec, end_sec)
-        begin = max(0, start - _PREROLL.get(file.format, 0))
-        if begin:
-            file.seek(begin)
-        name = f"{name_of(path)}{_describe(start_sec, end_sec)}"
-        wav, rate = _decoded(file, name, begin, start, stop), file.samplerate
-    return wav if rate == SAMPLE_RATE else _resampler(rate)(wav)
+    with open_audio(path) as file:
+        samples, rate = decode(path, file, start_sec, end_sec), file.samplerate
+    wav = torch.from_numpy(mono_of(samples))
+    return wav if rate == SAMPLE_RATE else resampler(rate)(wav)
 
 
-def blocks(path: Source, seconds: float = 30.0) -> Iterator[torch.Tensor]:
-    """Read a file of any length in blocks of about ``seconds``, so that only a few of them are in memory.
+def mono_of(samples: np.ndarray) -> np.ndarray:
+    """The mean of the channels of samples (T, channels)."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
-    Yields:
-        float32 (T,) at 16 kHz; their concatenation is :func:`read` of the file, up to the rounding of resampling.
+
+def decode(
+    path: Source,
+    file: soundfile.SoundFile,
+    start_sec: float | None = None,
+    end_sec: float | None = None,
+) -> np.ndarray:
+    """Return the samples, float32 (T, channels), of an open file, or of a segment of it, at its own rate.
+
+    Args:
+        path: named in messages.
 
     Raises:
         AudioError: as for :func:`read`.
     """
-    with _open(path) as file:
-        pieces = (
-            _decoded(file, name_of(path), start, start, min(start + int(seconds * file.samplerate), file.frames))
-            for start in range(0, file.frames, int(seconds * file.samplerate))
-        )
-        yield from pieces if file.samplerate == SAMPLE_RATE else _resampled(pieces, file.samplerate)
+    start, stop = _segment(path, file, start_sec, end_sec)
+    begin = max(0, start - _PREROLL.get(file.format, 0))
+    if begin:
+        file.seek(begin)
+    return decode_frames(file, f"{name_of(path)}{_describe(start_sec, end_sec)}", begin, start, stop)
 
 
-def _resampled(pieces: Iterator[torch.Tensor], rate: int) -> Iterator[torch.Tensor]:
-    """Resample a stream of pieces of (T,), each with the samples around it that the filter needs."""
-    resample = _resampler(rate)
-    step, new = resample.orig_freq // resample.gcd, resample.new_freq // resample.gcd
-    margin = step * math.ceil((resample.width + step) / step)
-    rest, behind = next(pieces), 0  # samples that are not resampled yet, after those that only precede them
-    for piece in pieces:
-        rest = torch.cat([rest, piece])
-        ready = (len(rest) - behind - margin) // step * step
-        if ready > margin:
-            yield resample(rest[: behind + ready + margin])[behind * new // step : (behind + ready) * new // step]
-            rest, behind = rest[behind + ready - margin :], margin
-    yield resample(rest)[behind * new // step :]
+def decode_frames(file: soundfile.SoundFile, name: str, begin: int, start: int, stop: int) -> np.ndarray:
+    """Return the frames ``start`` to ``stop`` of an open file that stands at the frame ``begin``: (T, channels).
 
+    Args:
+        name: of the file, for messages.
 
-def _decoded(file: soundfile.SoundFile, name: str, begin: int, start: int, stop: int) -> torch.Tensor:
-    """The frames ``start`` to ``stop``, averaged over channels, of a file that stands at the frame ``begin``."""
+    Raises:
+        AudioError: as for :func:`read`.
+    """
     try:
         samples = file.read(stop - begin, dtype="float32", always_2d=True)[start - begin :]
     except soundfile.LibsndfileError as error:
@@ -128,7 +124,7 @@ def _decoded(file: soundfile.SoundFile, name: str, begin: int, start: int, stop:
     if not np.isfinite(samples).all():
         frame = start + int(np.argmax(~np.isfinite(samples).all(axis=1)))
         raise AudioError(f"{name}: a NaN or infinite sample at {frame / file.samplerate:.3f} s; write the file again")
-    return torch.from_numpy(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1))
+    return samples
 
 
 def as_mono(samples: Any, rate: int = SAMPLE_RATE) -> torch.Tensor:
@@ -157,7 +153,7 @@ def as_mono(samples: Any, rate: int = SAMPLE_RATE) -> torch.Tensor:
         raise AudioError(f"samples of shape {shape} at {rate} Hz: expected (T,) or (channels, T), T above 0")
     if not torch.isfinite(wav).all():
         raise AudioError("samples: a NaN or infinite one; scale them to the range -1 to 1")
-    return wav if rate == SAMPLE_RATE else _resampler(rate)(wav)
+    return wav if rate == SAMPLE_RATE else resampler(rate)(wav)
 
 
 def name_of(source: Source) -> str:
@@ -169,16 +165,67 @@ def name_of(source: Source) -> str:
 
 
 @contextlib.contextmanager
-def _open(source: Source) -> Iterator[soundfile.SoundFile]:
-    """Open a file after every check that its header allows."""
-    path = name_of(source)
+def open_audio(path: Source, content: BinaryIO | None = None) -> Iterator[soundfile.SoundFile]:
+    """Open a file after every check that its header allows.
+
+    An open file is read to its end, as it may be a pipe; bytes in memory are read from their start.
+
+    Args:
+        content: what the file holds, if that is known; it can seek.
+
+    Raises:
+        AudioError: as for :func:`info`.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        whole = path.getvalue() if isinstance(path, io.BytesIO) else path.read()
+        path, content = name_of(path), io.BytesIO(whole)
+    with contextlib.ExitStack() as stack:
+        source = _source(path, stack) if content is None else _checked_riff(path, content)
+        try:
+            yield stack.enter_context(_checked_file(path, source))
+        except AudioError:
+            if isinstance(source, _Stream) and source.error is not None:
+                raise source.error from None
+            raise
+
+
+def _source(path: str | os.PathLike[str], stack: contextlib.ExitStack) -> str | BinaryIO | _Stream:
+    """Return what soundfile is to open: a path, or a stream that is closed with ``stack``."""
     try:
-        with _bytes_of(source) as raw:
-            source = _checked_riff(path, raw)
+        raw = stack.enter_context(open_place(path))
+        source = _checked_riff(path, raw)
     except FileNotFoundError:
         raise AudioError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from error
+    if isinstance(source, io.BytesIO):
+        return source
+    is_file = not is_url(path) and part_of(path) is None
+    return os.fspath(path) if is_file else _Stream(source)  # libsndfile reads a file faster than a Python object
+
+
+class _Stream:
+    """A stream for libsndfile, which would print an error of Python and take it for the end of the file.
+
+    Attributes:
+        error: the first error.
+    """
+
+    def __init__(self, raw: BinaryIO):
+        self.raw, self.error = raw, None
+        self.seek, self.tell, self.read = raw.seek, raw.tell, raw.read  # soundfile looks for them
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer``, and return the number of bytes: 0 after an error."""
+        try:
+            return self.raw.readinto(buffer)
+        except (AudioError, OSError) as error:
+            self.error = self.error or error
+            return 0
+
+
+def _checked_file(path: str | os.PathLike[str], source: str | BinaryIO | _Stream) -> soundfile.SoundFile:
+    """Open what has frames, as many as the header says."""
     try:
         file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: the suffix .raw
@@ -187,38 +234,34 @@ def _open(source: Source) -> Iterator[soundfile.SoundFile]:
             f"{path}: not audio that soundfile can read ({reason}); expected wav, flac, ogg or mp3: convert it, "
             "or copy it again"
         ) from error
-    with file:
-        if file.frames == 0:
-            raise AudioError(f"{path}: holds no samples; copy it again, or leave it out")
-        if file.frames >= 2**62:  # libsndfile's "unknown"; it cannot read such a file reliably
-            raise AudioError(
-                f"{path}: its header does not say how long it is (was it written to a pipe?); "
-                "convert it, for example with `ffmpeg -i OLD NEW.wav`"
-            )
-        yield file
+    problem = ""
+    if file.frames == 0:
+        problem = "holds no samples; copy it again, or leave it out"
+    elif file.frames >= 2**62:  # libsndfile's "unknown"; it cannot read such a file reliably
+        problem = (
+            "its header does not say how long it is (was it written to a pipe?); convert it, for example with "
+            "`ffmpeg -i OLD NEW.wav`"
+        )
+    if problem:
+        file.close()
+        raise AudioError(f"{path}: {problem}")
+    return file
 
 
-def _bytes_of(source: Source) -> BinaryIO:
-    """The bytes of a source: of an open file the rest, as it may be a pipe, and of bytes in memory all."""
-    if isinstance(source, (str, os.PathLike)):
-        return open(source, "rb")
-    return io.BytesIO(source.getvalue() if isinstance(source, io.BytesIO) else source.read())
+def _checked_riff(path: str | os.PathLike[str], raw: BinaryIO) -> BinaryIO:
+    """Check the sizes in a RIFF header and return what is to be decoded, at its beginning.
 
-
-def _checked_riff(path: str, raw: BinaryIO) -> str | io.BytesIO:
-    """Check the sizes in a RIFF header and return what soundfile is to open.
-
-    That is the path, or the bytes: of an open file, and with the size filled in for a wav that was written to a pipe
-    with a data size of 0, in which libsndfile sees no samples.
+    That is ``raw``, or the bytes with the size filled in for a wav that was written to a pipe with a data size of 0, in
+    which libsndfile sees no samples.
     """
-    whole = io.BytesIO(raw.getvalue()) if isinstance(raw, io.BytesIO) else path
     total = raw.seek(0, os.SEEK_END)
     raw.seek(0)
     if total == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); copy it again, or leave it out")
     head = raw.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return whole
+        raw.seek(0)
+        return raw
     while len(header := raw.read(8)) == 8:
         name, size = struct.unpack("<4sI", header)
         begin = raw.tell()
@@ -235,7 +278,8 @@ def _checked_riff(path: str, raw: BinaryIO) -> str | io.BytesIO:
             raise AudioError(
                 f"{path}: truncated: its header promises {size} bytes of audio, it holds {rest}; copy it again"
             )
-        return whole
+        raw.seek(0)
+        return raw
     raise AudioError(f"{path}: truncated: a wav header without audio; copy it again")
 
 
@@ -265,7 +309,7 @@ def _describe(start_sec: float | None, end_sec: float | None) -> str:
 
 
 @functools.lru_cache(maxsize=16)
-def _resampler(rate: int) -> torch.nn.Module:
+def resampler(rate: int) -> torch.nn.Module:
     """Return the filter from ``rate`` to 16 kHz, computed once per process and rate.
 
     torchaudio's kernel grows with the product of both rates over their common factor (2.8 GB for 44099 Hz). The ratio

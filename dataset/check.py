@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from dataset import SAMPLE_RATE
-from dataset.audio import END_TOLERANCE_SEC, AudioError, info
+from dataset.audio import AudioError, decode, open_audio
 from dataset.corpora import Row
 from dataset.wording import count, speech_length
 
@@ -137,26 +136,18 @@ def check(
 def _measure(row: Row) -> Measured | AudioError:
     path = row["wav_path"]
     try:
-        header = info(path)
-        start = float(row.get("start_sec") or 0)
-        end = float(row.get("end_sec") or header.seconds)
-        if not 0 <= start < end <= header.seconds + END_TOLERANCE_SEC:
-            return AudioError(
-                f"{path}: the segment from {start:g} s to {end:g} s is not inside its {header.seconds:.3f} s"
-            )
-        first, last = round(start * header.sample_rate), min(round(end * header.sample_rate), header.frames)
-        samples, _ = soundfile.read(path, start=first, stop=last, dtype="float32", always_2d=True)
+        with open_audio(path) as file:
+            start, end = (float(row[name]) if row.get(name) else None for name in ("start_sec", "end_sec"))
+            samples, rate, channels = decode(path, file, start, end), file.samplerate, file.channels
     except AudioError as error:
         return error
     except (ValueError, RuntimeError, OSError) as error:
         return AudioError(f"{path}: {error}")
-    if not len(samples):
-        return AudioError(f"{path}: no samples")
     power = float(np.square(samples, dtype=np.float64).mean())
     return Measured(
-        seconds=len(samples) / header.sample_rate,
-        rate=header.sample_rate,
-        channels=header.channels,
+        seconds=len(samples) / rate,
+        rate=rate,
+        channels=channels,
         level_db=10 * np.log10(power) if power > 0 else -np.inf,
         clipped=float((np.abs(samples) >= 1 - 2**-15).mean()),
         digest=hashlib.blake2b(samples.tobytes(), digest_size=16).hexdigest(),

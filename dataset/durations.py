@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataset.audio import AudioError, info
+from dataset.places.contents import UNKNOWN, require_inside, state
+from dataset.places.names import absolute, part_of
 from dataset.storage.sqlite_cache import SqliteCache
 
 COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "seconds": "REAL", "sample_rate": "INTEGER"}
@@ -44,7 +46,7 @@ def headers(
     """Return the header of each file, read in ``num_workers`` threads, and the error of each bad one.
 
     Headers are cached in ``cache_dir/headers.sqlite`` under absolute path, size and modification time. Errors are
-    not, so that a repaired file is seen.
+    not, so that a repaired file is seen. Of a part of a shard that tells its length, only the shard's size is checked.
 
     Returns:
         ``{path: header}`` and ``{path: error}``, by the paths as given; each path is in one of them.
@@ -75,17 +77,21 @@ def headers(
 
 
 def _keys(names: list[str]) -> dict[str, _Key]:
-    """Return the cache key of each file that exists; :func:`info` explains the others."""
+    """Return the cache key of each file that exists and is not at a URL; :func:`info` explains the others."""
     keys = {}
     for name in names:
         with contextlib.suppress(OSError):
-            stat = os.stat(name)
-            keys[name] = (os.path.abspath(name), stat.st_size, stat.st_mtime_ns)
+            if (known := state(name)) != UNKNOWN:
+                keys[name] = (absolute(name), *known[:2])
     return keys
 
 
 def _header_or_error(path: str) -> Header | AudioError:
     try:
+        part = part_of(path)
+        if part is not None and part.frames is not None:
+            require_inside(part)
+            return Header(part.frames / part.rate, part.rate)
         content = info(path)
         return Header(content.seconds, content.sample_rate)
     except AudioError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dataset.places.names import join
 from dataset.storage.files import write_text
 from dataset.wording import nearest
 
@@ -64,8 +65,8 @@ def _quoted(text: str) -> str:
 def read_csv(path: str | os.PathLike[str], required: Sequence[str], *, may_be_empty: bool = False) -> pd.DataFrame:
     """Read a metadata CSV, in UTF-8 with or without a byte order mark, all cells as strings.
 
-    Relative paths in ``wav_path``, ``wav_path1`` and ``wav_path2`` are made absolute from the CSV's folder. Blank lines
-    are skipped and not counted; in messages the header is row 1.
+    Relative paths in ``wav_path``, ``wav_path1`` and ``wav_path2`` are made absolute from the CSV's folder; URLs stay.
+    Blank lines are skipped and not counted; in messages the header is row 1.
 
     Args:
         may_be_empty: accept a file without a row below its header, as a validation set may be.
@@ -100,7 +101,7 @@ def read_csv(path: str | os.PathLike[str], required: Sequence[str], *, may_be_em
                 raise MetadataError(
                     f"{path}, row {values.index('') + 2}: {column} is empty; expected the path of an audio file"
                 )
-            df[column] = pd.Series([os.path.join(folder, value) for value in values], dtype=object)
+            df[column] = pd.Series([join(folder, value) for value in values], dtype=object)
     return df
 
 

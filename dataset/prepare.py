@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from dataset.audio import END_TOLERANCE_SEC, AudioError
 from dataset.corpora import CorpusError, Row, Splits
 from dataset.durations import headers
 from dataset.metadata import FIRST_COLUMNS, write_csv
+from dataset.places.names import absolute
 from dataset.storage.files import write_text
 from dataset.table import open_table
 from dataset.trial_tables import COLUMNS, utterance_paths
@@ -112,7 +112,7 @@ def write(
         if name in trials:
             rows = _utterances_of(name, rows)
         _check_columns(name, rows, () if name in trials else columns)
-        sets[name] = [{**row, "wav_path": os.path.abspath(row["wav_path"])} for row in rows]
+        sets[name] = [{**row, "wav_path": absolute(row["wav_path"])} for row in rows]
     usable, rates = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
     if settings.get("train_fraction") is not None:
         usable["train"] = part(usable["train"], settings["train_fraction"], label)

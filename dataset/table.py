@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from dataset.metadata import PATH_COLUMNS, MetadataError, missing_column, parse_numbers, read_csv
+from dataset.places.names import join
 from dataset.storage.files import replacing
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Strings(Sequence[str]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         text = self._data[self._ends[index] : self._ends[index + 1]].tobytes().decode("utf-8", "surrogatepass")
-        return os.path.join(self._folder, text) if self._folder else text
+        return join(self._folder, text) if self._folder else text
 
 
 class Table:

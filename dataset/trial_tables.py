@@ -16,6 +16,7 @@ import pandas as pd
 from dataset import SEPARATOR
 from dataset.durations import durations
 from dataset.metadata import MetadataError, read_csv
+from dataset.places.names import join
 
 COLUMNS = ("id1", "id2", "wav_path1", "wav_path2", "label")
 
@@ -33,7 +34,7 @@ def utterance_paths(sides: Iterable[tuple[str, str]], folder: str = "") -> dict[
     paths: dict[str, str] = {}
     for side in sides:
         for id, relative_path in split_side(*side):
-            path = os.path.join(folder, relative_path)
+            path = join(folder, relative_path)
             if paths.setdefault(id, path) != path:
                 raise MetadataError(
                     f"the id {id!r} is used for {paths[id]} and for {path} in trials; give each file a unique id"
@@ -61,8 +62,8 @@ def paths_in(cell: str, folder: str | os.PathLike[str] = "") -> list[str]:
     Args:
         folder: the folder of relative paths.
     """
-    whole = os.path.join(folder, cell)
-    return [whole] if os.path.exists(whole) else [os.path.join(folder, path) for path in cell.split(SEPARATOR)]
+    whole = join(folder, cell)
+    return [whole] if os.path.exists(whole) else [join(folder, path) for path in cell.split(SEPARATOR)]
 
 
 def read_trials(csv: str | os.PathLike[str], *, may_be_empty: bool = False) -> tuple[pd.DataFrame, dict[str, str]]:

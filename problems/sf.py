@@ -58,7 +58,7 @@ class SF(ASR):
         """Stage 0, with marked transcripts; ``text`` is the transcript without marks."""
         from dataset import prepare
         from dataset.corpora import CorpusError
-        from dataset.language.slots import mark, slots_of
+        from dataset.language.slots import MARKS, mark, slots_of
 
         if get_path_only:
             return prepare.paths(Path(target_dir))
@@ -69,13 +69,13 @@ class SF(ASR):
                 for name in filter(None, ("transcription", column, intent)):
                     if name not in row:
                         raise CorpusError(f"{row['id']} has no column {name!r}; it has {', '.join(row)}")
+                is_marked = any(bracket in row["transcription"] for bracket in MARKS)
+                text = row["text"] if is_marked and "text" in row else row["transcription"]  # packed: marked before
                 try:
-                    marked = mark(
-                        row["transcription"], slots_of(row[column]), (row[intent].strip() or None) if intent else None
-                    )
+                    marked = mark(text, slots_of(row[column]), (row[intent].strip() or None) if intent else None)
                 except ValueError as error:
                     raise CorpusError(f"{row['id']}: {error}") from error
-                row |= {"text": row["transcription"], "transcription": marked}
+                row |= {"text": text, "transcription": marked}
         folders = {"target_dir": target_dir, "cache_dir": cache_dir}
         return prepare.write(splits, prepare_data, self.columns, **folders)
 

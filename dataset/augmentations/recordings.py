@@ -30,7 +30,7 @@ class Recordings:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         elif path.is_file():
-            found = [path.parent / p for p in read_csv(path, ("wav_path",))["wav_path"]]
+            found = read_csv(path, ("wav_path",))["wav_path"].tolist()
         else:
             raise ValueError(f"{path} does not exist; expected a folder of audio, or a CSV with the column wav_path")
         if not found:

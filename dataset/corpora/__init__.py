@@ -40,6 +40,7 @@ CORPORA = {
     "conversations": "dataset.corpora.conversations:Conversations",
     "rttm": "dataset.corpora.rttm:Rttm",
     "mixture": "dataset.corpora.mixture:Mixture",
+    "packed": "dataset.corpora.packed:Packed",
     "csv": "dataset.corpora.csv:Csv",
     "csv_turns": "dataset.corpora.csv_turns:CsvTurns",
     "csv_events": "dataset.corpora.csv_events:CsvEvents",

@@ -10,9 +10,10 @@ from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
 from dataset.corpora.common.csv_rows import CsvRow, cell_of, id_of, named_cell, parted
-from dataset.corpora.common.folders import absolute
+from dataset.corpora.common.folders import absolute, audio_place
 from dataset.corpora.common.holdout import folds_of, hold_out
 from dataset.corpora.common.tables import Lines, check_conditions, read_table, select
+from dataset.places.names import is_url
 from dataset.setting import REQUIRED, setting
 from dataset.wording import nearest
 
@@ -226,7 +227,7 @@ class Csv(Corpus):
             row["id"] = id_of(written, row.get("start_sec", ""), row.get("end_sec", ""))
         elif not row["id"]:
             raise CorpusError(f"{place}: the id is empty")
-        row["wav_path"] = str(self._audio_path(written, file))
+        row["wav_path"] = audio_place(written, file.parent) if is_url(written) else str(self._audio_path(written, file))
         group, stratum = row["id"], ""
         both = {**line, **row}
         if self.split_by:

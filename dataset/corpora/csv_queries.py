@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.common.folders import absolute
+from dataset.corpora.common.folders import absolute, audio_place
 from dataset.corpora.common.tables import read_table
 from dataset.setting import REQUIRED, setting
 from dataset.wording import nearest
@@ -75,7 +75,7 @@ def _paths(lines: list[tuple[int, Row]], file: str) -> dict[str, str]:
             raise CorpusError(f"{file}, line {number}: the id or the path is empty")
         if line["id"] in paths:
             raise CorpusError(f"{file}, line {number}: the id {line['id']!r} is used before")
-        paths[line["id"]] = str(absolute(line["wav_path"], absolute(file).parent))
+        paths[line["id"]] = audio_place(line["wav_path"], absolute(file).parent)
     return paths
 
 

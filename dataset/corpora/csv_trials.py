@@ -9,7 +9,7 @@ from typing import Any
 from dataset.corpora.common.base import CorpusError, Row, Splits
 from dataset.corpora.common.csv_rows import CsvRow
 from dataset.corpora.common.draw_trials import draw_trials
-from dataset.corpora.common.folders import absolute
+from dataset.corpora.common.folders import audio_place
 from dataset.corpora.common.tables import Lines, select
 from dataset.corpora.csv import Csv
 from dataset.setting import setting
@@ -98,7 +98,7 @@ def _absolute_trial(line: Row, file: Path, number: int) -> Row:
             files = [path for _, path in split_side(line[f"id{side}"], line[f"wav_path{side}"])]
         except ValueError as error:
             raise CorpusError(f"{file}, line {number}: {error}") from error
-        paths[f"wav_path{side}"] = SEPARATOR.join(str(absolute(path, file.parent)) for path in files)
+        paths[f"wav_path{side}"] = SEPARATOR.join(audio_place(path, file.parent) for path in files)
     return {**line, **paths}
 
 

@@ -1,4 +1,4 @@
-"""Content digests of files, so that results survive a move and are invalidated by a change.
+"""Content digests of audio, so that results survive a move and are invalidated by a change.
 
 A file is read once. Its digest is then cached under path, size and times. The inode's change time is among them,
 which no program that copies or edits a file can set back.
@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dataset.places.audio_error import AudioError
+from dataset.places.contents import UNKNOWN, open_place, state
+from dataset.places.names import absolute
 from dataset.storage.sqlite_cache import SqliteCache
 
 COLUMNS = {"path": "TEXT", "size": "INTEGER", "mtime_ns": "INTEGER", "ctime_ns": "INTEGER", "digest": "TEXT"}
@@ -31,7 +34,7 @@ def content_digests(
 ) -> dict[str, str]:
     """Return the BLAKE2b digest (32 hexadecimal digits) of each file that can be read, by the path as given.
 
-    Digests are cached in ``cache_dir/content.sqlite``.
+    A path may be a part of a file, or a URL. Digests are cached in ``cache_dir/content.sqlite``.
     """
     names = list(dict.fromkeys(os.fspath(path) for path in paths))
     cache = digest_cache(cache_dir)
@@ -43,20 +46,19 @@ def content_digests(
         computed = dict(zip(missing, pool.map(_digest, missing)))
     # the digest of a file that changed while it was read belongs to neither of its states
     stable = {name: digest for name, digest in computed.items() if digest and _key(name) == keys[name]}
-    cache.save([(*keys[name], digest) for name, digest in stable.items()])
+    cache.save([(*keys[name], digest) for name, digest in stable.items() if keys[name][1:] != UNKNOWN])
     return digests | stable
 
 
 def _key(name: str) -> _Key | None:
     with contextlib.suppress(OSError):
-        stat = os.stat(name)
-        return os.path.abspath(name), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+        return absolute(name), *state(name)
     return None
 
 
 def _digest(name: str) -> str | None:
     digest = hashlib.blake2b(digest_size=16)
-    with contextlib.suppress(OSError), open(name, "rb") as file:
+    with contextlib.suppress(OSError, AudioError), open_place(name) as file:
         while block := file.read(BLOCK):
             digest.update(block)
         return digest.hexdigest()

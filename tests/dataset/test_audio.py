@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 import torch
 
-from dataset import audio
+from dataset import audio, audio_blocks
 from tests.parts.audio_files import NOISE, bad_files, patched, tone
 
 
@@ -40,15 +40,15 @@ def test_unusual_rates_need_little_memory_and_keep_the_pitch(write, rate):
     assert abs(len(wav) - 16000) <= 4
     spectrum = np.abs(np.fft.rfft(wav * np.hanning(len(wav))))
     assert spectrum.argmax() == 440
-    assert sum(b.numel() for b in audio._resampler(rate).buffers()) < 2e7
+    assert sum(b.numel() for b in audio.resampler(rate).buffers()) < 2e7
 
 
 def test_resampling_kernel_is_computed_once(write):
     path = write("a.wav", tone(0.1, 12000), 12000)
     audio.read(path)
-    before = audio._resampler.cache_info()
+    before = audio.resampler.cache_info()
     audio.read(path)
-    assert audio._resampler.cache_info().misses == before.misses
+    assert audio.resampler.cache_info().misses == before.misses
 
 
 def test_sixteen_bit_samples_are_exact(write):
@@ -157,7 +157,7 @@ def test_wav_headers_written_to_a_pipe(write, riff, data):
 def test_the_blocks_of_a_file_are_the_file(write, rate, seconds):
     noise = np.random.default_rng(0).standard_normal((int(3.7 * rate), 2)).astype(np.float32) * 0.1
     path = write("a.wav", noise, rate, subtype="FLOAT")
-    blocks, whole = list(audio.blocks(path, seconds)), audio.read(path)
+    blocks, whole = list(audio_blocks.blocks(path, seconds)), audio.read(path)
     assert len(blocks) > 1 or seconds > 3.7
     assert max(map(len, blocks)) <= 2 * seconds * 16000
     assert torch.cat(blocks).shape == whole.shape and (torch.cat(blocks) - whole).abs().max() < 1e-6

@@ -23,6 +23,7 @@ from problems.asr import ASR
 from problems.base import Problem
 from problems.engine.cli.arguments import parse
 from problems.engine.cli.main import execute
+from problems.engine.cli.pack import OPTIONS as PACK_OPTIONS
 from problems.engine.cli.verbs import VERBS
 from tests.conftest import ROOT
 from tests.parts import python
@@ -239,6 +240,10 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
             own = {name: rest.pop(rest.index(name) + 1) for name in ("--to", "--out")}
             assert own["--to"] in WRITERS
             rest = [word for word in rest if word not in own]
+        if verb == "pack":
+            assert {*rest[::2]} & {f"--{option}" for option in PACK_OPTIONS}
+            pairs = [pair for pair in zip(rest[::2], rest[1::2]) if pair[0].removeprefix("--") not in PACK_OPTIONS]
+            rest = [word for pair in pairs for word in pair]
         known = [] if "hubert_base" in UPSTREAMS or "superb" not in rest else ["--build_upstream.name=fbank"]
         assert execute(problem, [verb] if verb == "--help" else ["config", *rest, *known]) == 0
 

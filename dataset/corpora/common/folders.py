@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
+from dataset.places.names import is_url, join
 
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
 
@@ -14,6 +15,11 @@ AUDIO = (".wav", ".flac", ".ogg", ".mp3")
 def absolute(path: str, folder: Path = Path()) -> Path:
     """The absolute form of a path that a user wrote: ``~`` is the home, a relative path starts in ``folder``."""
     return Path(os.path.abspath(folder / os.path.expanduser(path)))
+
+
+def audio_place(place: str, folder: Path) -> str:
+    """The absolute path of audio that a file in ``folder`` names, or its URL."""
+    return join(folder, place) if is_url(place) else str(absolute(place, folder))
 
 
 def require_folder(path: Path, name: str, setting: str = "dataset_root") -> Path:

@@ -47,6 +47,11 @@ VERBS = {
         "--to kaldi|nemo|lhotse --out DIR [--config NAME|FILE]... [--KEY VALUE]...",
         "write the sets that stage 0 prepared as manifests of another toolkit",
     ),
+    "pack": Verb(
+        "problems.engine.cli.pack:pack",
+        "[--out DIR] [--shard_mb 500] [--config NAME|FILE]... [--KEY VALUE]...",
+        "write the audio of stage 0 to tar shards, in <target_dir>/shards or DIR, and CSVs that refer to them",
+    ),
     "config": Verb(
         "problems.engine.cli.show_config:show_config",
         "[--config NAME|FILE]... [--KEY VALUE]...",

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from torch import Tensor
 
 from dataset import SAMPLE_RATE, audio
+from dataset.audio_blocks import blocks
 from dataset.metadata import read_csv
 from problems.engine.runtime.errors import ConfigError
 
@@ -59,7 +60,7 @@ class Recording:
     @property
     def blocks(self) -> Iterator[Tensor]:
         """The samples, in one or more blocks (T,)."""
-        return audio.blocks(self.source) if self.samples is None else iter([self.samples])
+        return blocks(self.source) if self.samples is None else iter([self.samples])
 
 
 def is_single(item: Any) -> bool:

@@ -67,6 +67,7 @@ def _sources(
 
 def _audio_of(rows: Iterable[Mapping[str, str]], parent: Path) -> list[tuple[str, float | None, float | None]]:
     from dataset.metadata import PATH_COLUMNS
+    from dataset.places.names import absolute
     from dataset.trial_tables import paths_in
 
     sources = []
@@ -74,5 +75,5 @@ def _audio_of(rows: Iterable[Mapping[str, str]], parent: Path) -> list[tuple[str
         segment = tuple(float(row[name]) if row.get(name) else None for name in ("start_sec", "end_sec"))
         cells = (row[column] for column in PATH_COLUMNS if row.get(column))
         paths = (path for cell in cells for path in paths_in(cell, parent))
-        sources += [(os.path.abspath(path), *segment) for path in paths]
+        sources += [(absolute(path), *segment) for path in paths]
     return sources

@@ -53,12 +53,13 @@ class PrepareData(Stage):
     def _made_audio(self, csv: Path) -> set[str]:
         """The audio of one CSV that is in the cache."""
         from dataset.metadata import PATH_COLUMNS, read_csv
+        from dataset.places.names import file_of
         from dataset.trial_tables import paths_in
 
         table, cache = read_csv(csv, (), may_be_empty=True), f"{self.folder.cache}{os.sep}"
         cells = {cell for column in PATH_COLUMNS if column in table for cell in table[column] if cache in cell}
         paths = {path for cell in cells for path in paths_in(cell)}
-        return {path for path in paths if path.startswith(cache)}
+        return {file for file in map(file_of, paths) if file.startswith(cache)}
 
     def run(self, device: str, fingerprint: Fingerprint | None) -> None:
         """Write the CSVs."""

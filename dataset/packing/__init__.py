@@ -1,0 +1,1 @@
+"""Packing: the audio of metadata CSVs in tar shards, and the same CSVs with places in them."""
