@@ -1,4 +1,4 @@
-"""``python -m problems``: list the problems, or compare finished runs."""
+"""``python -m problems``: list the problems, compare finished runs, or run many."""
 
 from __future__ import annotations
 
@@ -6,27 +6,42 @@ import sys
 from collections.abc import Sequence
 
 import problems
+from problems.engine.runtime.errors import Interrupted
+
+COMMANDS = {
+    "compare": "problems.engine.cli.compare:compare",
+    "superb": "problems.benchmark.superb:superb",
+}
+"""Commands that belong to no problem."""
 
 
 def main(words: Sequence[str]) -> int:
     """Run a command that belongs to no problem; without one, print every problem with its command."""
-    if words and words[0] == "compare":
-        from problems.engine.cli.compare import compare
+    if words and words[0] in COMMANDS:
+        from problems.engine.config.registry import load_class
         from problems.engine.runtime.errors import SoundstageError
+        from problems.engine.runtime.stop_signals import raise_on_signals
 
         try:
-            return compare(words[1:])
+            with raise_on_signals():
+                return load_class(COMMANDS[words[0]])(words[1:])
         except SoundstageError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
+        except (KeyboardInterrupt, Interrupted) as stop:
+            print("interrupted: finished work is kept; run the same command to continue", file=sys.stderr)
+            return getattr(stop, "exit_code", 130)
     if words and words[0] not in ("-h", "--help"):
-        print(f"error: unknown command {words[0]!r}; expected compare, or none to list the problems", file=sys.stderr)
+        expected = f"{', '.join(COMMANDS)}, or none to list the problems"
+        print(f"error: unknown command {words[0]!r}; expected {expected}", file=sys.stderr)
         return 2
     print("Problems, each with its command; add --help for its settings:\n")
     width = max(map(len, problems.NAMES))
     for name in problems.NAMES:
         print(f"  python -m problems.{name:{width}} {problems.get(name).summary}")
-    print("\n  python -m problems compare RUN RUN...    finished runs side by side, with paired tests")
+    print("
+  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
+    print("  python -m problems superb --upstream NAME...    every problem for every encoder, and one table")
     return 0
 
 

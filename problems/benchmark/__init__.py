@@ -1,0 +1,1 @@
+"""Many runs as one: every problem for every encoder, at several learning rates, and their table."""

@@ -1,0 +1,206 @@
+"""``superb --plan``: what a benchmark will take, from the throughput of this machine."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from problems.benchmark.cells import Cell, Encoder
+from problems.engine.runtime.formatting import duration, table
+
+PROBE_SECONDS, PROBE_BATCH, REPEATS = 10, 4, 2
+
+
+@dataclass(frozen=True)
+class Data:
+    """SUPERB's data for a problem: its source, hours of audio in all sets, and seconds of a training utterance."""
+
+    source: str
+    hours: float | None
+    seconds: float
+    labels: int
+
+
+DATA = {
+    "pr": Data("LibriSpeech train-clean-100, dev-clean, test-clean (openslr.org/12) and a lexicon", 111, 12.7, 74),
+    "ks": Data("Speech Commands v0.01 and its test archive (arXiv 1804.03209)", 18, 1.0, 12),
+    "ic": Data("Fluent Speech Commands (fluent.ai, on request)", 19, 2.3, 24),
+    "sid": Data("VoxCeleb1 (robots.ox.ac.uk/~vgg, on request)", 352, 8.0, 1251),
+    "er": Data("IEMOCAP (sail.usc.edu, on request); five folds", 7, 4.6, 4),
+    "asr": Data("LibriSpeech train-clean-100, dev-clean, test-clean (openslr.org/12)", 111, 12.7, 32),
+    "qbe": Data("QUESST 2014 (on request)", 23, 7.0, 1),
+    "sf": Data("Audio SNIPS (SUPERB's archive)", None, 3.0, 80),
+    "asv": Data("VoxCeleb1 (robots.ox.ac.uk/~vgg, on request)", 352, 8.0, 1251),
+    "sd": Data("Libri2Mix, two speakers, 16 kHz, max (made by its scripts from LibriSpeech)", 80, 8.0, 2),
+}
+"""About, from the publications of the sets; a run measures its own."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed of an encoder here: seconds of audio a second, and bytes of all its states for a second of audio."""
+
+    times_real: float
+    bytes_per_second: float
+    layers: int
+    size: int
+    is_cached: bool
+
+
+def text_of(cells: Sequence[Cell], config: str) -> str:
+    """The plan: audio, cache, steps, learning rates and time of each cell; sums, disk, and where the data are."""
+    speeds = {cell.encoder.label: speed_of(cell.encoder) for cell in cells}
+    lines = [
+        f"{label}: {speed.layers} states of {speed.size}, {speed.times_real:.0f} times real time here,"
+        f" {speed.bytes_per_second / 1e3:.0f} kB a second of audio as fp16"
+        for label, speed in speeds.items()
+    ]
+    if config != "superb":
+        return "\n".join([*lines, "", "The toy corpora are made on first use; sizes and times are those of the runs."])
+    rows, features, heads, disk = [], {}, 0.0, {}
+    for cell in cells:
+        row = _row(cell, speeds[cell.encoder.label])
+        rows.append(row.cells)
+        heads += row.head_seconds
+        key = cell.encoder.label, DATA[cell.task.problem].source.partition(" ")[0]
+        features[key] = max(features.get(key, 0.0), row.feature_seconds)  # of one corpus: computed once
+        disk[key] = max(disk.get(key, 0.0), row.disk)
+    header = ["upstream", "problem", "audio h", "cache GB", "steps", "rates", "features", "heads"]
+    free = shutil.disk_usage(_existing(cells[0].root)).free
+    needed = sum(disk.values())
+    total = sum(features.values()) + heads
+    lines += ["", table(header, rows, left=2), ""]
+    lines += [
+        f"in all: features {duration(sum(features.values()))}, heads {duration(heads)}, together {duration(total)}"
+    ]
+    lines += [f"disk: {needed / 1e9:.0f} GB of features, {free / 1e9:.0f} GB are free" + _advice(needed, free)]
+    lines += ["", "data:", *(f"  {cell.task.problem:4} {DATA[cell.task.problem].source}" for cell in _first(cells))]
+    return "\n".join(lines)
+
+
+def _first(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell of each problem."""
+    return list({cell.task.problem: cell for cell in cells}.values())
+
+
+def _advice(needed: float, free: float) -> str:
+    return "" if needed < free else ": with --features.limit_gb the rest is computed in every epoch"
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    return path if path.exists() else _existing(path.parent)
+
+
+@dataclass(frozen=True)
+class _Row:
+    cells: list[str]
+    feature_seconds: float
+    head_seconds: float
+    disk: float
+
+
+def _row(cell: Cell, speed: Speed) -> _Row:
+    name, data = cell.task.problem, DATA[cell.task.problem]
+    config = _config_of(cell)
+    steps = (config["train"]["total_steps"] or 0) * (5 if cell.task.folds else 1)
+    rates = max(1, len(cell.learning_rates))
+    step = 0.0 if not steps else head_step(name, config, speed, data)
+    only_means = name in ("ks", "sid", "er", "ic")
+    utterances = (data.hours or 0) * 3600 / data.seconds
+    disk = (
+        utterances * speed.layers * speed.size * 2 if only_means else (data.hours or 0) * 3600 * speed.bytes_per_second
+    )
+    feature_seconds = (data.hours or 0) * 3600 / speed.times_real if speed.is_cached else 0.0
+    head_seconds = steps * rates * step
+    hours = "?" if data.hours is None else f"{data.hours:.0f}"
+    cells = [cell.encoder.label, name, hours, f"{disk / 1e9:.1f}", f"{steps:,}", str(rates)]
+    return _Row([*cells, duration(feature_seconds), duration(head_seconds)], feature_seconds, head_seconds, disk)
+
+
+def _config_of(cell: Cell) -> dict[str, Any]:
+    """The config of a cell's run; values that only a corpus needs may be missing."""
+    import problems
+    from problems.engine.cli.arguments import flags_of, parse, resolve_config
+
+    problem = problems.get(cell.task.problem)()
+    arguments = parse([*cell.words, *cell.encoder.words], flags=flags_of(problem))
+    return resolve_config(problem, arguments.configs, arguments.overrides, to_edit=True)
+
+
+def speed_of(encoder: Encoder) -> Speed:
+    """Measure an encoder on noise, with random weights if it can have them: they do not change its speed."""
+    import torch
+
+    from problems.engine.runtime.device import pick_device
+
+    device = pick_device("auto")
+    upstream = _upstream(encoder).to(device).eval()
+    wav = torch.randn(PROBE_BATCH, PROBE_SECONDS * 16000, device=device) * 0.1
+    wav_len = torch.full((PROBE_BATCH,), wav.shape[1], device=device)
+    best = float("inf")
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):
+            began = time.perf_counter()
+            states, _ = upstream(wav, wav_len)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            best = min(best, time.perf_counter() - began)
+    per_second = sum(size * 16000 / rate * 2 for size, rate in zip(upstream.hidden_sizes, upstream.downsample_rates))
+    has_weights = any(True for _ in upstream.parameters())
+    return Speed(PROBE_BATCH * PROBE_SECONDS / best, per_second, len(states), upstream.hidden_sizes[0], has_weights)
+
+
+def _upstream(encoder: Encoder) -> Any:
+    from problems.engine.config.registry import build, load_class, resolve
+
+    target = resolve(encoder.name, load_class("nn.upstream:UPSTREAMS"), "--upstream")
+    parameters = inspect.signature(load_class(target)).parameters
+    random = {"checkpoint": "random"} if "checkpoint" in parameters else {}
+    return build(target, {**encoder.conf, **random}, "--upstream")
+
+
+def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) -> float:
+    """The seconds of a training step of a problem's head here, on random states of a typical batch."""
+    import torch
+
+    import problems
+    from problems.engine.runtime.device import pick_device
+    from problems.engine.runtime.overrides import call
+
+    device = pick_device("auto")
+    fake = {"name": "problems.benchmark.plan:States", "conf": {"layers": speed.layers, "size": speed.size}}
+    sections = {key: config[key] for key in ("build_model", "build_featurizer", "build_downstream")}
+    model = call(
+        problems.get(name)(), "build_model", **sections, build_upstream=fake, model_output_size=data.labels
+    ).to(device)
+    size = config["build_batch_sampler"]["train"].get("batch_size") or 8
+    frames = 1 if getattr(model, "commutes_with_mean", False) else round(data.seconds * 50)
+    states = torch.randn(speed.layers, size, frames, speed.size, device=device)
+    lengths = torch.full((size,), frames, device=device)
+    best = float("inf")
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        output, _ = model(hidden_states=states, hidden_lens=lengths)
+        output.float().square().mean().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return best * (config["train"]["gradient_accumulate"] or 1)
+
+
+def States(layers: int = 1, size: int = 1) -> Any:
+    """An upstream of a given shape that computes nothing."""
+    import torch
+
+    class Shape(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.num_layers, self.hidden_sizes, self.downsample_rates = layers, [size] * layers, [320] * layers
+
+    return Shape()

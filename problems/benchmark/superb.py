@@ -1,0 +1,161 @@
+"""``python -m problems superb``: every problem for every encoder, and one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dataset.storage.files import write_json, write_text
+from dataset.wording import nearest
+from problems.benchmark import plan, table
+from problems.benchmark.cells import Cell, Encoder
+from problems.benchmark.jobs import Job, report_progress, run_jobs
+from problems.benchmark.tasks import TASKS
+from problems.engine.cli.arguments import parse
+from problems.engine.config import yaml_text
+from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.folder_lock import folder_lock
+
+USAGE = (
+    "superb --upstream NAME [--upstream LABEL='{name: NAME, conf: {...}}']... [--config superb|toy] [--problems a,b]"
+    " [--learning_rates LIST] [--parallel N] [--target_dir DIR] [--plan] [--[PROBLEM.]KEY VALUE]..."
+)
+OWN = ("upstream", "problems", "learning_rates", "parallel", "target_dir", "plan", "baseline")
+TOY: dict[str, tuple[str, ...]] = {
+    "pr": ("--train.total_steps=400",),
+    "ks": ("--train.total_steps=150",),
+    "ic": ("--train.total_steps=200",),
+    "sid": ("--train.total_steps=200",),
+    "er": ("--train.total_steps=150",),
+    "asr": ("--config=toy", "--train.total_steps=500"),
+    "qbe": (),
+    "sf": ("--train.total_steps=500",),
+    "asv": ("--train.total_steps=200",),
+    "sd": ("--train.total_steps=300",),
+}
+"""The words of each problem with ``--config toy``: its corpus and head by default, and a short training."""
+
+
+def superb(words: Sequence[str]) -> int:
+    """Run every problem for every encoder; a second call continues, or has nothing to do but the table.
+
+    Returns:
+        1 if a run failed; the others go on.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+    arguments = parse(words, flags=("plan",))
+    own = [(key, value) for key, value in arguments.overrides if key in OWN]
+    options = dict(own)
+    encoders = [_encoder(value) for key, value in own if key == "upstream"]
+    config = arguments.configs[0] if arguments.configs else "superb"
+    if not encoders or len(arguments.configs) > 1 or config not in ("superb", "toy"):
+        raise ConfigError(f"superb needs encoders, and one config: superb or toy: {USAGE}")
+    labels = [encoder.label for encoder in encoders]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"two encoders have the same label: {', '.join(labels)}; write LABEL='{{name: NAME}}'")
+    root = Path(options.get("target_dir", f"result/superb/{config}"))
+    rates = _rates(options.get("learning_rates"))
+    chosen = _problems(options.get("problems"))
+    overrides = [(key, value) for key, value in arguments.overrides if key not in OWN]
+    cells = [
+        Cell(encoder, TASKS[name], root, _words(name, config, overrides), _grid(name, config, rates))
+        for name in chosen
+        for encoder in encoders
+    ]
+    if options.get("plan") == "true":
+        print(plan.text_of(cells, config))
+        return 0
+    with folder_lock(root):
+        failed = _run(cells, int(options.get("parallel", "1")))
+        _write(root, cells, config, options.get("baseline"))
+    return 1 if failed else 0
+
+
+def _encoder(text: str) -> Encoder:
+    """An encoder as it is typed: its name, or its label with name and settings."""
+    label, equals, settings = text.partition("=")
+    if not equals:
+        return Encoder(text.replace(":", "_").replace("/", "_"), text)
+    values = yaml_text.load(settings)
+    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str) or set(values) - {"name", "conf"}:
+        raise ConfigError(f"--upstream {text}: expected NAME, or LABEL={{name: NAME, conf: {{...}}}}")
+    return Encoder(label, values["name"], values.get("conf") or {})
+
+
+def _problems(text: str | None) -> list[str]:
+    names = list(TASKS) if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in TASKS:
+            hint = f"{nearest(name, TASKS)}; expected some of {', '.join(TASKS)}"
+            raise ConfigError(f"--problems: unknown problem {name!r}{hint}")
+    return names
+
+
+def _rates(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    values = yaml_text.load(text)
+    values = values if isinstance(values, list) else [values]
+    try:
+        rates = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        rates = (0.0,)
+    if not all(rate > 0 for rate in rates):
+        raise ConfigError(f"--learning_rates is {text}: expected positive numbers, as [0.001, 0.0001]")
+    return rates
+
+
+def _grid(name: str, config: str, rates: tuple[float, ...] | None) -> tuple[float, ...]:
+    """The learning rates of a problem: those that are asked for, or SUPERB's; none if nothing is trained."""
+    known = TASKS[name].learning_rates
+    if not known:
+        return ()
+    return rates if rates is not None else known if config == "superb" else ()
+
+
+def _words(name: str, config: str, overrides: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The config and the overrides of a problem; ``asr.train.total_steps`` is for ``asr`` alone."""
+    common = [f"--{key}={value}" for key, value in overrides if key.partition(".")[0] not in TASKS]
+    own = [f"--{key.partition('.')[2]}={value}" for key, value in overrides if key.partition(".")[0] == name]
+    preset = TOY[name] if config == "toy" else ("--config=superb",)
+    return (*preset, *common, *own)
+
+
+def _run(cells: Sequence[Cell], parallel: int) -> int:
+    """Run what is missing; return how many runs failed."""
+    trials = [job for cell in cells for job in cell.trials()]
+    ended = _outcomes(trials, parallel, "trials of learning rates")
+    ready: list[Job] = []
+    failed = sum(outcome.code != 0 for outcome in ended)
+    for cell in cells:
+        try:
+            ready.append(cell.run())
+        except FileNotFoundError as error:
+            failed += 1
+            print(f"left out: {error}", file=sys.stderr)
+    return failed + sum(outcome.code != 0 for outcome in _outcomes(ready, parallel, "runs"))
+
+
+def _outcomes(jobs: Sequence[Job], parallel: int, what: str) -> list[Any]:
+    if jobs:
+        print(f"{len(jobs)} {what}, {parallel} at a time", file=sys.stderr)
+    return report_progress(run_jobs(jobs, parallel), len(jobs), lambda text: print(text, file=sys.stderr))
+
+
+def _write(root: Path, cells: Sequence[Cell], config: str, baseline: str | None) -> None:
+    """Write ``results.json``, the table as CSV, LaTeX and a page, and print it."""
+    rows = [row for cell in cells if (row := cell.result()) is not None]
+    write_json(root / "results.json", {"config": config, "rows": rows})
+    made = table.Table(rows, list(dict.fromkeys(cell.task for cell in cells)), with_published=config == "superb")
+    write_text(root / "table.csv", made.csv())
+    write_text(root / "table.tex", made.latex())
+    write_text(root / "superb.html", made.page(root, baseline))
+    print(made.text())
+    missing = [cell.title for cell in cells if cell.result() is None]
+    if missing:
+        print(f"\nwithout a result: {', '.join(missing)}; see {root / 'logs'}", file=sys.stderr)
+    print(f"\npage: {root / 'superb.html'}", file=sys.stderr)
