@@ -39,8 +39,7 @@ def main(words: Sequence[str]) -> int:
     width = max(map(len, problems.NAMES))
     for name in problems.NAMES:
         print(f"  python -m problems.{name:{width}} {problems.get(name).summary}")
-    print("
-  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
+    print("\n  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
     print("  python -m problems superb --upstream NAME...    every problem for every encoder, and one table")
     return 0
 

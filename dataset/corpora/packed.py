@@ -15,7 +15,7 @@ from dataset.setting import REQUIRED, setting
 class Packed(Corpus):
     """The rows that stage 0 wrote for any problem and ``pack`` packed: their audio is in shards."""
 
-    dataset_root: str = setting(REQUIRED, "folder that `pack` wrote")
+    dataset_root: str = setting(REQUIRED, "folder that the command pack wrote")
     shards: str | None = setting(
         None, "folder or URL of the shards, such as s3://bucket/folder; null: beside their CSVs in dataset_root"
     )
@@ -46,7 +46,7 @@ class Packed(Corpus):
             sets, is_complete = list(names["sets"]), names["complete"]
         except FileNotFoundError:
             raise CorpusError(
-                f"dataset_root: {self._root} has no {LIST}; expected a folder that `pack` wrote"
+                f"dataset_root: {self._root} has no {LIST}; expected a folder that the command pack wrote"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"{self._root / LIST} is damaged ({error}); run `pack` again") from error

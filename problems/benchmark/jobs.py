@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,6 +93,7 @@ def _work(problem: str, words: Sequence[str], log: str, threads: int) -> None:
 
     import problems
 
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     with open(log, "a", encoding="utf-8", buffering=1) as file:
@@ -98,6 +101,13 @@ def _work(problem: str, words: Sequence[str], log: str, threads: int) -> None:
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = file
         problems.get(problem)().main(list(words))
+
+
+def _follow(parent: int) -> None:
+    """End this process as by a signal if the one that started it is gone: a run alone would hold its folder."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def report_progress(outcomes: Iterator[Outcome], total: int, say: Callable[[str], None]) -> list[Outcome]:

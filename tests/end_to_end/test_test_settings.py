@@ -157,7 +157,7 @@ def test_a_checkpoint_that_was_trained_with_a_language_model_holds_it(tiny, tone
     assert execute(ASR(), ["run", *tiny, beam]) == 0
     model = problems.load(str(tmp_path / "run"))
     assert model.task.decoder.scoring.model is not None
-    assert isinstance(model.predict(next(tones.rglob("*.wav"))), str)
+    assert isinstance(model.predict(next(tones.rglob("*.wav"))).text, str)
 
 
 def test_a_language_model_that_does_not_exist_is_named(tiny, tmp_path, capfd):
