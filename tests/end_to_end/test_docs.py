@@ -224,6 +224,14 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         assert problems_main(words[3:]) == 2
         assert "holds no report/results.json" in capsys.readouterr().err  # understood; there is no such run here
         return
+    if words[1:4] == ["-m", "problems", "superb"]:
+        from problems.benchmark import superb
+
+        monkeypatch.setattr(superb, "_run", lambda cells, parallel: 0)
+        monkeypatch.setattr(superb, "_write", lambda *options: None)
+        monkeypatch.setattr(superb.plan, "text_of", lambda cells, config: "")
+        assert problems_main(words[3:]) == 0
+        return
     if words[1] == "-m":
         problem = problems.get(words[2].removeprefix("problems."))()
     else:
