@@ -297,6 +297,12 @@ class Train:
         None, "checkpoint that a new training continues from, with all its state", resume="starts"
     )
     init_ckpt_dir: str | None = setting(None, "checkpoint whose weights a new training starts from", resume="starts")
+    init_parts: list | dict | None = setting(
+        None,
+        "of init_ckpt_dir, only the weights that match a pattern, as [upstream.*], or that begin with a prefix, which"
+        " another replaces, as {encoder.: upstream.}; null: all",
+        resume="starts",
+    )
 
     @staticmethod
     def check(values: dict) -> list[str]:
@@ -311,6 +317,8 @@ class Train:
             errors += [f"train.{key}: needs a validation metric; set train.valid_metric" for key in needy if needy[key]]
         if values["resume_ckpt_dir"] and values["init_ckpt_dir"]:
             errors.append("train: give one of init_ckpt_dir and resume_ckpt_dir")
+        if values["init_parts"] is not None and not (values["init_ckpt_dir"] and values["init_parts"]):
+            errors.append("train.init_parts: names parts of init_ckpt_dir: give both, and at least one part")
         if isinstance(values["gradient_norm_type"], str) and values["gradient_norm_type"] != "inf":
             errors.append(f"train.gradient_norm_type: expected a number or inf, got {values['gradient_norm_type']!r}")
         expected = {"metric": str, "higher_better": bool, "keep": int}

@@ -153,7 +153,8 @@ class Setup:
             self.config["total_steps"] = MOST_STEPS  # until the speed is known
         self.config = planned(self.config, self.windows, has_budget=self.budget is not None)
         start = self.config["resume_ckpt_dir"] or self.config["init_ckpt_dir"]
-        if start is not None and not store.steps_in(self.train_dir):  # before anything is computed ahead
+        whole = self.config.get("init_parts") is None
+        if start is not None and whole and not store.steps_in(self.train_dir):  # before anything is computed ahead
             weights.require_frozen(store.require(Path(start)) / "model", self.model)
         needed = first_utterances(batch_sampler, seed, self.config["total_steps"] * batches_per_step)
         passes = 1 if diagnostics.requested(self.config) else self.config["total_steps"] / self.windows
@@ -221,7 +222,7 @@ class Setup:
         if state:
             restore_training(loop, resumed, state)
         elif self.config["init_ckpt_dir"] is not None:
-            start_from_weights(self.task, Path(self.config["init_ckpt_dir"]))
+            start_from_weights(self.task, Path(self.config["init_ckpt_dir"]), self.config.get("init_parts"))
         if checkpoint is None:
             loop.progress.saved = -1  # nothing is in this folder yet
         loop.fit()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.checkpoints import store, task_state, weights
+from problems.engine.checkpoints.parts import Parts, load_parts
 from problems.engine.loops.train import TrainLoop
 from problems.engine.runtime.errors import CheckpointError
 from tasks.base import Task
@@ -41,7 +42,13 @@ def restore_training(loop: TrainLoop, checkpoint: Path, state: Mapping[str, Any]
     log.info("training continues from step %d (%s)", loop.progress.step, checkpoint)
 
 
-def start_from_weights(task: Task, checkpoint: Path) -> None:
-    """Start from the weights of a checkpoint."""
-    load_weights(store.require(checkpoint), task)
-    log.info("training starts from the weights in %s", checkpoint)
+def start_from_weights(task: Task, checkpoint: Path, chosen: Parts | None = None) -> None:
+    """Start from the weights of a checkpoint, or from parts of its model alone; log what is taken and what is left."""
+    store.require(checkpoint)
+    if chosen is None:
+        load_weights(checkpoint, task)
+        log.info("training starts from the weights in %s", checkpoint)
+        return
+    taken, left = load_parts(checkpoint / "model", task.model, chosen)
+    log.info("training starts from %d weights in %s: %s", len(taken), checkpoint, ", ".join(taken))
+    log.info("%d weights are as they were built: %s", len(left), ", ".join(left) or "none")
