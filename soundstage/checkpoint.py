@@ -11,6 +11,6 @@ def upstream(path: str = "") -> Any:
     Args:
         path: a checkpoint, or a target or training folder, whose best one is taken
     """
-    from problems.engine.checkpoints.upstream import checkpoint_upstream
+    from problems.engine.inference.upstream import checkpoint_upstream
 
     return checkpoint_upstream(path)

@@ -10,6 +10,7 @@ from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.checkpoints.find import find
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.checkpoints.weights import REFERRED, UPSTREAM, WEIGHTS
+from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.runtime.digests import digest
 
 
@@ -24,8 +25,6 @@ def checkpoint_upstream(path: str = "") -> Any:
             weights beyond those of the section, such as adapters. CheckpointError: it is damaged.
     """
     from safetensors.torch import load_file
-
-    from problems.engine.config.registry import build, load_class, resolve
 
     if not path:
         raise ValueError("conf.path is missing: set it to a checkpoint")
