@@ -39,7 +39,8 @@ EDITS = ("substitutions", "deletions", "insertions")
 class CTCTask(Task):
     """Trains a model with CTC; decodes greedily in validation, and as ``decode`` says in a test.
 
-    The confidence of words is calibrated on each validation.
+    The confidence of the words of the best path is calibrated on each validation; that of a beam search, whose words a
+    language model has corrected, is not.
 
     Notation: B utterances, T samples, T' frames, S labels, V symbols with the blank.
 
@@ -147,7 +148,7 @@ class CTCTask(Task):
         if mode == Mode.VALID:
             self.calibration = learn_confidence([word["raw_confidence"] for word in words], right)
             return {}
-        names = CONFIDENCES[: 1 if self.calibration is None else 2]
+        names = CONFIDENCES[: 2 if self.is_calibrated else 1]
         return {name: calibration_error([word[key] for word in words], right) for name, key in names}
 
     def resampled(
@@ -159,10 +160,15 @@ class CTCTask(Task):
         if any(words):
             owner = np.repeat(np.arange(len(words)), [len(own) for own in words])
             right = np.concatenate([np.array(json.loads(own), dtype=float) for own in records["right_words"]])
-            for name, key in CONFIDENCES[: 1 if self.calibration is None else 2]:
+            for name, key in CONFIDENCES[: 2 if self.is_calibrated else 1]:
                 confidence = np.array([word[key] for own in words for word in own])
                 values[name] = resampling.calibration_error(weights[:, owner], confidence, right, BINS)
         return values
+
+    @property
+    def is_calibrated(self) -> bool:
+        """True if the confidence of words is calibrated in tests and predictions."""
+        return self.calibration is not None and self.decoder.name == "greedy"
 
     # ---- new audio ----
 
@@ -229,7 +235,7 @@ class CTCTask(Task):
 
     def _confidence(self, word: DecodedWord) -> float:
         """The confidence of a word, calibrated if a validation has learnt how."""
-        if self.calibration is None:
+        if not self.is_calibrated:
             return round(word.confidence, 4)
         return round(float(self.calibration([word.confidence])[0]), 4)
 
