@@ -25,6 +25,7 @@ from dataset.places.audio_error import AudioError
 from dataset.places.contents import open_place
 from dataset.places.names import is_url, part_of
 
+RATES = range(1000, 768_001)  # Hz
 END_TOLERANCE_SEC = 0.01  # metadata rounds times to 10 ms or finer
 
 _UNKNOWN = 0xFFFFFFFF  # the data size that ffmpeg writes to a pipe
@@ -235,7 +236,9 @@ def _checked_file(path: str | os.PathLike[str], source: str | BinaryIO | _Stream
             "or copy it again"
         ) from error
     problem = ""
-    if file.frames == 0:
+    if file.samplerate not in RATES:
+        problem = f"its header says {file.samplerate} Hz, expected {RATES.start} to {RATES.stop - 1}; write it again"
+    elif file.frames == 0:
         problem = "holds no samples; copy it again, or leave it out"
     elif file.frames >= 2**62:  # libsndfile's "unknown"; it cannot read such a file reliably
         problem = (

@@ -11,6 +11,9 @@ import torch
 from dataset import SAMPLE_RATE
 from dataset.audio import Source, decode_frames, mono_of, name_of, open_audio, resampler
 
+MOST_SAMPLES = 2**24
+"""The most samples of a block, of all channels and at the file's rate."""
+
 
 def blocks(path: Source, seconds: float = 30.0) -> Iterator[torch.Tensor]:
     """Read a file of any length in blocks of about ``seconds``, so that only a few of them are in memory.
@@ -22,6 +25,7 @@ def blocks(path: Source, seconds: float = 30.0) -> Iterator[torch.Tensor]:
         AudioError: as for :func:`read`.
     """
     with open_audio(path) as file:
+        seconds = min(seconds, MOST_SAMPLES / (file.samplerate * file.channels))
         pieces = (
             _frames(file, name_of(path), start, min(start + int(seconds * file.samplerate), file.frames))
             for start in range(0, file.frames, int(seconds * file.samplerate))

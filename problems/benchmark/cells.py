@@ -77,27 +77,41 @@ class Cell:
         """The learning rate with the best validation; of equal ones the greater; None for that of the config.
 
         Raises:
-            FileNotFoundError: no trial has ended.
+            FileNotFoundError: a trial has not ended, or all of them diverged.
         """
         if not self.learning_rates:
             return None
         if len(self.learning_rates) == 1:
             return self.learning_rates[0]
         searched = self.searched()
-        if not searched:
-            raise FileNotFoundError(f"{self.title}: no learning rate has a validation")
+        open_rates = [rate for rate in self.learning_rates if rate not in searched and not self.diverged(rate).exists()]
+        if open_rates or not searched:
+            rates = ", ".join(f"{rate:g}" for rate in open_rates) or "any of the learning rates, as all diverged"
+            raise FileNotFoundError(f"{self.title}: there is no finished trial of {rates}")
         higher = searched.pop("higher_better")
         best = (max if higher else min)(searched.values())
         return max(rate for rate, value in searched.items() if value == best)
+
+    def diverged(self, rate: float) -> Path:
+        """The file that marks a trial whose gradients were not finite for too long."""
+        return self.run_folder(rate) / "diverged"
 
     def searched(self) -> dict[Any, Any]:
         """The best validation at each learning rate, and whether more is better; empty if no trial has ended."""
         values: dict[Any, Any] = {}
         for rate in self.learning_rates:
-            found = _validation(self.run_folder(rate))
+            found = _validation(self.run_folder(rate)) if self.has_ended(rate) else None
             if found is not None:
                 values[rate], values["higher_better"] = found
         return values
+
+    def has_ended(self, rate: float) -> bool:
+        """True if the training at a learning rate came to its end."""
+        try:
+            stage = read_json(self.run_folder(rate) / "stages.json")["stages"]["2"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return stage.get("status") == "done"
 
     def _job(self, rate: float | None, more: Sequence[str]) -> Job:
         own = [] if rate is None else [f"--build_optimizer.conf.lr={rate!r}"]
@@ -146,7 +160,7 @@ def _validation(folder: Path) -> tuple[float, bool] | None:
     except (OSError, ValueError):
         return None
     metric, _, sense = next(iter(rules)).rpartition(" ")
-    rows = (json.loads(line) for line in lines)
+    rows = (json.loads(line) for line in lines if line.endswith("}"))  # a kill may have cut the last one
     values = [row[metric] for row in rows if row["split"] == "valid" and row.get(metric) is not None]
     if not values:
         return None
@@ -160,9 +174,9 @@ def _chosen_on_test(folder: Path, test_set: str, metric: str) -> float | None:
     """
     results = [read_json(path) for path in sorted((folder / "evaluate").rglob("result.json"))]
     own = [result for result in results if result["test_set"] == test_set and metric in result["metrics"]]
-    if len(own) < 2:
+    if len(own) < 2 or all(result["metrics"][metric] is None for result in own):
         return None
-    values = [result["metrics"][metric] for result in own]
+    values = [value for result in own if (value := result["metrics"][metric]) is not None]
     return max(values) if own[0]["declarations"][metric].get("better") == "higher" else min(values)
 
 

@@ -61,12 +61,13 @@ def run_jobs(jobs: Sequence[Job], parallel: int, threads: int | None = None) -> 
             while waiting and len(running) < parallel:
                 job = waiting.pop(0)
                 job.log.parent.mkdir(parents=True, exist_ok=True)
+                job.log.touch()
                 process = context.Process(target=_work, args=(job.problem, job.words, str(job.log), count))
                 process.start()
-                running[process.sentinel] = job, process, time.monotonic()
+                running[process.sentinel] = job, process, (time.monotonic(), job.log.stat().st_size)
             for sentinel in wait(list(running)):
                 job, process, began = running.pop(sentinel)
-                yield _outcome(job, process, time.monotonic() - began)
+                yield _outcome(job, process, *began)
     finally:
         for _, process, _ in running.values():
             process.terminate()  # each writes a checkpoint first
@@ -74,15 +75,16 @@ def run_jobs(jobs: Sequence[Job], parallel: int, threads: int | None = None) -> 
             process.join()
 
 
-def _outcome(job: Job, process: BaseProcess, seconds: float) -> Outcome:
+def _outcome(job: Job, process: BaseProcess, began: float, log_size: int) -> Outcome:
     process.join()
     code = process.exitcode or 0
-    return Outcome(job, code, seconds, _last_error(job.log) if code else "")
+    return Outcome(job, code, time.monotonic() - began, _last_error(job.log, log_size) if code else "")
 
 
-def _last_error(log: Path) -> str:
-    """The last line of a log that tells an error, or else its last line."""
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+def _last_error(log: Path, begin: int = 0) -> str:
+    """The last line of a log, from a byte on, that tells an error, or else its last line."""
+    text = log.read_bytes()[begin:].decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or ["no message"])[-1]
 

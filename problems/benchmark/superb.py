@@ -14,7 +14,9 @@ from problems.benchmark.cells import Cell, Encoder
 from problems.benchmark.jobs import Job, report_progress, run_jobs
 from problems.benchmark.tasks import TASKS
 from problems.engine.cli.arguments import parse
+from problems.engine.cli.predict import number_of
 from problems.engine.config import yaml_text
+from problems.engine.config.registry import load_class, resolve
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.folder_lock import folder_lock
 
@@ -22,6 +24,8 @@ USAGE = (
     "superb --upstream NAME [--upstream LABEL='{name: NAME, conf: {...}}']... [--config superb|toy] [--problems a,b]"
     " [--learning_rates LIST] [--parallel N] [--target_dir DIR] [--plan] [--[PROBLEM.]KEY VALUE]..."
 )
+DIVERGED = "non-finite"
+"""A word in the error of a training whose gradients are not finite for too long: its learning rate is not chosen."""
 OWN = ("upstream", "problems", "learning_rates", "parallel", "target_dir", "plan", "baseline")
 TOY: dict[str, tuple[str, ...]] = {
     "pr": ("--train.total_steps=400",),
@@ -72,20 +76,32 @@ def superb(words: Sequence[str]) -> int:
     if options.get("plan") == "true":
         print(plan.text_of(cells, config))
         return 0
+    parallel, baseline = number_of("parallel", options.get("parallel", "1"), 1), options.get("baseline", labels[0])
+    if baseline not in labels:
+        raise ConfigError(f"--baseline {baseline}{nearest(baseline, labels)}: expected one of {', '.join(labels)}")
     with folder_lock(root):
-        failed = _run(cells, int(options.get("parallel", "1")))
-        _write(root, cells, config, options.get("baseline"))
+        failed = _run(cells, int(parallel))
+        _write(root, cells, config, baseline)
     return 1 if failed else 0
 
 
 def _encoder(text: str) -> Encoder:
-    """An encoder as it is typed: its name, or its label with name and settings."""
+    """An encoder as it is typed: its name, or its label with name and settings.
+
+    Raises:
+        ConfigError: it is written otherwise, or unknown.
+    """
     label, equals, settings = text.partition("=")
     if not equals:
+        resolve(text, load_class("nn.upstream:UPSTREAMS"), "--upstream")
         return Encoder(text.replace(":", "_").replace("/", "_"), text)
     values = yaml_text.load(settings)
-    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str) or set(values) - {"name", "conf"}:
+    is_right = (
+        isinstance(values, Mapping) and isinstance(values.get("name"), str) and not set(values) - {"name", "conf"}
+    )
+    if not is_right or not isinstance(values.get("conf") or {}, Mapping) or not label:
         raise ConfigError(f"--upstream {text}: expected NAME, or LABEL={{name: NAME, conf: {{...}}}}")
+    resolve(values["name"], load_class("nn.upstream:UPSTREAMS"), f"--upstream {label}")
     return Encoder(label, values["name"], values.get("conf") or {})
 
 
@@ -95,6 +111,8 @@ def _problems(text: str | None) -> list[str]:
         if name not in TASKS:
             hint = f"{nearest(name, TASKS)}; expected some of {', '.join(TASKS)}"
             raise ConfigError(f"--problems: unknown problem {name!r}{hint}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"--problems {text}: one of them is there twice")
     return names
 
 
@@ -107,8 +125,8 @@ def _rates(text: str | None) -> tuple[float, ...] | None:
         rates = tuple(float(value) for value in values)
     except (TypeError, ValueError):
         rates = (0.0,)
-    if not all(rate > 0 for rate in rates):
-        raise ConfigError(f"--learning_rates is {text}: expected positive numbers, as [0.001, 0.0001]")
+    if not rates or not all(rate > 0 for rate in rates) or len(set(rates)) < len(rates):
+        raise ConfigError(f"--learning_rates is {text}: expected different positive numbers, as [0.001, 0.0001]")
     return rates
 
 
@@ -130,10 +148,14 @@ def _words(name: str, config: str, overrides: Sequence[tuple[str, str]]) -> tupl
 
 def _run(cells: Sequence[Cell], parallel: int) -> int:
     """Run what is missing; return how many runs failed."""
-    trials = [job for cell in cells for job in cell.trials()]
-    ended = _outcomes(trials, parallel, "trials of learning rates")
-    ready: list[Job] = []
-    failed = sum(outcome.code != 0 for outcome in ended)
+    trials = {job: (cell, rate) for cell in cells for job, rate in zip(cell.trials(), cell.learning_rates)}
+    failed, ready = 0, []
+    for outcome in _outcomes(list(trials), parallel, "trials of learning rates"):
+        cell, rate = trials[outcome.job]
+        if outcome.code and DIVERGED in outcome.message:
+            cell.diverged(rate).touch()
+        else:
+            failed += outcome.code != 0
     for cell in cells:
         try:
             ready.append(cell.run())

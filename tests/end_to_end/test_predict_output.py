@@ -94,7 +94,7 @@ def test_a_folder_of_other_predictions_is_refused(predict, files, tmp_path, word
 
 def test_a_folder_of_other_things_is_refused(predict, files):
     code, _, err = predict("--out", files, files)
-    assert code == 2 and "holds no predictions" in err and not (files / "predict.json").exists()
+    assert code == 2 and "holds no predictions" in err and not (files / ".predict.json").exists()
 
 
 def test_settings_of_the_decoder_are_options(predict, files):
@@ -128,7 +128,8 @@ def test_one_bad_file_of_many_is_named_and_costs_the_exit_code(predict, files, t
         (["--format", "srt"], "needs an audio file"),
         (["--batch_seconds", "much", "x.wav"], "expected a number from 0"),
         (["--enroll", "x.wav", "x.wav"], "did you mean 'enrol'"),
-        (["--enrol", "x.wav", "x.wav"], "does not compare recordings"),
+        (["--enrol", "x.wav", "x.wav"], "--enrol: there is no file x.wav"),
+        (["--enrol", __file__, "x.wav"], "does not compare recordings"),
     ],
 )
 def test_a_wrong_command_is_refused(predict, words, reason):
@@ -140,4 +141,34 @@ def test_names_that_differ_only_in_their_suffix_have_files_of_their_own(predict,
     shutil.copy(files / "0" / "0.wav", files / "0" / "0.flac.wav")
     os.rename(files / "0" / "0.flac.wav", files / "0" / "0.au")
     assert predict("--out", tmp_path / "out", files / "0" / "0.wav", files / "0" / "0.au")[0] == 0
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.txt")) == ["0.au.txt", "0.wav.txt"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.txt")) == ["0.au.txt", "0.txt"]
+
+
+def test_another_recording_of_the_same_name_is_computed_too(predict, tones, tmp_path):
+    paths = sorted(tones.rglob("*.wav"))[:3]
+    for number, path in enumerate(paths):
+        (tmp_path / f"d{number}").mkdir()
+        shutil.copy(path, tmp_path / f"d{number}" / "x.wav")
+        assert predict("--format", "json", "--out", tmp_path / "out", tmp_path / f"d{number}" / "x.wav")[0] == 0
+    sources = {json.loads(path.read_text())["source"] for path in (tmp_path / "out").glob("x*.json")}
+    assert sources == {str(tmp_path / f"d{number}" / "x.wav") for number in range(3)}
+
+
+def test_a_recording_may_be_called_as_our_own_file(predict, tones, tmp_path):
+    shutil.copy(next(tones.rglob("*.wav")), tmp_path / "predict.wav")
+    assert predict("--format", "json", "--out", tmp_path / "out", tmp_path / "predict.wav")[0] == 0
+    assert "text" in json.loads((tmp_path / "out" / "predict.json").read_text())
+
+
+def test_recordings_that_a_format_cannot_tell_apart_are_refused(predict, files):
+    shutil.copy(files / "0" / "0.wav", files / "1" / "0.wav")
+    code, _, err = predict("--format", "ctm", files)
+    assert code == 2 and "alike: add --out DIR" in err
+
+
+def test_an_impossible_rate_costs_one_file_only(predict, files):
+    content = bytearray((files / "0" / "0.wav").read_bytes())
+    content[24:28] = (2_000_000_000).to_bytes(4, "little")
+    (files / "0" / "odd.wav").write_bytes(content)
+    code, out, err = predict(files)
+    assert code == 1 and len(out.splitlines()) == 6 and "odd.wav: its header says 2000000000 Hz" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,8 @@ def predict(problem: Any, arguments: Arguments) -> int:
     sources = [Recording("-", io.BytesIO(sys.stdin.buffer.read())) if word == "-" else word for word in arguments.files]
     items = list(recordings(sources))
     checkpoint = find(Path(options["ckpt"]))
-    output = _output(options.get("out"), form, items, {"checkpoint": _identity(checkpoint), "task": task})
+    origin = {"checkpoint": _identity(checkpoint), "task": task, "enrol": _digest(options.get("enrol"))}
+    output = _output(options.get("out"), form, items, origin)
     todo = [items[place] for place in output.missing([own.name for own in items])]
     predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task)
     code = 0
@@ -68,18 +70,19 @@ def task_of(options: Mapping[str, str]) -> dict[str, Any]:
     return {key.removeprefix("task."): yaml_text.load(options[key]) for key in names}
 
 
-def number_of(key: str, text: str) -> float | int:
+def number_of(key: str, text: str, least: float = 0, most: float = 1e12) -> float | int:
     """The value of a numerical option.
 
     Raises:
-        ConfigError: it is no number from 0.
+        ConfigError: it is no number from ``least`` to ``most``.
     """
     try:
         number = float(text)
     except ValueError:
-        number = -1.0
-    if not number >= 0:
-        raise ConfigError(f"--{key} is {text!r}: expected a number from 0")
+        number = math.nan
+    if not least <= number <= most:
+        limit = f" to {most:g}" if most < 1e12 else ""
+        raise ConfigError(f"--{key} is {text!r}: expected a number from {least:g}{limit}")
     return int(number) if number.is_integer() else number
 
 
@@ -89,6 +92,15 @@ def _identity(checkpoint: Path) -> str:
     from problems.engine.checkpoints.store import MANIFEST
 
     return sha256(checkpoint / MANIFEST)
+
+
+def _digest(path: str | None) -> str | None:
+    """A digest of the enrolled file; None without one."""
+    from dataset.storage.files import sha256
+
+    if path is not None and not Path(path).is_file():
+        raise ConfigError(f"--enrol: there is no file {path}")
+    return None if path is None else sha256(Path(path))
 
 
 def _output(folder: str | None, form: str, items: list[Recording], origin: dict[str, Any]) -> Output:

@@ -24,7 +24,7 @@ def serve(problem: Any, arguments: Arguments) -> int:
     options = dict(arguments.overrides)
     if "ckpt" not in options or arguments.files:
         raise ConfigError(f"serve needs --ckpt DIR, and no files: serve {VERBS['serve'].usage}")
-    host, port = options.get("host", "127.0.0.1"), int(number_of("port", options.get("port", "8000")))
+    host, port = options.get("host", "127.0.0.1"), int(number_of("port", options.get("port", "8000"), 0, 65535))
     token = os.environ.get("SOUNDSTAGE_TOKEN")
     if token is None and host not in LOOPBACK:
         raise ConfigError(
@@ -43,7 +43,7 @@ def serve(problem: Any, arguments: Arguments) -> int:
     checkpoint = find(Path(options["ckpt"]))
     predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task_of(options))
     names = {"max_bytes": "bytes", "max_seconds": "seconds", "max_waiting": "waiting"}
-    limits = Limits(**{field: number_of(key, options[key]) for key, field in names.items() if key in options})
+    limits = Limits(**{field: int(number_of(key, options[key], 1)) for key, field in names.items() if key in options})
     config = uvicorn.Config(
         create_app(predictor, limits, token),
         host=host,

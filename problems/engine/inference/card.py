@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def card_of(checkpoint: Path, problem: Any, model: nn.Module, license: str | Non
         license: of the weights, as an SPDX identifier.
     """
     if (checkpoint / CARD).is_file():
-        return read_json(checkpoint / CARD)
+        card = read_json(checkpoint / CARD)
+        return card | {"license": license} if license else card
     upstream = getattr(model, "upstream", None)
     parameters = sum(p.numel() for p in model.parameters())
     in_upstream = 0 if upstream is None else sum(p.numel() for p in upstream.parameters())
@@ -40,10 +42,20 @@ def card_of(checkpoint: Path, problem: Any, model: nn.Module, license: str | Non
         "sample_rate": 16000,
         "parameters": {"all": parameters, "upstream": in_upstream, "head": parameters - in_upstream},
         "corpus": config.get("prepare_data", {}).get("corpus"),
-        "config": {name: config[name] for name in PARTS if name in config},
+        "config": without_folders({name: config[name] for name in PARTS if name in config}),
         "results": results_beside(checkpoint),
         "versions": versions(),
     }
+
+
+def without_folders(value: Any) -> Any:
+    """A config in which each absolute path is ``./`` and its last part: nothing of the machine is told."""
+    if isinstance(value, Mapping):
+        return {key: without_folders(own) for key, own in value.items()}
+    if isinstance(value, list):
+        return [without_folders(own) for own in value]
+    is_path = isinstance(value, str) and os.path.isabs(os.path.expanduser(value))
+    return f"./{Path(value).name}" if is_path else value
 
 
 def _config(checkpoint: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from problems.engine.checkpoints import store, weights
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.checkpoints.moved_upstream import UPSTREAM_FOLDER
 from problems.engine.config.registry import load_class, resolve
-from problems.engine.inference.card import CARD, card_of, readme_of
+from problems.engine.inference.card import CARD, card_of, readme_of, without_folders
 from problems.engine.inference.predictor import Predictor
 from problems.engine.runtime.errors import ConfigError
 
@@ -30,7 +30,8 @@ def export(
 ) -> None:
     """Write the folder: weights, settings, label encoder, ``card.json`` and ``README.md``.
 
-    What only a training needs is left out, and so are paths of this machine.
+    What only a training needs is left out, and so are folders of this machine: a file that a setting names, such as a
+    language model, is to be copied beside, and named again when the model is loaded.
 
     Args:
         include_upstream: also write the weights of a frozen upstream, which a checkpoint refers to.
@@ -51,6 +52,8 @@ def export(
     def fill(folder: Path) -> None:
         for part in ("model", "task"):
             shutil.copytree(source / part, folder / part)
+            arguments = read_json(folder / part / ARGUMENTS)
+            write_json(folder / part / ARGUMENTS, without_folders(arguments))
             origin = read_json(folder / part / "problem.json")
             write_json(folder / part / "problem.json", origin | {"file": Path(origin["file"]).name})
         if refers and include_upstream:

@@ -24,6 +24,7 @@ class Format:
         begin, between, end: what encloses several results in one stream.
         timed: it writes what has times.
         alone: a file has one result only.
+        by_id: results are told apart by the names of their files without folders.
         header: the first line of a stream, given the first result.
     """
 
@@ -34,6 +35,7 @@ class Format:
     end: str = ""
     timed: bool = False
     alone: bool = False
+    by_id: bool = False
     header: Callable[[Result], str] | None = None
 
 
@@ -75,8 +77,8 @@ FORMATS = {
     "json": Format(_json, ".json", begin="[\n", between=",\n", end="\n]\n"),
     "jsonl": Format(lambda result: f"{_json(result)}\n", ".jsonl"),
     "csv": Format(_csv, ".csv", header=_csv_header),
-    "ctm": Format(timed_formats.ctm, ".ctm", timed=True),
-    "rttm": Format(timed_formats.rttm, ".rttm", timed=True),
+    "ctm": Format(timed_formats.ctm, ".ctm", timed=True, by_id=True),
+    "rttm": Format(timed_formats.rttm, ".rttm", timed=True, by_id=True),
     "textgrid": Format(timed_formats.textgrid, ".TextGrid", timed=True, alone=True),
     "srt": Format(timed_formats.srt, ".srt", timed=True, alone=True),
     "vtt": Format(timed_formats.vtt, ".vtt", timed=True, alone=True),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from dataset.storage.files import read_json, sweep, write_json, write_text
 from problems.engine.inference.formats import FORMATS, check
+from problems.engine.inference.timed_formats import file_of, id_of
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.folder_lock import folder_lock
 from tasks.results import Result
 
-ORIGIN = "predict.json"
+RECORD = ".predict.json"
+"""The origin of a folder's predictions, and the recording of each of its files."""
 
 
 class Output(Protocol):
@@ -47,7 +50,17 @@ class StreamOutput:
             raise ConfigError(
                 f"--format {self.name} is a file for each recording, and there are {len(names)}: add --out DIR"
             )
+        if self.format.by_id:
+            self._require_ids(names)
         return list(range(len(names)))
+
+    def _require_ids(self, names: Sequence[str]) -> None:
+        """Refuse recordings that the format could not tell apart."""
+        paths: dict[str, str] = {}
+        for name in map(file_of, names):
+            other = paths.setdefault(id_of(name), name)
+            if other != name:
+                raise ConfigError(f"--format {self.name} names {other} and {name} alike: add --out DIR, or rename one")
 
     def write(self, result: Result) -> None:
         """Write a result, and what stands before it."""
@@ -67,10 +80,10 @@ class StreamOutput:
 
 
 class FolderOutput:
-    """A file for each recording, named as its own below the folder that all have in common.
+    """A file for each recording, named as its own below the folder that all of a call have in common.
 
-    Each file is written whole or not at all, so that the same call continues where an interrupted one ended. The folder
-    is locked until :meth:`close`.
+    The folder records which file is whose, so that a later call continues where an interrupted one ended, and other
+    recordings of the same name get other files. It is locked until :meth:`close`.
 
     Args:
         origin: what the predictions depend on; another call must have the same.
@@ -83,33 +96,42 @@ class FolderOutput:
     def __init__(self, folder: Path, format: str, origin: Mapping[str, Any], names: Sequence[str]):
         self.folder, self.name, self.format = folder, format, FORMATS[format]
         self.lock = contextlib.ExitStack()
-        self._claim(dict(origin) | {"format": format})
+        known = self._claim(dict(origin) | {"format": format})
         self.lock.enter_context(folder_lock(folder, option="out"))
-        self.files = dict(zip(names, self._files(names)))
+        self.files = self._assigned(names, known)
+        relative = {str(path.relative_to(folder)): os.path.abspath(name) for name, path in self.files.items()}
+        write_json(folder / RECORD, {"origin": dict(origin) | {"format": format}, "files": known | relative})
         for parent in {path.parent for path in self.files.values()}:
             sweep(parent)
 
-    def _claim(self, origin: dict[str, Any]) -> None:
-        path = self.folder / ORIGIN
+    def _claim(self, origin: dict[str, Any]) -> dict[str, str]:
+        """The recordings by the files that the folder has for them."""
+        path = self.folder / RECORD
         if path.is_file():
-            earlier = read_json(path)
+            record = read_json(path)
+            earlier = record["origin"]
             differing = sorted(key for key in earlier.keys() | origin.keys() if earlier.get(key) != origin.get(key))
             if differing:
                 pairs = ", ".join(f"{key} {earlier.get(key)!r}, not {origin.get(key)!r}" for key in differing)
                 raise ConfigError(f"--out {self.folder} holds predictions of {pairs}: choose another folder")
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            return record["files"]
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise ConfigError(f"--out {self.folder} exists and holds no predictions: choose a new or an empty folder")
-        else:
-            write_json(path, origin)
+        return {}
 
-    def _files(self, names: Sequence[str]) -> Iterable[Path]:
+    def _assigned(self, names: Sequence[str], known: Mapping[str, str]) -> dict[str, Path]:
+        """The file of each recording: its own, or one that is nobody's yet."""
+        owners, files = dict(known), {}
+        file_of = {source: file for file, source in known.items()}
         absolute = [os.path.abspath(name) for name in names]
         common = os.path.commonpath([os.path.dirname(name) for name in absolute])
-        relative = [os.path.relpath(name, common) for name in absolute]
-        stems = [os.path.splitext(name)[0] for name in relative]
-        for name, stem in zip(relative, stems):
-            unique = name if stems.count(stem) > 1 else stem
-            yield self.folder / f"{unique}{self.format.suffix}"
+        for name, source in zip(names, absolute):
+            relative = os.path.relpath(source, common)
+            candidates = (f"{own}{self.format.suffix}" for own in _numbered(os.path.splitext(relative)[0], relative))
+            file = file_of.get(source) or next(own for own in candidates if owners.get(own, source) == source)
+            owners[file] = source
+            files[name] = self.folder / file
+        return files
 
     def missing(self, names: Sequence[str]) -> list[int]:
         """The indices of the recordings without a file."""
@@ -127,3 +149,10 @@ class FolderOutput:
     def close(self) -> None:
         """Let others write to the folder."""
         self.lock.close()
+
+
+def _numbered(stem: str, name: str) -> Iterator[str]:
+    """The stem, the name, and the name with a number."""
+    yield stem
+    yield name
+    yield from (f"{name}.{number}" for number in itertools.count(2))

@@ -32,9 +32,9 @@ def pieces_of(recording: Recording, long_audio: str) -> Iterator[tuple[float, Te
         pieces = in_windows(recording.blocks, round(recording.seconds * SAMPLE_RATE), WINDOW)
     else:
         pieces = [_whole(list(recording.blocks))]
-    begin = 0
+    begin, start = 0, recording.span[0] or 0.0  # times of a part are those of its file
     for piece in pieces:
-        yield begin / SAMPLE_RATE, piece
+        yield start + begin / SAMPLE_RATE, piece
         begin += len(piece)
 
 

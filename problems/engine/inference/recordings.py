@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import numbers
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from dataset.metadata import read_csv
 from problems.engine.runtime.errors import ConfigError
 
 LONG = 120.0
-"""Seconds above which a file is read block by block."""
+MANY = 120 * 48000 * 2
+"""Seconds, and samples of all channels, above which a file is read block by block."""
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".sph")
 
 
@@ -43,15 +45,18 @@ class Recording:
         Raises:
             AudioError: it cannot be read.
         """
+        if self.samples is not None or self.seconds:
+            return self
         if isinstance(self.source, Tensor):
             self.samples = self.source
         elif self.span != (None, None):
             self.samples = audio.read(self.source, *self.span)
         else:
             if not isinstance(self.source, str):
-                self.source = io.BytesIO(self.source.read())
-            self.seconds = audio.info(self.source).seconds
-            if self.seconds > LONG:
+                self.source = io.BytesIO(_bytes_of(self.source))
+            info = audio.info(self.source)
+            self.seconds = info.seconds
+            if info.seconds > LONG or info.frames * info.channels > MANY:
                 return self
             self.samples = audio.read(self.source)
         self.seconds = len(self.samples) / SAMPLE_RATE
@@ -61,6 +66,14 @@ class Recording:
     def blocks(self) -> Iterator[Tensor]:
         """The samples, in one or more blocks (T,)."""
         return blocks(self.source) if self.samples is None else iter([self.samples])
+
+
+def _bytes_of(file: BinaryIO) -> bytes:
+    """All of what is in memory, or the rest of an open file."""
+    content = file.getvalue() if isinstance(file, io.BytesIO) else file.read()
+    if not isinstance(content, bytes):
+        raise ConfigError(f"{audio.name_of(file)} is open as text: open it for reading bytes, with mode rb")
+    return content
 
 
 def is_single(item: Any) -> bool:
@@ -97,7 +110,12 @@ def recordings(item: Any) -> Iterator[Recording]:
 
 
 def _is_pair(item: Any) -> bool:
-    return isinstance(item, tuple) and len(item) == 2 and hasattr(item[0], "__array__") and isinstance(item[1], int)
+    return (
+        isinstance(item, tuple)
+        and len(item) == 2
+        and hasattr(item[0], "__array__")
+        and isinstance(item[1], numbers.Integral)
+    )
 
 
 def _of_path(path: str) -> Iterator[Recording]:

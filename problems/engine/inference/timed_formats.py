@@ -12,10 +12,20 @@ CAPTION_CHARS, CAPTION_SEC, PAUSE_SEC = 42, 6.0, 0.8
 """A caption ends before it becomes longer than these, and at a pause."""
 
 
-def recording_id(result: Result) -> str:
-    """The name of the recording's file without folder and suffix, and without spaces."""
-    name = str(result.source).replace("\\", "/").rpartition("/")[2]
+def file_of(source: str) -> str:
+    """The path of a recording; of a part, that of its file."""
+    return re.sub(r"\[[\d.]+-[\d.]*\]$", "", source)
+
+
+def id_of(path: str) -> str:
+    """The name of a file without folder and suffix, and without spaces."""
+    name = path.replace("\\", "/").rpartition("/")[2]
     return re.sub(r"\s", "_", name.rpartition(".")[0] or name)
+
+
+def recording_id(result: Result) -> str:
+    """The name of the recording in formats that hold several."""
+    return id_of(file_of(str(result.source)))
 
 
 def ctm(result: Result) -> str:
@@ -86,17 +96,17 @@ def vtt(result: Result) -> str:
 def textgrid(result: Result) -> str:
     """Praat's TextGrid, in its long form; what overlaps in a tier is cut at the next interval's start."""
     tiers, end = result.tiers(), max([result.seconds or 0.0, *_ends(result)])
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end:g}"]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end:.3f}"]
     lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
     for number, (name, segments) in enumerate(tiers.items(), start=1):
         intervals = list(_intervals(segments, end))
         lines += [f"    item [{number}]:", '        class = "IntervalTier"', f'        name = "{_quoted(name)}"']
-        lines += ["        xmin = 0", f"        xmax = {end:g}", f"        intervals: size = {len(intervals)}"]
+        lines += ["        xmin = 0", f"        xmax = {end:.3f}", f"        intervals: size = {len(intervals)}"]
         for place, own in enumerate(intervals, start=1):
             lines += [
                 f"        intervals [{place}]:",
-                f"            xmin = {own.start:g}",
-                f"            xmax = {own.end:g}",
+                f"            xmin = {own.start:.3f}",
+                f"            xmax = {own.end:.3f}",
             ]
             lines += [f'            text = "{_quoted(own.text)}"']
     return "\n".join(lines) + "\n"

@@ -41,12 +41,14 @@ class Limits:
     Args:
         bytes: of a body.
         seconds: of audio.
+        samples: of all channels, which a small file may hold many of.
         waiting: recordings that may wait for the model.
         slow: seconds that may pass between two parts of a body.
     """
 
     bytes: int = 100_000_000
     seconds: float = 3600.0
+    samples: int = 700_000_000
     waiting: int = 64
     slow: float = 10.0
 
@@ -80,6 +82,8 @@ class Service:
     def __init__(self, predictor: Predictor, limits: Limits):
         self.predictor, self.limits, self.metrics = predictor, limits, Metrics()
         self.worker = Worker(predictor, limits.waiting)
+        self.bodies = 0
+        """Files that are being received or opened."""
 
     async def recording(self, request: Request) -> Recording:
         """The audio of a request.
@@ -90,11 +94,16 @@ class Service:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not (kind.startswith(("audio/", "video/")) or kind == "application/octet-stream"):
             raise HTTPException(415, f"the content type is {kind or 'missing'}: send the bytes of a file as audio/*")
-        body = io.BytesIO(await self._body(request))
+        if self.bodies >= self.limits.waiting:
+            raise _busy(f"{self.bodies} files are being received already")
+        self.bodies += 1
         try:
+            body = io.BytesIO(await self._body(request))
             return await asyncio.to_thread(self._opened, body)
         except audio.AudioError as error:
             raise HTTPException(422, str(error)) from error
+        finally:
+            self.bodies -= 1
 
     async def _body(self, request: Request) -> bytes:
         body, chunks = bytearray(), request.stream().__aiter__()
@@ -109,9 +118,13 @@ class Service:
                 raise HTTPException(413, f"the file is larger than {self.limits.bytes} bytes")
 
     def _opened(self, body: io.BytesIO) -> Recording:
-        seconds = audio.info(body).seconds
-        if seconds > self.limits.seconds:
-            raise HTTPException(413, f"the audio is {seconds:.1f} s long, the limit is {self.limits.seconds:g} s")
+        info = audio.info(body)
+        if info.seconds > self.limits.seconds:
+            raise HTTPException(413, f"the audio is {info.seconds:.1f} s long, the limit is {self.limits.seconds:g} s")
+        if info.frames * info.channels > self.limits.samples:
+            raise HTTPException(
+                413, f"the audio has more than {self.limits.samples} samples: convert it to 16 kHz mono"
+            )
         return Recording("upload", body).open()
 
     async def result(self, recording: Recording) -> Any:
@@ -123,7 +136,7 @@ class Service:
         try:
             result = await asyncio.wrap_future(self.worker.submit(recording))
         except QueueFull as error:
-            raise HTTPException(503, str(error), headers={"Retry-After": "1"}) from error
+            raise _busy(str(error)) from error
         except ValueError as error:
             raise HTTPException(422, f"the model cannot compute it: {error}") from error
         self.metrics.audio.inc(recording.seconds)
@@ -132,13 +145,14 @@ class Service:
     async def lines(self, recording: Recording) -> AsyncIterator[str]:
         """The result of each piece of a recording, a JSON line each."""
         long_audio = "pauses" if self.predictor.problem.long_audio == "pauses" else "whole"
-        for start, wav in pieces_of(recording, long_audio):
-            try:
+        pieces = pieces_of(recording, long_audio)
+        try:
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                start, wav = piece
                 result = await self.result(Recording("upload", wav).open())
-            except HTTPException as error:  # the status is sent already
-                yield json.dumps({"start": round(start, 3), "error": error.detail}) + "\n"
-                return
-            yield json.dumps({"start": round(start, 3), **result.to_dict()}, ensure_ascii=False) + "\n"
+                yield json.dumps({"start": round(start, 3), **result.to_dict()}, ensure_ascii=False) + "\n"
+        except (HTTPException, audio.AudioError) as error:  # the status is sent already
+            yield json.dumps({"error": getattr(error, "detail", str(error))}) + "\n"
 
 
 def _add_gate(app: FastAPI, metrics: Metrics, token: str | None) -> None:
@@ -152,13 +166,26 @@ def _add_gate(app: FastAPI, metrics: Metrics, token: str | None) -> None:
             if token is not None and not _is_allowed(request, token) and route not in ("/", "/health", *_asset_paths()):
                 response: Response = JSONResponse({"detail": "send the token: Authorization: Bearer ..."}, 401)
             else:
-                response = await call_next(request)
-        name = route if route in {own.path for own in app.routes if hasattr(own, "path")} else "other"
+                try:
+                    response = await call_next(request)
+                except Exception:
+                    metrics.requests.labels(_route(app, route), 500).inc()
+                    raise
+        name = _route(app, route)
         metrics.requests.labels(name, response.status_code).inc()
         metrics.seconds.labels(name).observe(time.perf_counter() - began)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def _route(app: FastAPI, path: str) -> str:
+    """A path of ours, or other: clients may ask for any number of them."""
+    return path if path in {own.path for own in app.routes if hasattr(own, "path")} else "other"
+
+
+def _busy(reason: str) -> HTTPException:
+    return HTTPException(503, reason, headers={"Retry-After": "1"})
 
 
 def _is_allowed(request: Request, token: str) -> bool:

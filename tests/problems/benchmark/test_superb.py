@@ -106,7 +106,13 @@ def test_what_fails_is_named_and_costs_the_others_nothing(tones, tmp_path, capfd
         ([], "superb needs encoders"),
         (["--upstream=fbank", "--upstream=fbank"], "two encoders have the same label: fbank, fbank"),
         (["--upstream=fbank", "--problems=asr,kss"], "unknown problem 'kss' (did you mean 'ks'?)"),
-        (["--upstream=fbank", "--learning_rates=[0.1, x]"], "expected positive numbers"),
+        (["--upstream=fbank", "--learning_rates=[0.1, x]"], "expected different positive numbers"),
+        (["--upstream=fbank", "--learning_rates=[]"], "expected different positive numbers"),
+        (["--upstream=fbank", "--problems=ks,ks"], "one of them is there twice"),
+        (["--upstream=fbank", "--parallel=0"], "--parallel is '0': expected a number from 1"),
+        (["--upstream=fbank", "--baseline=fbnk"], "did you mean 'fbank'"),
+        (["--upstream=fbnk"], "unknown name 'fbnk'"),
+        (["--upstream=a={name: fbank, conf: 3}"], "expected NAME, or LABEL="),
         (["--upstream=a={nam: fbank}"], "expected NAME, or LABEL="),
         (["--upstream=fbank", "--config=default"], "one config: superb or toy"),
     ],
@@ -157,7 +163,17 @@ def test_superbs_grid_is_the_default_and_of_equal_rates_the_greater_is_chosen(tm
         train = cell.run_folder(rate) / "train"
         train.mkdir(parents=True)
         (train / "best.json").write_text('{"accuracy max": ["step_00000001"]}')
-        (train / "metrics.jsonl").write_text(json.dumps({"split": "valid", "accuracy": value, "step": 1}) + "\n")
+        (train / "metrics.jsonl").write_text(json.dumps({"split": "valid", "accuracy": value, "step": 1}) + '\n{"spl')
+        (train.parent / "stages.json").write_text('{"stages": {"2": {"status": "done"}}}')
+    with pytest.raises(FileNotFoundError, match="no finished trial of 0.001, 0.0001, 1e-05, 1e-06"):
+        cell.chosen_rate()
+    for rate in (1e-3, 1e-4, 1e-5):
+        cell.run_folder(rate).mkdir()
+        cell.diverged(rate).touch()
+    with pytest.raises(FileNotFoundError, match="1e-06"):
+        cell.chosen_rate()
+    cell.run_folder(1e-6).mkdir()
+    cell.diverged(1e-6).touch()
     assert cell.chosen_rate() == 0.1
 
 

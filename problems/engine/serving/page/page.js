@@ -61,7 +61,7 @@ function show(blob, answer) {
     node.textContent = word.text;
     $("text").append(node, " ");
   }
-  if (!segments.length) $("text").textContent = answer.label || answer.text || answer.value || "";
+  if (!segments.length) $("text").textContent = answer.label ?? answer.text ?? answer.value ?? "";
   showTurns(answer.turns || [], answer.seconds);
   showLabels(answer.probabilities || {});
   $("json").textContent = JSON.stringify(answer, null, 2);
@@ -140,7 +140,7 @@ async function record() {
     node.disconnect();
     stream.getTracks().forEach((track) => track.stop());
     context.close();
-    predict(wavOf(chunks, context.sampleRate));
+    attempt(predict(wavOf(chunks, context.sampleRate)));
   };
 }
 

@@ -118,6 +118,29 @@ def test_a_recurrent_model_is_refused_by_the_name_of_its_layer(tones, tiny, tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_folders_of_this_machine_are_left_out_and_named_files_can_be_given_again(tones, tmp_path, capsys):
+    arpa = tmp_path / "secret home" / "lm.arpa"
+    arpa.parent.mkdir()
+    words = ("ba", "de", "gi", "ko")
+    lines = [f"-0.6\t{word}\t0" for word in ("<unk>", "<s>", "</s>", *words)]
+    arpa.write_text("\\data\\\nngram 1=7\n\n\\1-grams:\n" + "\n".join(lines) + "\n\n\\end\\\n")
+    options = [*tiny_options(tones, tmp_path), f"--build_task.decode={{name: beam, lm: '{arpa}'}}", "--stop=2"]
+    assert execute(ASR(), ["run", *options]) == 0
+    wav = next(tones.rglob("*.wav"))
+    expected = str(problems.load(str(tmp_path / "run")).predict(wav))
+    assert execute(ASR(), ["export", "--ckpt", str(tmp_path / "run"), str(tmp_path / "out")]) == 0
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"secret home" not in everything
+    assert str(problems.load(str(tmp_path / "out"), task={"decode.lm": str(arpa)}).predict(wav)) == expected
+
+
+def test_the_licence_of_an_exported_folder_can_be_changed(classifier, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert execute(Tones(), ["export", "--ckpt", str(classifier), "--license=mit", str(first)]) == 0
+    assert execute(Tones(), ["export", "--ckpt", str(first), "--license=cc0-1.0", str(second)]) == 0
+    assert "license: cc0-1.0" in (second / "README.md").read_text()
+
+
 def test_a_folder_that_is_not_empty_is_refused(classifier, tmp_path, capsys):
     (tmp_path / "mine.txt").touch()
     assert execute(Tones(), ["export", "--ckpt", str(classifier), str(tmp_path)]) == 2

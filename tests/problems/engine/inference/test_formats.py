@@ -78,9 +78,14 @@ def test_overlaps_in_a_tier_are_cut_and_nothing_is_lost():
     crossed = Transcript("a b", [Segment(0.0, 1.0, "a"), Segment(0.5, 2.0, "b")], source="x", seconds=2.0)
     text = stream("textgrid", crossed)
     assert re.findall(r"xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = \"(\w)\"", text) == [
-        ("0", "0.5", "a"),
-        ("0.5", "2", "b"),
+        ("0.000", "0.500", "a"),
+        ("0.500", "2.000", "b"),
     ]
+
+
+def test_times_are_exact_after_hours():
+    late = Transcript("x", [Segment(12345.12, 12345.14, "x")], source="x", seconds=20000.0)
+    assert 'xmin = 12345.120\n            xmax = 12345.140\n            text = "x"' in stream("textgrid", late)
 
 
 def test_subtitles_break_at_pauses_and_at_their_length():

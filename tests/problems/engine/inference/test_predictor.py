@@ -11,9 +11,10 @@ import torch
 
 from dataset.audio import AudioError, read
 from problems.engine.inference.predictor import Failure
+from problems.engine.inference.timed_formats import recording_id
 from problems.engine.runtime.errors import ConfigError
 from tasks.base import Task
-from tasks.results import Embedding, Label, Verification
+from tasks.results import Embedding, Label, Segment, Transcript, Verification
 from tests.parts.predictors import predictor
 
 
@@ -161,3 +162,14 @@ def test_a_task_of_ones_own_may_return_anything(files):
     result = predictor(Plain).predict(files / "00.flac")
     assert str(result) == f"{len(read(files / '00.flac'))} samples"
     assert result.to_dict()["value"] == str(result)
+
+
+def test_times_of_parts_are_those_of_their_file(files):
+    class Words(Task):
+        def infer(self, wav, wav_len):
+            return [Transcript("w", [Segment(0.0, 0.01, "w")]) for _ in wav]
+
+    (files / "two.csv").write_text("wav_path,start_sec,end_sec\n00.flac,0,0.02\n00.flac,0.02,0.04\n", "utf-8")
+    results = list(predictor(Words).predict(files / "two.csv"))
+    assert [own.words[0].start for own in results] == [0.0, 0.02]
+    assert {recording_id(own) for own in results} == {"00"}

@@ -137,6 +137,22 @@ def test_a_long_file_is_answered_piece_by_piece():
     assert sum(own["seconds"] for own in lines) == pytest.approx(70, abs=0.1)
 
 
+def test_a_file_that_breaks_off_ends_its_stream_with_the_reason():
+    noise = sound(180.0, 8000, format="FLAC")
+    with client(long_audio="pauses") as service:
+        answer = service.post("/v1/stream", content=noise[: len(noise) * 2 // 3], headers=AUDIO)
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert len(lines) > 2 and "error" in lines[-1] and all("error" not in own for own in lines[:-1])
+
+
+def test_a_small_file_of_many_samples_is_refused():
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((48000 * 5, 8)), 48000, format="FLAC")
+    with client(limits=Limits(samples=1_000_000)) as service:
+        answer = service.post("/v1/predict", content=file.getvalue(), headers=AUDIO)
+    assert answer.status_code == 413 and "samples" in answer.json()["detail"]
+
+
 def test_a_token_is_asked_for_and_other_hosts_are_refused_without_one():
     with client(token="secret") as service:
         assert service.post("/v1/predict", content=sound(), headers=AUDIO).status_code == 401
