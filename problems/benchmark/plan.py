@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from problems.benchmark.cells import Cell, Encoder
-from problems.engine.runtime.formatting import duration, table
+from problems.engine.runtime.formatting import duration
 
-PROBE_SECONDS, PROBE_BATCH, REPEATS = 10, 4, 2
+PROBE_SECONDS, PROBE_BATCH, HEAD_BATCH, REPEATS = 10, 4, 2, 1
 
 
 @dataclass(frozen=True)
@@ -52,35 +52,35 @@ class Speed:
     is_cached: bool
 
 
-def text_of(cells: Sequence[Cell], config: str) -> str:
-    """The plan: audio, cache, steps, learning rates and time of each cell; sums, disk, and where the data are."""
-    speeds = {cell.encoder.label: speed_of(cell.encoder) for cell in cells}
-    lines = [
-        f"{label}: {speed.layers} states of {speed.size}, {speed.times_real:.0f} times real time here,"
-        f" {speed.bytes_per_second / 1e3:.0f} kB a second of audio as fp16"
-        for label, speed in speeds.items()
-    ]
+def lines_of(cells: Sequence[Cell], config: str) -> Iterator[str]:
+    """The plan as it is measured: audio, cache, steps, rates and time of each cell; sums, disk, where the data are."""
+    speeds = {}
+    for encoder in {cell.encoder.label: cell.encoder for cell in cells}.values():
+        speed = speeds[encoder.label] = speed_of(encoder)
+        disk_rate = f"{speed.bytes_per_second / 1e3:.0f} kB a second of audio as fp16"
+        shape = f"{speed.layers} states of {speed.size}"
+        yield f"{encoder.label}: {shape}, {speed.times_real:.0f} times real time here, {disk_rate}"
     if config != "superb":
-        return "\n".join([*lines, "", "The toy corpora are made on first use; sizes and times are those of the runs."])
-    rows, features, heads, disk = [], {}, 0.0, {}
+        yield "The toy corpora are made on first use; sizes and times are those of the runs."
+        return
+    features, heads, disk = {}, 0.0, {}
+    widths = (max(len(label) for label in speeds), 7, 7, 9, 8, 5, 12, 12)
+    header = ("upstream", "problem", "audio h", "cache GB", "steps", "rates", "features", "heads")
+    yield "  ".join(f"{own:{width}}" for own, width in zip(header, widths))
     for cell in cells:
         row = _row(cell, speeds[cell.encoder.label])
-        rows.append(row.cells)
+        yield "  ".join(f"{own:{width}}" for own, width in zip(row.cells, widths))
         heads += row.head_seconds
         key = cell.encoder.label, DATA[cell.task.problem].source.partition(" ")[0]
         features[key] = max(features.get(key, 0.0), row.feature_seconds)  # of one corpus: computed once
         disk[key] = max(disk.get(key, 0.0), row.disk)
-    header = ["upstream", "problem", "audio h", "cache GB", "steps", "rates", "features", "heads"]
-    free = shutil.disk_usage(_existing(cells[0].root)).free
-    needed = sum(disk.values())
+    free, needed = shutil.disk_usage(_existing(cells[0].root)).free, sum(disk.values())
     total = sum(features.values()) + heads
-    lines += ["", table(header, rows, left=2), ""]
-    lines += [
-        f"in all: features {duration(sum(features.values()))}, heads {duration(heads)}, together {duration(total)}"
-    ]
-    lines += [f"disk: {needed / 1e9:.0f} GB of features, {free / 1e9:.0f} GB are free" + _advice(needed, free)]
-    lines += ["", "data:", *(f"  {cell.task.problem:4} {DATA[cell.task.problem].source}" for cell in _first(cells))]
-    return "\n".join(lines)
+    times = [duration(own) for own in (sum(features.values()), heads, total)]
+    yield f"in all: features {times[0]}, heads {times[1]}, together {times[2]}"
+    yield f"disk: {needed / 1e9:.0f} GB of features, {free / 1e9:.0f} GB are free" + _advice(needed, free)
+    yield "data:"
+    yield from (f"  {cell.task.problem:4} {DATA[cell.task.problem].source}" for cell in _first(cells))
 
 
 def _first(cells: Sequence[Cell]) -> list[Cell]:
@@ -179,8 +179,9 @@ def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) ->
     model = call(
         problems.get(name)(), "build_model", **sections, build_upstream=fake, model_output_size=data.labels
     ).to(device)
-    size = config["build_batch_sampler"]["train"].get("batch_size") or 8
+    full = config["build_batch_sampler"]["train"].get("batch_size") or 8
     frames = 1 if getattr(model, "commutes_with_mean", False) else round(data.seconds * 50)
+    size = full if frames == 1 else min(full, HEAD_BATCH)  # of long ones, a part: time grows with their number
     states = torch.randn(speed.layers, size, frames, speed.size, device=device)
     lengths = torch.full((size,), frames, device=device)
     best = float("inf")
@@ -191,7 +192,7 @@ def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) ->
         if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    return best * (config["train"]["gradient_accumulate"] or 1)
+    return best * full / size * (config["train"]["gradient_accumulate"] or 1)
 
 
 def States(layers: int = 1, size: int = 1) -> Any:

@@ -74,7 +74,8 @@ def superb(words: Sequence[str]) -> int:
         for encoder in encoders
     ]
     if options.get("plan") == "true":
-        print(plan.text_of(cells, config))
+        for line in plan.lines_of(cells, config):
+            print(line, flush=True)
         return 0
     parallel, baseline = number_of("parallel", options.get("parallel", "1"), 1), options.get("baseline", labels[0])
     if baseline not in labels:

@@ -229,7 +229,7 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
 
         monkeypatch.setattr(superb, "_run", lambda cells, parallel: 0)
         monkeypatch.setattr(superb, "_write", lambda *options: None)
-        monkeypatch.setattr(superb.plan, "text_of", lambda cells, config: "")
+        monkeypatch.setattr(superb.plan, "lines_of", lambda cells, config: [])
         assert problems_main(words[3:]) == 0
         return
     if words[1] == "-m":

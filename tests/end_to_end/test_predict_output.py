@@ -172,3 +172,23 @@ def test_an_impossible_rate_costs_one_file_only(predict, files):
     (files / "0" / "odd.wav").write_bytes(content)
     code, out, err = predict(files)
     assert code == 1 and len(out.splitlines()) == 6 and "odd.wav: its header says 2000000000 Hz" in err
+
+
+def test_a_call_that_was_refused_claims_no_folder(predict, run, files, tmp_path, capfd):
+    assert predict("--format", "rttm", "--task.decode.nbset", "2", "--out", tmp_path / "out", files)[0] == 2
+    assert predict("--format", "text", "--out", tmp_path / "out", files)[0] == 0
+
+
+def test_parts_have_files_of_their_own(predict, tones, tmp_path):
+    path = next(tones.rglob("*.wav"))
+    (tmp_path / "parts.csv").write_text(f"wav_path,start_sec,end_sec\n{path},0,0.1\n{path},0.1,0.15\n")
+    assert predict("--out", tmp_path / "out", tmp_path / "parts.csv")[0] == 0
+    assert {own.name for own in (tmp_path / "out").glob("*.txt")} == {
+        f"{path.stem}[{p}].txt" for p in ("0-0.1", "0.1-0.15")
+    }
+
+
+def test_the_help_of_predict_is_about_predict(capfd):
+    assert execute(ASR(), ["predict", "--help"]) == 0
+    out = capfd.readouterr().out
+    assert "--format" in out and "--task.KEY" in out and "train.total_steps" not in out and len(out.splitlines()) < 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise ConfigError(f"{name!r} cannot be saved as a weight: expected a tensor, got {type(value).__name__}")
     # cloned, because safetensors refuses tensors that share memory
     save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, path)
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)  # as other files: safetensors lets only the owner read it
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:

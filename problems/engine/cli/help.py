@@ -56,6 +56,13 @@ def help_text(problem: Configurable, words: Sequence[str]) -> str:
     )
 
 
+def help_of_verb(problem: Configurable, name: str) -> str:
+    """The help of a verb that takes files: its options."""
+    verb = VERBS[name]
+    options = ", ".join(f"--{own}KEY" if own.endswith(".") else f"--{own}" for own in verb.options or ())
+    return f"{program_of(problem)} {name} {verb.usage}\n\n{verb.summary}\n\noptions: {options}"
+
+
 def _usage(problem: Configurable) -> list[str]:
     lines = [f"{program_of(problem)} {name} {verb.usage}" for name, verb in VERBS.items()]
     return [f"usage: {lines[0]}", *(f"       {line}" for line in lines[1:])]

@@ -17,7 +17,7 @@ from typing import Any
 from dataset.wording import nearest
 from problems.engine.cli import console
 from problems.engine.cli.arguments import flags_of, parse
-from problems.engine.cli.help import HELP, help_text
+from problems.engine.cli.help import HELP, help_of_verb, help_text
 from problems.engine.cli.verbs import VERBS
 from problems.engine.config.registry import load_class
 from problems.engine.runtime.errors import ConfigError, Interrupted
@@ -81,5 +81,8 @@ def _verb(problem: Any, args: list[str]) -> Callable[[], int]:
 
 
 def _show_help(problem: Any, args: list[str]) -> int:
+    if args and args[0] in VERBS and VERBS[args[0]].options is not None:
+        print(help_of_verb(problem, args[0]))
+        return 0
     print(help_text(problem, [word for word in args if word not in (*HELP, *VERBS)]))
     return 0 if args else 2

@@ -91,7 +91,7 @@ def _identity(checkpoint: Path) -> str:
     from dataset.storage.files import sha256
     from problems.engine.checkpoints.store import MANIFEST
 
-    return sha256(checkpoint / MANIFEST)
+    return sha256(checkpoint / MANIFEST)[:12]
 
 
 def _digest(path: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def serve(problem: Any, arguments: Arguments) -> int:
         from problems.engine.serving.app import Limits, create_app
     except ImportError as error:
         raise ConfigError(f"serve needs the extra of its name ({error}): pip install 'soundstage[serve]'") from error
+    _require_free(host, port)
     from problems.engine.checkpoints.find import find
     from problems.engine.inference.predictor import Predictor
 
@@ -58,3 +60,14 @@ def serve(problem: Any, arguments: Arguments) -> int:
     except (Interrupted, KeyboardInterrupt):  # uvicorn raises the signal again, once it has answered what was open
         print("ended; every open request was answered", file=sys.stderr)
     return 0
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before the model is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"--port {port} of {host} cannot be used: {error.strerror}; choose another") from error

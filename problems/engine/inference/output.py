@@ -100,7 +100,8 @@ class FolderOutput:
         self.lock.enter_context(folder_lock(folder, option="out"))
         self.files = self._assigned(names, known)
         relative = {str(path.relative_to(folder)): os.path.abspath(name) for name, path in self.files.items()}
-        write_json(folder / RECORD, {"origin": dict(origin) | {"format": format}, "files": known | relative})
+        self.record = {"origin": dict(origin) | {"format": format}, "files": known | relative}
+        self.is_recorded = False
         for parent in {path.parent for path in self.files.values()}:
             sweep(parent)
 
@@ -115,7 +116,8 @@ class FolderOutput:
                 pairs = ", ".join(f"{key} {earlier.get(key)!r}, not {origin.get(key)!r}" for key in differing)
                 raise ConfigError(f"--out {self.folder} holds predictions of {pairs}: choose another folder")
             return record["files"]
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        content = [own for own in self.folder.iterdir() if own.name != ".lock"] if self.folder.is_dir() else []
+        if content or (self.folder.exists() and not self.folder.is_dir()):
             raise ConfigError(f"--out {self.folder} exists and holds no predictions: choose a new or an empty folder")
         return {}
 
@@ -127,7 +129,7 @@ class FolderOutput:
         common = os.path.commonpath([os.path.dirname(name) for name in absolute])
         for name, source in zip(names, absolute):
             relative = os.path.relpath(source, common)
-            candidates = (f"{own}{self.format.suffix}" for own in _numbered(os.path.splitext(relative)[0], relative))
+            candidates = (f"{own}{self.format.suffix}" for own in _numbered(_stem(relative), relative))
             file = file_of.get(source) or next(own for own in candidates if owners.get(own, source) == source)
             owners[file] = source
             files[name] = self.folder / file
@@ -140,6 +142,9 @@ class FolderOutput:
     def write(self, result: Result) -> None:
         """Write the file of a result."""
         check(self.name, result)
+        if not self.is_recorded:  # with the first result that the format can hold
+            write_json(self.folder / RECORD, self.record)
+            self.is_recorded = True
         path = self.files[str(result.source)]
         path.parent.mkdir(parents=True, exist_ok=True)
         header = self.format.header(result) if self.format.header else ""
@@ -149,6 +154,12 @@ class FolderOutput:
     def close(self) -> None:
         """Let others write to the folder."""
         self.lock.close()
+
+
+def _stem(name: str) -> str:
+    """The name of a recording without the suffix of its file."""
+    path = file_of(name)
+    return os.path.splitext(path)[0] + name.removeprefix(path)
 
 
 def _numbered(stem: str, name: str) -> Iterator[str]:

@@ -152,7 +152,9 @@ class Predictor:
             ConfigError: the model does not compare recordings.
         """
         if not hasattr(self.task, "verify"):
-            raise ConfigError(f"a model of {type(self.problem).__name__} does not compare recordings: use predict")
+            raise ConfigError(
+                f"a model of {type(self.problem).__name__} does not compare recordings: predict without an enrolment"
+            )
         voices = self.predict([enrolled] if is_single(enrolled) else enrolled)
         enrolment = [own for own in voices if isinstance(own, Embedding)]
         if is_single(test):

@@ -48,7 +48,7 @@ def test_no_words_is_help_and_2(capsys):
 
 @pytest.mark.parametrize(
     "line",
-    ["--help", "-h", "run --help", "run --train.seed 1 --help", "predict -h", "nope --help", "run --nope.x=1 --help"],
+    ["--help", "-h", "run --help", "run --train.seed 1 --help", "status -h", "nope --help", "run --nope.x=1 --help"],
 )
 def test_help_anywhere(capsys, line):
     assert execute(ASR(), line.split()) == 0

@@ -67,6 +67,8 @@ def test_an_exported_folder_alone_predicts_the_same_and_tells_what_it_is(classif
     everything = b"".join(path.read_bytes() for path in (tmp_path / "elsewhere").rglob("*") if path.is_file())
     assert str(tmp_path.parent).encode() not in everything, "a path of this machine"
     assert not list((tmp_path / "elsewhere").rglob("training.pt"))
+    modes = {path.stat().st_mode for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()}
+    assert len(modes) == 1, "others can read all files or none"
 
 
 def test_the_readmes_snippet_works(classifier, sounds, tmp_path, monkeypatch):
