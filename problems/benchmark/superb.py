@@ -57,7 +57,7 @@ def superb(words: Sequence[str]) -> int:
     arguments = parse(words, flags=("plan",))
     own = [(key, value) for key, value in arguments.overrides if key in OWN]
     options = dict(own)
-    encoders = [_encoder(value) for key, value in own if key == "upstream"]
+    encoders = [encoder_of(value) for key, value in own if key == "upstream"]
     config = arguments.configs[0] if arguments.configs else "superb"
     if not encoders or len(arguments.configs) > 1 or config not in ("superb", "toy"):
         raise ConfigError(f"superb needs encoders, and one config: superb or toy: {USAGE}")
@@ -86,7 +86,7 @@ def superb(words: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _encoder(text: str) -> Encoder:
+def encoder_of(text: str) -> Encoder:
     """An encoder as it is typed: its name, or its label with name and settings.
 
     Raises:

@@ -224,6 +224,9 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         assert problems_main(words[3:]) == 2
         assert "holds no report/results.json" in capsys.readouterr().err  # understood; there is no such run here
         return
+    if words[1:4] == ["-m", "problems", "upstream"]:
+        assert problems_main(words[3:]) == 0
+        return
     if words[1:4] == ["-m", "problems", "superb"]:
         from problems.benchmark import superb
 
