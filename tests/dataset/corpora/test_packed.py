@@ -54,7 +54,7 @@ def test_shards_elsewhere(packed, tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_packed_is_refused(packed, tmp_path):
-    with pytest.raises(CorpusError, match=r"has no pack\.json; expected a folder that `pack` wrote"):
+    with pytest.raises(CorpusError, match=r"has no pack\.json; expected a folder that the command pack wrote"):
         Packed(str(tmp_path)).sources()
     names = json.loads((packed / "pack.json").read_text())
     (packed / "pack.json").write_text(json.dumps({**names, "complete": False}))
