@@ -9,7 +9,7 @@ import problems
 from problems.engine.runtime.errors import Interrupted
 
 COMMANDS = {
-    "compare": "problems.engine.cli.compare:compare",
+    "compare": "problems.engine.cli.commands.compare:compare",
     "superb": "problems.benchmark.superb:superb",
     "upstream": "problems.benchmark.upstream:upstream",
 }

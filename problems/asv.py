@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.setting import setting
-from problems import classification, labelled
+from problems import classification
 from problems.base import Section
 from problems.engine.config import sections
 from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
+from problems.methods import labelled
 
 if TYPE_CHECKING:
     from tasks.contracts import EmbeddingModel, Labels
@@ -242,7 +243,7 @@ class ASV(classification.Classification):
 
     def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
         """Write ``predictions.csv`` (one row per trial), ``scores.txt``, ``embeddings.npz`` and ``det.json``."""
-        from problems.asv_outputs import save
+        from problems.methods.verification_outputs import save
 
         save(task, mode, records, Path(dump_dir))
 

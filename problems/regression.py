@@ -9,7 +9,7 @@ from typing import Any
 from dataset.setting import setting
 from problems.base import Section
 from problems.engine.runtime.errors import ConfigError
-from problems.labelled import Labelled, LabelReader
+from problems.methods.labelled import Labelled, LabelReader
 
 SYSTEM = "system"
 

@@ -11,7 +11,7 @@ from dataset.setting import setting
 from problems.base import Section
 from problems.engine.config import sections
 from problems.engine.runtime.errors import ConfigError
-from problems.labelled import Labelled
+from problems.methods.labelled import Labelled
 
 MOVING = ("crop", "speed", "tempo", "time_shift")
 """Augmentations that move the events."""

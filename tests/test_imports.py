@@ -58,7 +58,7 @@ STAIR = (
     {"runtime"},
 )
 """Packages of the engine, each step importing from those below it alone."""
-TORCH_FREE = sorted([*(ENGINE / "cli").glob("*.py"), *(ENGINE / "config").glob("*.py"), ENGINE / "runtime/errors.py"])
+TORCH_FREE = sorted([*(ENGINE / "cli").rglob("*.py"), *(ENGINE / "config").glob("*.py"), ENGINE / "runtime/errors.py"])
 
 
 def step_of(package: str) -> int:

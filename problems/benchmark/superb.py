@@ -13,8 +13,7 @@ from problems.benchmark import plan, table
 from problems.benchmark.cells import Cell, Encoder
 from problems.benchmark.jobs import Job, report_progress, run_jobs
 from problems.benchmark.tasks import TASKS
-from problems.engine.cli.arguments import parse
-from problems.engine.cli.predict import number_of
+from problems.engine.cli.arguments import number_of, parse
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
 from problems.engine.runtime.errors import ConfigError

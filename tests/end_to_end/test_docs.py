@@ -22,8 +22,8 @@ from problems.__main__ import main as problems_main
 from problems.asr import ASR
 from problems.base import Problem
 from problems.engine.cli.arguments import parse
+from problems.engine.cli.commands.pack import OPTIONS as PACK_OPTIONS
 from problems.engine.cli.main import execute
-from problems.engine.cli.pack import OPTIONS as PACK_OPTIONS
 from problems.engine.cli.verbs import VERBS
 from tests.conftest import ROOT
 from tests.parts import python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,22 @@ def _value_of(key: str, rest: list[str], flags: Sequence[str]) -> str:
     if rest and not rest[0].startswith("--"):
         return rest.pop(0)
     raise ConfigError(f"--{key} needs a value")
+
+
+def number_of(key: str, text: str, least: float = 0, most: float = 1e12) -> float | int:
+    """The value of a numerical option.
+
+    Raises:
+        ConfigError: it is no number from ``least`` to ``most``.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        limit = f" to {most:g}" if most < 1e12 else ""
+        raise ConfigError(f"--{key} is {text!r}: expected a number from {least:g}{limit}")
+    return int(number) if number.is_integer() else number
 
 
 def flags_of(problem: Configurable) -> list[str]:

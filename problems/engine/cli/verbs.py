@@ -28,37 +28,37 @@ class Verb:
 
 VERBS = {
     "run": Verb(
-        "problems.engine.cli.run:run",
+        "problems.engine.cli.commands.run:run",
         "[--config NAME|FILE]... [--start N] [--stop N] [--KEY VALUE]...",
         "run the stages: 0 prepare data, 1 build encoder, 2 train, 3 evaluate checkpoints, 4 report",
     ),
     "status": Verb(
-        "problems.engine.cli.status:status",
+        "problems.engine.cli.commands.status:status",
         "[--config NAME|FILE]... [--KEY VALUE]...",
         "show which stages are done, stale (and why) or missing, and the results",
     ),
     "check": Verb(
-        "problems.engine.cli.check:check",
+        "problems.engine.cli.commands.check:check",
         "[--config NAME|FILE]... [--KEY VALUE]...",
         "read all audio of the corpus and report what is wrong with it: bad files, repeated audio, shared speakers",
     ),
     "manifest": Verb(
-        "problems.engine.cli.manifest:manifest",
+        "problems.engine.cli.commands.manifest:manifest",
         "--to kaldi|nemo|lhotse --out DIR [--config NAME|FILE]... [--KEY VALUE]...",
         "write the sets that stage 0 prepared as manifests of another toolkit",
     ),
     "pack": Verb(
-        "problems.engine.cli.pack:pack",
+        "problems.engine.cli.commands.pack:pack",
         "[--out DIR] [--shard_mb 500] [--config NAME|FILE]... [--KEY VALUE]...",
         "write the audio of stage 0 to tar shards, in <target_dir>/shards or DIR, and CSVs that refer to them",
     ),
     "config": Verb(
-        "problems.engine.cli.show_config:show_config",
+        "problems.engine.cli.commands.show_config:show_config",
         "[--config NAME|FILE]... [--KEY VALUE]...",
         "print the resolved config as YAML, to edit and pass back with --config",
     ),
     "predict": Verb(
-        "problems.engine.cli.predict:predict",
+        "problems.engine.cli.commands.predict:predict",
         "--ckpt DIR [--format NAME] [--out DIR] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",
         "apply a trained checkpoint to recordings; prints path<TAB>prediction, or text, json, jsonl, csv, ctm, rttm,"
         " textgrid, srt, vtt",
@@ -68,14 +68,14 @@ VERBS = {
         ),
     ),
     "export": Verb(
-        "problems.engine.cli.export:export",
+        "problems.engine.cli.commands.export:export",
         "--ckpt DIR [--include_upstream] [--onnx AUDIO] [--torch_export AUDIO] [--license NAME] OUT",
         "write a trained checkpoint as one portable folder with a model card; also as a program of other runtimes",
         options=("ckpt", "include_upstream", "onnx", "torch_export", "license", "upstream"),
         flags=("include_upstream",),
     ),
     "serve": Verb(
-        "problems.engine.cli.serve:serve",
+        "problems.engine.cli.commands.serve:serve",
         "--ckpt DIR [--host NAME] [--port N] [--task.KEY VALUE]...",
         "answer requests over HTTP with a trained checkpoint, and show a page to drop, record and hear audio",
         options=(

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.arguments import Arguments, number_of
+from problems.engine.cli.commands.predict import task_of
 from problems.engine.cli.console import spin_briefly
-from problems.engine.cli.predict import number_of, task_of
 from problems.engine.cli.verbs import VERBS
 from problems.engine.runtime.errors import ConfigError, Interrupted
 

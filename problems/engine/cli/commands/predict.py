@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.wording import nearest
-from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.arguments import Arguments, number_of
 from problems.engine.cli.console import spin_briefly
 from problems.engine.cli.verbs import VERBS
 from problems.engine.config import yaml_text
@@ -68,22 +67,6 @@ def task_of(options: Mapping[str, str]) -> dict[str, Any]:
     """The values of ``--task.KEY``, by key."""
     names = (key for key in options if key.startswith("task."))
     return {key.removeprefix("task."): yaml_text.load(options[key]) for key in names}
-
-
-def number_of(key: str, text: str, least: float = 0, most: float = 1e12) -> float | int:
-    """The value of a numerical option.
-
-    Raises:
-        ConfigError: it is no number from ``least`` to ``most``.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not least <= number <= most:
-        limit = f" to {most:g}" if most < 1e12 else ""
-        raise ConfigError(f"--{key} is {text!r}: expected a number from {least:g}{limit}")
-    return int(number) if number.is_integer() else number
 
 
 def _identity(checkpoint: Path) -> str:

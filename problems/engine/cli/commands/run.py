@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any
 
-from problems.engine.cli import cross_validation, learning_curve
 from problems.engine.cli.arguments import Arguments, resolve_config
+from problems.engine.cli.commands import cross_validation, learning_curve
 from problems.engine.cli.console import spin_briefly, start_logging
 from problems.engine.cli.next_steps import next_steps
 

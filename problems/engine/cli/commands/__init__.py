@@ -1,0 +1,1 @@
+"""The commands of a problem: one a file; no torch until a command runs."""
