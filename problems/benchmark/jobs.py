@@ -1,7 +1,8 @@
-"""Runs of command lines, each in a process of its own, so that one that fails or is killed costs no other."""
+"""Runs of command lines in processes of their own, so that one that fails or is killed costs no other."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -10,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from problems.benchmark.one_pass import run_in_one_pass
 
 PRELOADED = ["torch", "torchaudio", "pandas", "problems.engine.stages.pipeline", "problems.engine.loops.train"]
 """Imported once, by the process that the others are forked from."""
@@ -45,40 +48,52 @@ class Outcome:
     message: str = ""
 
 
-def run_jobs(jobs: Sequence[Job], parallel: int, threads: int | None = None) -> Iterator[Outcome]:
-    """Run jobs, ``parallel`` at a time, in their order; yield each as it ends.
+Group = tuple[Job, ...]
+"""Jobs of one problem that share a process; several train in one pass over the data (:mod:`.one_pass`)."""
+
+
+def run_jobs(groups: Sequence[Group], parallel: int, threads: int | None = None) -> Iterator[Outcome]:
+    """Run groups of jobs, ``parallel`` groups at a time, in their order; yield the jobs of each as it ends.
 
     Args:
-        threads: of each; None: the cores divided by ``parallel``.
+        threads: of each process; None: the cores divided by ``parallel``.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     count = threads or max(1, len(os.sched_getaffinity(0)) // parallel)
-    waiting, running = list(jobs), {}
+    waiting, running = list(groups), {}
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
-                job = waiting.pop(0)
-                job.log.parent.mkdir(parents=True, exist_ok=True)
-                job.log.touch()
-                process = context.Process(target=_work, args=(job.problem, job.words, str(job.log), count))
+                group = waiting.pop(0)
+                group[0].log.parent.mkdir(parents=True, exist_ok=True)
+                group[0].log.touch()
+                ends, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(group, count, sender))
                 process.start()
-                running[process.sentinel] = job, process, (time.monotonic(), job.log.stat().st_size)
+                sender.close()
+                running[process.sentinel] = group, process, ends, (time.monotonic(), group[0].log.stat().st_size)
             for sentinel in wait(list(running)):
-                job, process, began = running.pop(sentinel)
-                yield _outcome(job, process, *began)
+                group, process, ends, began = running.pop(sentinel)
+                yield from _outcomes(group, process, ends, *began)
     finally:
-        for _, process, _ in running.values():
+        for _, process, *_ in running.values():
             process.terminate()  # each writes a checkpoint first
-        for _, process, _ in running.values():
+        for _, process, *_ in running.values():
             process.join()
 
 
-def _outcome(job: Job, process: BaseProcess, began: float, log_size: int) -> Outcome:
+def _outcomes(group: Group, process: BaseProcess, ends: Connection, began: float, log_size: int) -> Iterator[Outcome]:
+    """The outcomes of the jobs of a process that has ended."""
     process.join()
-    code = process.exitcode or 0
-    return Outcome(job, code, time.monotonic() - began, _last_error(job.log, log_size) if code else "")
+    code, seconds = process.exitcode or 0, time.monotonic() - began
+    if ends.poll():
+        with contextlib.suppress(EOFError):  # it ended before it told of its runs
+            yield from (Outcome(job, end.code, end.seconds, end.message) for job, end in zip(group, ends.recv()))
+            return
+    for job in group:
+        yield Outcome(job, code, seconds, _last_error(group[0].log, log_size) if code else "")
 
 
 def _last_error(log: Path, begin: int = 0) -> str:
@@ -89,8 +104,8 @@ def _last_error(log: Path, begin: int = 0) -> str:
     return (errors or lines or ["no message"])[-1]
 
 
-def _work(problem: str, words: Sequence[str], log: str, threads: int) -> None:
-    """Run a command line in this process, with its output in ``log``."""
+def _work(group: Group, threads: int, ends: Connection) -> None:
+    """Run the jobs of a group in this process, with its output in the log of the first."""
     import torch
 
     import problems
@@ -98,11 +113,15 @@ def _work(problem: str, words: Sequence[str], log: str, threads: int) -> None:
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    with open(log, "a", encoding="utf-8", buffering=1) as file:
+    with open(group[0].log, "a", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = file
-        problems.get(problem)().main(list(words))
+        problem = problems.get(group[0].problem)
+        if len(group) == 1:
+            problem().main(list(group[0].words))
+        else:
+            ends.send(run_in_one_pass(problem, [job.words[1:] for job in group]))
 
 
 def _follow(parent: int) -> None:

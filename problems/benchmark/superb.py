@@ -11,7 +11,7 @@ from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark import plan, table
 from problems.benchmark.cells import Cell, Encoder
-from problems.benchmark.jobs import Job, report_progress, run_jobs
+from problems.benchmark.jobs import Group, report_progress, run_jobs
 from problems.benchmark.tasks import TASKS
 from problems.engine.cli.arguments import number_of, parse
 from problems.engine.config import yaml_text
@@ -150,7 +150,8 @@ def _run(cells: Sequence[Cell], parallel: int) -> int:
     """Run what is missing; return how many runs failed."""
     trials = {job: (cell, rate) for cell in cells for job, rate in zip(cell.trials(), cell.learning_rates)}
     failed, ready = 0, []
-    for outcome in _outcomes(list(trials), parallel, "trials of learning rates"):
+    passes = [tuple(cell.trials()) for cell in cells if cell.trials()]
+    for outcome in _outcomes(passes, parallel, "trials of learning rates"):
         cell, rate = trials[outcome.job]
         if outcome.code and DIVERGED in outcome.message:
             cell.diverged(rate).touch()
@@ -158,17 +159,18 @@ def _run(cells: Sequence[Cell], parallel: int) -> int:
             failed += outcome.code != 0
     for cell in cells:
         try:
-            ready.append(cell.run())
+            ready.append((cell.run(),))
         except FileNotFoundError as error:
             failed += 1
             print(f"left out: {error}", file=sys.stderr)
     return failed + sum(outcome.code != 0 for outcome in _outcomes(ready, parallel, "runs"))
 
 
-def _outcomes(jobs: Sequence[Job], parallel: int, what: str) -> list[Any]:
-    if jobs:
-        print(f"{len(jobs)} {what}, {parallel} at a time", file=sys.stderr)
-    return report_progress(run_jobs(jobs, parallel), len(jobs), lambda text: print(text, file=sys.stderr))
+def _outcomes(groups: Sequence[Group], parallel: int, what: str) -> list[Any]:
+    total = sum(len(group) for group in groups)
+    if groups:
+        print(f"{total} {what}, {parallel} processes at a time", file=sys.stderr)
+    return report_progress(run_jobs(groups, parallel), total, lambda text: print(text, file=sys.stderr))
 
 
 def _write(root: Path, cells: Sequence[Cell], config: str, baseline: str | None) -> None:

@@ -45,18 +45,26 @@ def start_logging(folder: Path, main: bool = True) -> None:
     root = logging.getLogger()
     root.setLevel(logging.INFO if main else logging.WARNING)
     root.addHandler(ConsoleHandler())
-    if not main:
-        return
+    if main:
+        root.addHandler(run_log(folder))
+
+
+def run_log(folder: Path) -> RunLogHandler:
+    """Return the handler that writes to ``folder/run.log``.
+
+    Raises:
+        ConfigError: the folder cannot be written in.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = RunLogHandler(folder / "run.log", encoding="utf-8")
+        handler = RunLogHandler(folder / "run.log", encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"target_dir: cannot write in {folder}: {error.strerror} ({error.filename});"
             " choose another folder: --target_dir DIR"
         ) from error
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root.addHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
 
 
 def stop_logging() -> None:

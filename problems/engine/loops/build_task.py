@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from dataset import seeding
+from problems.engine.loops import lockstep
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
@@ -48,6 +49,7 @@ def build_task(
         _require_sync_batchnorm(train, device)
         if world.size > 1:
             task.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
+    lockstep.share_upstream(task.model)
     if train["compile"]:
         task.model.compile(backend=train["compile"], dynamic=True)
     if world.rank:  # the same weights on every process, but another dropout

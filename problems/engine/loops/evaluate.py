@@ -20,6 +20,7 @@ from dataset.loader import LoaderSettings, Unreadable, epoch_batches, eval_strea
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import finite, read_json, write_json
+from problems.engine.loops import lockstep
 from problems.engine.loops.analysis import Analysis
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
@@ -194,8 +195,13 @@ class EvalLoop(Loop):
         try:
             with self.evaluating(), torch.inference_mode():
                 self.hook("on_evaluate_start", mode)
-                stream = eval_stream(dataset, [batches[number] for number in share], collate_fn, settings)
-                for number, batch in self._with_bar(mode, prefetch(zip(share, stream), self.device), len(share)):
+
+                def open_at(numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+                    stream = eval_stream(dataset, [batches[number] for number in numbers], collate_fn, settings)
+                    return prefetch(zip(numbers, stream), self.device)
+
+                stream = lockstep.shared_evaluation(f"{mode} {type(dataset).__name__}", share, open_at)
+                for number, batch in self._with_bar(mode, stream, len(share)):
                     try:
                         results = self.evaluate_batch(require_readable(batch), mode), {}
                     except Exception as error:

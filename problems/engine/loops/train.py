@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dataset.loader import Place, Unreadable
 from dataset.protocols import offers
+from problems.engine.loops import lockstep
 from problems.engine.loops.base import Batch, Callback, Loop
 from problems.engine.loops.cadence import Cadence
 from problems.engine.loops.failed_batches import classify_failure, count_failures
@@ -243,8 +244,11 @@ class TrainLoop(Loop):
 
     def open_stream(self) -> Stream:
         """Return the batches from the training's position on; the loader's workers start at once."""
-        stream = self.make_stream(self.progress.epoch, self.progress.position, self.make_dataloader)
-        return prefetch(stream, self.device)
+
+        def open_at(epoch: int, position: int) -> Stream:
+            return prefetch(self.make_stream(epoch, position, self.make_dataloader), self.device)
+
+        return lockstep.shared_training(open_at, self.progress.epoch, self.progress.position)
 
     def next_window(self, stream: Stream) -> Window:
         """Read the batches of the next step and move the position behind them."""

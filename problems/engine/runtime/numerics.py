@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-_flushes_denormals = False
-"""Torch does not tell; True inside :func:`flushing_denormals`."""
+_thread = threading.local()
+"""``flushes_denormals`` is True inside :func:`flushing_denormals`: torch does not tell, and it is set for a thread."""
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -37,20 +38,28 @@ def numerics(deterministic: bool, tf32: bool) -> Iterator[None]:
 
     Denormal numbers are flushed (:func:`flushing_denormals`).
     """
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    previous = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    previous = flags()
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it, and reads it at its first call
-        torch.use_deterministic_algorithms(True)
-        cudnn.benchmark = False
-    matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+    set_flags((True, tf32, tf32, False) if deterministic else (previous[0], tf32, tf32, previous[3]))
     try:
         with flushing_denormals():
             yield
     finally:
-        torch.use_deterministic_algorithms(was_deterministic)
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = previous
+        set_flags(previous)
+
+
+def flags() -> tuple[bool, bool, bool, bool]:
+    """Return torch's settings of the process: deterministic, TF32 of products, TF32 of cuDNN, cuDNN's benchmark."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    return torch.are_deterministic_algorithms_enabled(), matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+
+
+def set_flags(values: tuple[bool, bool, bool, bool]) -> None:
+    """Restore what :func:`flags` returned."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    deterministic, matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = values
+    torch.use_deterministic_algorithms(deterministic)
 
 
 @contextlib.contextmanager
@@ -60,11 +69,10 @@ def flushing_denormals() -> Iterator[None]:
     A recurrent layer whose gradients come close to zero is several times slower otherwise. Torch's own threads start
     with the first parallel operation: enter this before, for all of them.
     """
-    global _flushes_denormals
-    flushed, _flushes_denormals = _flushes_denormals, True
+    flushed, _thread.flushes_denormals = getattr(_thread, "flushes_denormals", False), True
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        _flushes_denormals = flushed
+        _thread.flushes_denormals = flushed
         torch.set_flush_denormal(flushed)

@@ -17,12 +17,16 @@ Handler = Callable[[int, "FrameType | None"], None]
 
 RETRY = 0.02  # seconds until a signal that arrived during an import is delivered again
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_in_threads: dict[int, StopRequest] = {}
+"""The request of each thread but the main one, which alone gets signals."""
+_forwarded: list[int] = []
+"""The signal that threads were given, if there was one."""
 
 
 class StopRequest:
     """Within a ``with`` block, the first SIGINT or SIGTERM sets :attr:`signal`. A second one raises at once.
 
-    Outside the main thread nothing is installed, since only the main thread may set signal handlers.
+    Only the main thread may set signal handlers. Requests of other threads get those of :func:`forwarded`.
     """
 
     def __init__(self) -> None:
@@ -53,11 +57,20 @@ class StopRequest:
             self._raises = False
 
     def __enter__(self) -> StopRequest:
+        if threading.current_thread() is not threading.main_thread():
+            _in_threads[threading.get_ident()] = self
+            self.signal = _forwarded[0] if _forwarded else None
         self._handlers.enter_context(_handled({number: self._note for number in _NAMES}))
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._handlers.close()
+        _in_threads.pop(threading.get_ident(), None)
+
+    def raise_if_at_once(self) -> None:
+        """Raise :class:`Interrupted` if a signal has arrived while it should be raised at once."""
+        if self._raises and self.signal is not None:
+            raise self.error("")
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -91,6 +104,32 @@ def raise_on_signals() -> Iterator[None]:
         if raised:
             raise raised[-1] from error
         raise
+
+
+@contextlib.contextmanager
+def forwarded() -> Iterator[None]:
+    """Within a ``with`` block, set the first SIGINT or SIGTERM in the requests of all threads; a second one raises.
+
+    It is for a main thread that waits for others. A thread without a request hears of it when it enters one.
+    """
+    _forwarded.clear()
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        if _forwarded:
+            raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number, "SIGTERM: stopped at once")
+        _forwarded.append(number)
+        for request in list(_in_threads.values()):
+            request.signal = number
+
+    with _handled({number: forward for number in _NAMES}):
+        yield
+
+
+def raise_if_at_once() -> None:
+    """Raise :class:`Interrupted` if a signal was forwarded to this thread during work that changes nothing."""
+    request = _in_threads.get(threading.get_ident())
+    if request is not None:
+        request.raise_if_at_once()
 
 
 @contextlib.contextmanager
