@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json
-from problems.benchmark.jobs import Job
 from problems.benchmark.tasks import BenchmarkTask
+from problems.benchmark.trials import Trial, best_of
 
 
 @dataclass(frozen=True)
@@ -63,63 +63,43 @@ class Cell:
         """The target folder of a run; ``rate`` None: that of the only one."""
         return self.folder if rate is None else self.folder / f"lr_{rate:g}"
 
-    def trials(self) -> list[Job]:
-        """Trainings at each learning rate, without tests; none if there is nothing to choose."""
-        if len(self.learning_rates) < 2:
-            return []
-        return [self._job(rate, ("--stop=2",)) for rate in self.learning_rates]
+    def trials(self) -> list[Trial]:
+        """Trainings at each learning rate, from the greatest down."""
+        return [self._trial(rate) for rate in sorted(self.learning_rates, reverse=True)]
 
-    def run(self) -> Job:
-        """All stages at the chosen learning rate."""
-        return self._job(self.chosen_rate(), ())
-
-    def chosen_rate(self) -> float | None:
-        """The learning rate with the best validation; of equal ones the greater; None for that of the config.
+    def chosen(self) -> Trial:
+        """The run to test: of the learning rate with the best validation; of equal ones the greater.
 
         Raises:
             FileNotFoundError: a trial has not ended, or all of them diverged.
         """
-        if not self.learning_rates:
-            return None
-        if len(self.learning_rates) == 1:
-            return self.learning_rates[0]
-        searched = self.searched()
-        open_rates = [rate for rate in self.learning_rates if rate not in searched and not self.diverged(rate).exists()]
-        if open_rates or not searched:
-            rates = ", ".join(f"{rate:g}" for rate in open_rates) or "any of the learning rates, as all diverged"
-            raise FileNotFoundError(f"{self.title}: there is no finished trial of {rates}")
-        higher = searched.pop("higher_better")
-        best = (max if higher else min)(searched.values())
-        return max(rate for rate, value in searched.items() if value == best)
+        if len(self.learning_rates) < 2:
+            return self._trial(next(iter(self.learning_rates), None))
+        return best_of(self.trials(), self.title)
 
-    def diverged(self, rate: float) -> Path:
-        """The file that marks a trial whose gradients were not finite for too long."""
-        return self.run_folder(rate) / "diverged"
+    def chosen_rate(self) -> float | None:
+        """The learning rate of :meth:`chosen`; None for that of the config."""
+        chosen = self.chosen()
+        return next((rate for rate in self.learning_rates if self._trial(rate) == chosen), None)
 
-    def searched(self) -> dict[Any, Any]:
-        """The best validation at each learning rate, and whether more is better; empty if no trial has ended."""
-        values: dict[Any, Any] = {}
-        for rate in self.learning_rates:
-            found = _validation(self.run_folder(rate)) if self.has_ended(rate) else None
-            if found is not None:
-                values[rate], values["higher_better"] = found
-        return values
+    def searched(self) -> dict[str, float]:
+        """The best validation at each learning rate of a search that has ended."""
+        if len(self.learning_rates) < 2:
+            return {}
+        trials = {rate: self._trial(rate) for rate in self.learning_rates}
+        values = {rate: trial.validation() for rate, trial in trials.items() if trial.has_ended()}
+        return {str(rate): value[0] for rate, value in values.items() if value is not None}
 
-    def has_ended(self, rate: float) -> bool:
-        """True if the training at a learning rate came to its end."""
-        try:
-            stage = read_json(self.run_folder(rate) / "stages.json")["stages"]["2"]
-        except (OSError, ValueError, KeyError):
-            return False
-        return stage.get("status") == "done"
-
-    def _job(self, rate: float | None, more: Sequence[str]) -> Job:
-        own = [] if rate is None else [f"--build_optimizer.conf.lr={rate!r}"]
-        folder = self.run_folder(rate)
-        words = ["run", *self.words, *self.encoder.words, *own, f"--target_dir={folder}", *more]
+    def _trial(self, rate: float | None) -> Trial:
+        own = () if rate is None else (f"--build_optimizer.conf.lr={rate!r}",)
         title, end = (self.title, "") if rate is None else (f"{self.title} lr {rate:g}", f"-lr_{rate:g}")
-        log = self.root / "logs" / f"{self.encoder.label}-{self.task.problem}{end}.log"
-        return Job(title, self.task.problem, tuple(words), log)
+        return Trial(
+            problem=self.task.problem,
+            name=title,
+            words=(*self.words, *self.encoder.words, *own),
+            folder=self.run_folder(rate),
+            log=self.root / "logs" / f"{self.encoder.label}-{self.task.problem}{end}.log",
+        )
 
     def result(self) -> dict[str, Any] | None:
         """The row of ``results.json``; None if the run has no report."""
@@ -132,7 +112,6 @@ class Cell:
         checkpoint = report["best"]["checkpoint"]
         test_set, metrics = next(iter(report["checkpoints"][checkpoint].items()))
         intervals = report["intervals"].get(checkpoint, {}).get(test_set, {})
-        searched = {str(key): value for key, value in self.searched().items() if key != "higher_better"}
         return {
             "upstream": self.encoder.label,
             "upstream_settings": {"name": self.encoder.name, "conf": dict(self.encoder.conf)},
@@ -146,25 +125,10 @@ class Cell:
             },
             "validation": [{key: own[key] for key in ("metric", "value", "step")} for own in report["validation"][:1]],
             "learning_rate": rate,
-            "searched": searched if len(self.learning_rates) > 1 else {},
+            "searched": self.searched(),
             "layer_weights": report["layers"],
             "chosen_on_test": _chosen_on_test(folder, test_set, self.task.columns[0][0]),
         }
-
-
-def _validation(folder: Path) -> tuple[float, bool] | None:
-    """The best validation of a training, and whether more is better; None if there is none."""
-    try:
-        rules = read_json(folder / "train" / "best.json")
-        lines = (folder / "train" / "metrics.jsonl").read_text("utf-8").splitlines()
-    except (OSError, ValueError):
-        return None
-    metric, _, sense = next(iter(rules)).rpartition(" ")
-    rows = (json.loads(line) for line in lines if line.endswith("}"))  # a kill may have cut the last one
-    values = [row[metric] for row in rows if row["split"] == "valid" and row.get(metric) is not None]
-    if not values:
-        return None
-    return (max(values), True) if sense == "max" else (min(values), False)
 
 
 def _chosen_on_test(folder: Path, test_set: str, metric: str) -> float | None:

@@ -48,8 +48,17 @@ class Outcome:
     message: str = ""
 
 
-Group = tuple[Job, ...]
-"""Jobs of one problem that share a process; several train in one pass over the data (:mod:`.one_pass`)."""
+@dataclass(frozen=True)
+class Group:
+    """Jobs of one problem that share a process; several train in one pass over the data (:mod:`.one_pass`).
+
+    Args:
+        jobs: one or more.
+        judge: ends trainings of several early (:class:`problems.engine.loops.lockstep.Lockstep`).
+    """
+
+    jobs: tuple[Job, ...]
+    judge: Callable[..., None] | None = None
 
 
 def run_jobs(groups: Sequence[Group], parallel: int, threads: int | None = None) -> Iterator[Outcome]:
@@ -67,13 +76,14 @@ def run_jobs(groups: Sequence[Group], parallel: int, threads: int | None = None)
         while waiting or running:
             while waiting and len(running) < parallel:
                 group = waiting.pop(0)
-                group[0].log.parent.mkdir(parents=True, exist_ok=True)
-                group[0].log.touch()
+                log = group.jobs[0].log
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.touch()
                 ends, sender = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(group, count, sender))
                 process.start()
                 sender.close()
-                running[process.sentinel] = group, process, ends, (time.monotonic(), group[0].log.stat().st_size)
+                running[process.sentinel] = group, process, ends, (time.monotonic(), log.stat().st_size)
             for sentinel in wait(list(running)):
                 group, process, ends, began = running.pop(sentinel)
                 yield from _outcomes(group, process, ends, *began)
@@ -90,10 +100,10 @@ def _outcomes(group: Group, process: BaseProcess, ends: Connection, began: float
     code, seconds = process.exitcode or 0, time.monotonic() - began
     if ends.poll():
         with contextlib.suppress(EOFError):  # it ended before it told of its runs
-            yield from (Outcome(job, end.code, end.seconds, end.message) for job, end in zip(group, ends.recv()))
+            yield from (Outcome(job, end.code, end.seconds, end.message) for job, end in zip(group.jobs, ends.recv()))
             return
-    for job in group:
-        yield Outcome(job, code, seconds, _last_error(group[0].log, log_size) if code else "")
+    for job in group.jobs:
+        yield Outcome(job, code, seconds, _last_error(group.jobs[0].log, log_size) if code else "")
 
 
 def _last_error(log: Path, begin: int = 0) -> str:
@@ -113,15 +123,15 @@ def _work(group: Group, threads: int, ends: Connection) -> None:
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    with open(group[0].log, "a", encoding="utf-8", buffering=1) as file:
+    with open(group.jobs[0].log, "a", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = file
-        problem = problems.get(group[0].problem)
-        if len(group) == 1:
-            problem().main(list(group[0].words))
+        problem = problems.get(group.jobs[0].problem)
+        if len(group.jobs) == 1 and group.judge is None:
+            problem().main(list(group.jobs[0].words))
         else:
-            ends.send(run_in_one_pass(problem, [job.words[1:] for job in group]))
+            ends.send(run_in_one_pass(problem, [job.words[1:] for job in group.jobs], group.judge))
 
 
 def _follow(parent: int) -> None:
@@ -136,6 +146,6 @@ def report_progress(outcomes: Iterator[Outcome], total: int, say: Callable[[str]
     ended = []
     for outcome in outcomes:
         ended.append(outcome)
-        state = "done" if outcome.code == 0 else f"FAILED ({outcome.code}): {outcome.message}"
+        state = outcome.message or "done" if outcome.code == 0 else f"FAILED ({outcome.code}): {outcome.message}"
         say(f"[{len(ended)}/{total}] {outcome.job.name}: {state} in {outcome.seconds:.0f} s")
     return ended

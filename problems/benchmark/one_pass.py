@@ -19,14 +19,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunEnd:
-    """The end of a run: its exit code, its seconds, and the error's message if it failed."""
+    """The end of a run: its exit code, its seconds, and the reason if it did not come to its end."""
 
     code: int
     seconds: float
     message: str = ""
 
 
-def run_in_one_pass(make_problem: Callable[[], Any], runs: Sequence[Sequence[str]]) -> list[RunEnd]:
+def run_in_one_pass(
+    make_problem: Callable[[], Any], runs: Sequence[Sequence[str]], judge: Callable[..., None] | None = None
+) -> list[RunEnd]:
     """Run command lines of a problem in lockstep, each in its target folder, as if it were alone.
 
     They may differ in what is trained, such as the learning rate, but not in the data. Each logs to its own run.log.
@@ -34,6 +36,7 @@ def run_in_one_pass(make_problem: Callable[[], Any], runs: Sequence[Sequence[str
     Args:
         make_problem: returns a problem, for each run one of its own.
         runs: the words after ``run``.
+        judge: ends trainings early (:class:`problems.engine.loops.lockstep.Lockstep`).
     """
     from problems.engine.loops.lockstep import Lockstep
 
@@ -44,12 +47,13 @@ def run_in_one_pass(make_problem: Callable[[], Any], runs: Sequence[Sequence[str
         code, message = _run(make_problem(), runs[number])
         ends[number] = RunEnd(code, time.monotonic() - began, message)
 
-    Lockstep().run([lambda number=number: lane(number) for number in range(len(runs))])
+    Lockstep(judge).run([lambda number=number: lane(number) for number in range(len(runs))])
     return [ends.get(number, RunEnd(1, 0.0, "stopped")) for number in range(len(runs))]
 
 
 def _run(problem: Any, words: Sequence[str]) -> tuple[int, str]:
     """Run one command line in this thread; return its exit code, and the message of its error."""
+    from problems.engine.loops.lockstep import Dropped
     from problems.engine.stages.pipeline import Pipeline
 
     handler = None
@@ -61,6 +65,9 @@ def _run(problem: Any, words: Sequence[str]) -> tuple[int, str]:
         pipeline = Pipeline(problem, config)
         handler = _run_log_of_this_thread(pipeline.root)
         pipeline.run()
+    except Dropped as reason:
+        log.info("%s", reason)
+        return 0, str(reason)
     except BaseException as error:  # of this run alone: the others go on
         log.error("%s", console.message_of(error), exc_info=True)
         return getattr(error, "exit_code", 1), console.message_of(error)

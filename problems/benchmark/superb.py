@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark import plan, table
 from problems.benchmark.cells import Cell, Encoder
-from problems.benchmark.jobs import Group, report_progress, run_jobs
+from problems.benchmark.halving import Halving
+from problems.benchmark.jobs import Group
 from problems.benchmark.tasks import TASKS
+from problems.benchmark.trials import run_groups, run_passes
 from problems.engine.cli.arguments import number_of, parse
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
@@ -21,11 +22,9 @@ from problems.engine.runtime.folder_lock import folder_lock
 
 USAGE = (
     "superb --upstream NAME [--upstream LABEL='{name: NAME, conf: {...}}']... [--config superb|toy] [--problems a,b]"
-    " [--learning_rates LIST] [--parallel N] [--target_dir DIR] [--plan] [--[PROBLEM.]KEY VALUE]..."
+    " [--learning_rates LIST] [--halving] [--parallel N] [--target_dir DIR] [--plan] [--[PROBLEM.]KEY VALUE]..."
 )
-DIVERGED = "non-finite"
-"""A word in the error of a training whose gradients are not finite for too long: its learning rate is not chosen."""
-OWN = ("upstream", "problems", "learning_rates", "parallel", "target_dir", "plan", "baseline")
+OWN = ("upstream", "problems", "learning_rates", "halving", "parallel", "target_dir", "plan", "baseline")
 TOY: dict[str, tuple[str, ...]] = {
     "pr": ("--train.total_steps=400",),
     "ks": ("--train.total_steps=150",),
@@ -53,7 +52,7 @@ def superb(words: Sequence[str]) -> int:
     Raises:
         ConfigError: an option is wrong.
     """
-    arguments = parse(words, flags=("plan",))
+    arguments = parse(words, flags=("plan", "halving"))
     own = [(key, value) for key, value in arguments.overrides if key in OWN]
     options = dict(own)
     encoders = [encoder_of(value) for key, value in own if key == "upstream"]
@@ -80,7 +79,7 @@ def superb(words: Sequence[str]) -> int:
     if baseline not in labels:
         raise ConfigError(f"--baseline {baseline}{nearest(baseline, labels)}: expected one of {', '.join(labels)}")
     with folder_lock(root):
-        failed = _run(cells, int(parallel))
+        failed = _run(cells, int(parallel), Halving if options.get("halving") == "true" else None)
         _write(root, cells, config, baseline)
     return 1 if failed else 0
 
@@ -146,31 +145,21 @@ def _words(name: str, config: str, overrides: Sequence[tuple[str, str]]) -> tupl
     return (*preset, *common, *own)
 
 
-def _run(cells: Sequence[Cell], parallel: int) -> int:
+def _run(cells: Sequence[Cell], parallel: int, judge: type[Halving] | None) -> int:
     """Run what is missing; return how many runs failed."""
-    trials = {job: (cell, rate) for cell in cells for job, rate in zip(cell.trials(), cell.learning_rates)}
-    failed, ready = 0, []
-    passes = [tuple(cell.trials()) for cell in cells if cell.trials()]
-    for outcome in _outcomes(passes, parallel, "trials of learning rates"):
-        cell, rate = trials[outcome.job]
-        if outcome.code and DIVERGED in outcome.message:
-            cell.diverged(rate).touch()
-        else:
-            failed += outcome.code != 0
+    searches = [cell.trials() for cell in cells if len(cell.learning_rates) > 1]
+    failed, ready = run_passes(searches, parallel, _say, judge), []
     for cell in cells:
         try:
-            ready.append((cell.run(),))
+            ready.append(Group((cell.chosen().job(),)))
         except FileNotFoundError as error:
             failed += 1
-            print(f"left out: {error}", file=sys.stderr)
-    return failed + sum(outcome.code != 0 for outcome in _outcomes(ready, parallel, "runs"))
+            _say(f"left out: {error}")
+    return failed + sum(outcome.code != 0 for outcome in run_groups(ready, parallel, "runs", _say))
 
 
-def _outcomes(groups: Sequence[Group], parallel: int, what: str) -> list[Any]:
-    total = sum(len(group) for group in groups)
-    if groups:
-        print(f"{total} {what}, {parallel} processes at a time", file=sys.stderr)
-    return report_progress(run_jobs(groups, parallel), total, lambda text: print(text, file=sys.stderr))
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _write(root: Path, cells: Sequence[Cell], config: str, baseline: str | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset import seeding
 from problems.engine.checkpoints.store import Checkpoints, Rule
+from problems.engine.loops import lockstep
 from problems.engine.loops.length import plan
 from problems.engine.loops.length.early_stopping import EarlyStopping
 from problems.engine.loops.monitoring.display import Display
@@ -196,6 +197,7 @@ class Cadence:
         self.early_stopping.observe(progress, value)
         loop.advance_schedules(lr_schedules.VALIDATION, value)
         loop.hook("on_stage_end", Mode.VALID, metrics)
+        lockstep.judge(loop.train, progress.step)
         return is_best
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:

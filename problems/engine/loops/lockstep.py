@@ -9,18 +9,28 @@ the last bit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from dataset import seeding
 from problems.engine.runtime import numerics, stop_signals
+from problems.engine.runtime.errors import Interrupted
 
 Clock = tuple[int, ...]
 """The position of a lane: (epoch, batch of the epoch), then (1, batch) in a validation there."""
 BEFORE: Clock = (-1, 0)
 """The position before the first batch."""
+Judge = Callable[[int, Mapping[str, Any], int], None]
+"""Called with a lane's number, its section ``train`` and its step after each validation; may raise :class:`Dropped`."""
+
+
+class Dropped(Interrupted):
+    """The training of a lane ends early, because those beside it are better."""
+
+    def __init__(self, message: str):
+        super().__init__(0, message)
 
 
 class Lane(threading.Thread):
@@ -61,9 +71,14 @@ class Lane(threading.Thread):
 
 
 class Lockstep:
-    """Runs trainings in lockstep."""
+    """Runs trainings in lockstep.
 
-    def __init__(self) -> None:
+    Args:
+        judge: called by each lane after a validation, when those behind it have validated too; None: all go on.
+    """
+
+    def __init__(self, judge: Judge | None = None) -> None:
+        self.judge = judge
         self.changed = threading.Condition()
         self.lanes: list[Lane] = []
         self.turn: Lane | None = None
@@ -121,6 +136,18 @@ def own_lane() -> Lane | None:
 def is_of_other_lane(thread: int | None, own: int) -> bool:
     """Return True if ``thread`` runs a lane, and is not ``own``."""
     return thread != own and any(isinstance(t, Lane) and t.ident == thread for t in threading.enumerate())
+
+
+def judge(train: Mapping[str, Any], step: int) -> None:
+    """Let a lane's training be judged after its validation at ``step``.
+
+    Raises:
+        Dropped: it is not to go on.
+    """
+    lane = own_lane()
+    if lane is not None and lane.lockstep.judge is not None:
+        lane.reach((*lane.trained, 2))
+        lane.lockstep.judge(lane.number, train, step)
 
 
 # ---- batches ----
