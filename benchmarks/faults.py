@@ -3,10 +3,11 @@
     python benchmarks/faults.py [--interruptions N] [--runs 'a; b'] [--signal KILL|TERM|INT|STOP] [--nproc N] [--seed N]
     python benchmarks/faults.py --controls
 
-Each run is started, interrupted and started again, five times in a row, and then brought to its end; weights, optimizer,
-random generators, history, data, predictions and results must be those of the undisturbed run. ``--controls`` plants a
-difference in a training that resumes, one kind at a time: each must be noticed, and nothing where there is none. ``--nproc N`` trains in N processes;
-the signal goes to the agent alone. Prints one JSON line for each run, and one for all.
+Each run is started, interrupted and started again, five times in a row, and then brought to its end. Weights,
+optimizer, random generators, history, data, predictions and results must be those of the undisturbed run.
+``--controls`` plants a difference in a training that resumes, one kind at a time: each must be noticed, and nothing if
+there is none. ``--nproc`` trains in N processes; the signal goes to the agent alone. Prints one JSON line for each run,
+and one for all.
 """
 
 from __future__ import annotations

@@ -43,6 +43,12 @@ class Run:
     eval_batch: int = setting(-1, "evaluate only this many batches, for a quick look; -1: all", min=-1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
     nproc: int = setting(1, "start this many processes on this machine, which train together", min=1)
+    launcher: Literal["slurm"] | None = setting(
+        None, "slurm: submit the run as a job of nproc processes on each node; null: run it here", resume="free"
+    )
+    slurm: dict | None = setting(
+        None, "what the job asks for, e.g. {nodes: 2, gpus_per_node: 4, timeout_min: 600}", resume="free"
+    )
     world_size: int = setting(1, "number of processes that train together, if run() is called from code", min=1)
     rank: int = setting(0, "rank of this process, if run() is called from code", min=0)
     test_ckpt_dir: str | None = setting(None, "checkpoint folder to test; null: the best checkpoint of this training")

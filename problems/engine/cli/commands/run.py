@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from problems.engine.cli.arguments import Arguments, resolve_config
@@ -15,12 +17,26 @@ from problems.engine.cli.next_steps import next_steps
 log = logging.getLogger(__name__)
 
 
+def _submit(problem: Any, config: Mapping[str, Any], arguments: Arguments) -> int:
+    """Submit the run to the cluster, and print how to follow it."""
+    from problems.engine.cli.submit import submit
+
+    job = submit(problem, config, arguments.words)
+    print(f"submitted as job {job.job_id}; it is queued again after a preemption, and continues")
+    print(f"  log     {job.paths.stdout}")
+    print(f"  status  python -m {type(problem).__module__} status --target_dir {shlex.quote(config['target_dir'])}")
+    print(f"  end     scancel {job.job_id}")
+    return 0
+
+
 def run(problem: Any, arguments: Arguments) -> int:
     """Run the stages that the command line asks for."""
     spin_briefly()
     config = resolve_config(problem, arguments.configs, arguments.overrides)
     if config["learning_curve"]:
         learning_curve.check(config)
+    if config["launcher"] is not None:
+        return _submit(problem, config, arguments)
     folds = cross_validation.settings_of(problem, config) if config["folds"] is not None else []
     if config["nproc"] > 1 and "RANK" not in os.environ:
         from problems.engine.cli.launch import launch
