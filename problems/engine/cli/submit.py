@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ class Task:
 
         submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         self.process = subprocess.Popen([sys.executable, *self.words], cwd=self.folder)
-        code = self.process.wait()
+        while (code := self.process.poll()) is None:  # wait() would hold a lock that checkpoint() needs
+            time.sleep(0.5)
         if code and code != STOPPED:
             raise RuntimeError(f"the run ended with exit code {code}")
 

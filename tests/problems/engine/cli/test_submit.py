@@ -15,7 +15,7 @@ from problems.asr import ASR
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
-from problems.engine.cli.submit import submit
+from problems.engine.cli.submit import GRACE, submit
 from tests.conftest import ROOT
 
 submitit = pytest.importorskip("submitit")
@@ -57,12 +57,14 @@ def test_a_preempted_job_saves_and_is_queued_again_to_continue(tiny, tmp_path, i
     longer = ["--train.total_steps=150", "--train.eval_step=150", "--train.save_step=150"]
     words = [*tiny, *longer, "--launcher=slurm", LOCAL]
     job = submit(ASR(), resolve_config(ASR(), [], overrides(words)), words)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "train" / "metrics.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    history, deadline = tmp_path / "run" / "train" / "metrics.jsonl", time.monotonic() + 120
+    while not (history.exists() and history.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    began = time.monotonic()
     os.kill(task_of(tmp_path), signal.SIGUSR2)  # as Slurm does, some time before it ends the job
     assert job.results() == [None], job.stderr()
     assert "training continues from step" in (tmp_path / "run" / "run.log").read_text("utf-8")
+    assert time.monotonic() - began < GRACE
     assert (tmp_path / "run" / "report" / "report.html").exists()
 
 
