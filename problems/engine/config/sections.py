@@ -351,6 +351,11 @@ class Evaluate:
         "several tests of each checkpoint: a grid, e.g. {decode.beam: [4, 16]}, or a list of {name: ..., KEY: VALUE};"
         " keys of evaluate.task; the one to report is chosen on the validation set",
     )
+    ckpts: list | None = setting(
+        None,
+        "checkpoints to test: steps, best, last, average or folders, e.g. [best, 1000]; the one to report is chosen on"
+        " the validation set; null: test_ckpt_dir, test_ckpt_steps, or the best",
+    )
     groups: list | None = setting(
         None, "also measure by group: columns, or columns of numbers with edges, e.g. [gender, {seconds: [0, 2, 5]}]"
     )

@@ -19,6 +19,8 @@ BASELINES = "baselines.json"
 """The metrics of trivial models, in ``evaluate/``."""
 CHOICE = "settings.json"
 """The validation of each setting of a test, and the one that was chosen, in ``evaluate/<checkpoint>/``."""
+CHECKPOINTS = "checkpoints.json"
+"""The validation of each of several tested checkpoints, and the one that was chosen, in ``evaluate/``."""
 LEARNING_CURVE = "learning_curve/learning_curve.json"
 """The metric on growing parts of the training set, in the target folder."""
 FEW = 10
@@ -58,6 +60,19 @@ class Settings:
 
 
 @dataclass
+class Checkpoints:
+    """Several checkpoints that were tested, of which one was chosen on the validation set.
+
+    chosen: the best by ``metric``, whose better direction is ``better``; valid: the validation metrics of each.
+    """
+
+    metric: str
+    better: str
+    chosen: str
+    valid: dict[str, dict[str, Number | None]]
+
+
+@dataclass
 class Rule:
     """A best-model rule: the metric, ``"min"`` or ``"max"``, and its checkpoints, the best first."""
 
@@ -72,7 +87,7 @@ class Run:
     """The content of a target folder.
 
     history: the rows of each split, by rising step; results: by checkpoint and test set, of the chosen setting if there
-    are several; settings: of such a checkpoint; baselines: metrics by test set
+    are several; settings: of such a checkpoint; checkpoints: if one of several was chosen; baselines: metrics by test set
     and trivial model; learning_curve: ``metric``, and ``points`` with ``utterances``, ``results`` and ``baselines`` by
     test set; notes: what is missing or damaged.
     """
@@ -82,6 +97,7 @@ class Run:
     rules: list[Rule] = field(default_factory=list)
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
     settings: dict[str, Settings] = field(default_factory=dict)
+    checkpoints: Checkpoints | None = None
     baselines: dict[str, dict[str, dict[str, Number]]] = field(default_factory=dict)
     learning_curve: dict[str, Any] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -205,6 +221,10 @@ def _read_results(run: Run, target_dir: Path) -> None:
                     settings.results.setdefault(folder.name, {})[test_set.name] = result
                 if not ways or folder.name == settings.chosen:
                     run.results.setdefault(checkpoint.name, {})[test_set.name] = result
+    choice = _read_json(run, target_dir, f"evaluate/{CHECKPOINTS}", optional=True)
+    if choice:
+        valid = {name: own["valid"] for name, own in choice["checkpoints"].items()}
+        run.checkpoints = Checkpoints(choice["metric"], choice["better"], choice["chosen"], valid)
     if not run.results:
         run.notes.append("No results (evaluate/): no checkpoint has been tested.")
 

@@ -97,6 +97,7 @@ class Report:
                 }
                 for checkpoint, settings in self.run.settings.items()
             },
+            "chosen_of": self.run.checkpoints and vars(self.run.checkpoints),
             "baselines": self.run.baselines,
             "declarations": to_json(self.run.declarations),
             "layers": self.run.layers,
@@ -118,6 +119,7 @@ class Report:
         lines = [table(["checkpoint", "test set", *columns], rows, left=2)] if rows else []
         if rows and self.rule:
             lines.append(f"* best in validation ({self.rule.text})")
+        lines += _checkpoint_lines(self)
         lines += _setting_lines(self)
         lines += _group_lines(self)
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
@@ -154,6 +156,23 @@ class Report:
             return cells
         place = self.columns.index(self.headline_metric) + 1
         return [*cells[:place], interval, *cells[place:]]
+
+
+def _checkpoint_lines(report: Report) -> Iterator[str]:
+    """A table of checkpoints, one of which was chosen on the validation set: the metric that chose, side by side."""
+    choice = report.run.checkpoints
+    if choice is None:
+        return
+    metric, results = report.metric(choice.metric), report.run.results
+    test_sets = list(dict.fromkeys(test_set for name in choice.valid for test_set in results.get(name, {})))
+    rows = []
+    for name, valid in choice.valid.items():
+        tests = [results.get(name, {}).get(test_set) for test_set in test_sets]
+        values = [metric.format(own.metrics.get(choice.metric)) if own else "–" for own in tests]
+        rows.append([name + " *" * (name == choice.chosen), metric.format(valid.get(choice.metric)), *values])
+    heading = metric.heading(choice.metric)
+    yield table(["checkpoint", f"valid {heading}", *(f"{name} {heading}" for name in test_sets)], rows, left=1)
+    yield f"* best on the validation set ({choice.metric})"
 
 
 def _setting_lines(report: Report) -> Iterator[str]:
@@ -261,8 +280,13 @@ def _unbeaten(report: Report) -> Iterator[str]:
 def _choose(run: Run) -> tuple[str | None, Rule | None]:
     """The checkpoint of the headline: the best in validation, never one chosen by its test results.
 
-    If that one was not tested: the newest tested one, and no rule.
+    If that one was not tested: the newest tested one, and no rule. Of several that were asked for, the one that their
+    own validations chose.
     """
+    choice = run.checkpoints
+    if choice is not None and choice.chosen in run.results:
+        direction = "max" if choice.better == "higher" else "min"
+        return choice.chosen, Rule(f"{choice.metric} {direction}", choice.metric, direction, [choice.chosen])
     rule = run.rules[0] if run.rules else None
     best = rule.checkpoints[0] if rule and rule.checkpoints else None
     if not run.results or best in run.results:

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from dataset.metadata import MetadataError
-from dataset.storage.files import read_json, write_json
+from dataset.storage.files import read_json, sha256, write_json
 from problems.engine.checkpoints import store
 from problems.engine.config.schema import resume_keys
 from problems.engine.config.test_settings import TestSetting, dataset_settings, merged, settings_of
-from problems.engine.report.read import BASELINES, CHOICE
+from problems.engine.report.read import BASELINES
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.overrides import call
+from problems.engine.stages.choice import Choice
 from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of, read_begun, write_begun
 from problems.engine.stages.stage import DATA, Stage
-from problems.engine.stages.testing import Test, Tester, refresh_choice
+from problems.engine.stages.target_folder import check_ckpts
+from problems.engine.stages.testing import Test, Tester
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +45,16 @@ class Evaluate(Stage):
         super().__init__(*args)
         self.ways = settings_of(self.problem, self.config, own=not self.folder.tests_elsewhere)
         """Every way in which models are tested; wrong ones are refused before any work."""
+        check_ckpts(self.config)
         self.config = {**self.config, "build_dataset": dataset_settings(self.problem, self.config)}
 
     def inputs(self) -> list[Path]:
         """The test CSVs, the manifests of the checkpoints, and the files that tasks read."""
         checkpoints = self.folder.tested_checkpoints()
         manifests = [folder / store.MANIFEST for folder in checkpoints]
+        _, valid, tests = self.folder.csvs()
         return [
-            *map(Path, self.folder.csvs()[2]),
+            *map(Path, [*tests, valid] if self.chooses_checkpoint else tests),
             *manifests,
             *dict.fromkeys(f for w in self.ways for f in self._files(w)),
         ]
@@ -86,14 +90,45 @@ class Evaluate(Stage):
             for checkpoint in dict.fromkeys(test.checkpoint for test in tests):
                 own = [test for test in tests if test.checkpoint == checkpoint]
                 Tester(self, checkpoint, device).run(own)
-        for checkpoint in self.folder.tested_checkpoints() if distributed.world().main else ():
-            folder = self.folder.result_dir(checkpoint, "any").parent
-            if len(self.ways) == 1:
-                (folder / CHOICE).unlink(missing_ok=True)  # nothing is to be chosen any more
-            else:
-                refresh_choice(folder, [way.name for way in self.ways])
         if distributed.world().main:
+            self._choose()
             self.write_baselines(device)
+
+    # ---- what is chosen on the validation set ----
+
+    @property
+    def chooses_checkpoint(self) -> bool:
+        """True if one of several checkpoints is chosen on the validation set, rather than by the training."""
+        return bool(self.config["evaluate"].get("ckpts")) and len(self.folder.tested_checkpoints()) > 1
+
+    def choice_of(self, checkpoint: Path) -> Choice | None:
+        """The choice that validations of this checkpoint are for; None if there is nothing to choose."""
+        if len(self.ways) > 1:
+            folder = self.folder.result_dir(checkpoint, "any").parent
+            return Choice.of_settings(folder, [way.name for way in self.ways])
+        return self._choice_of_checkpoints() if self.chooses_checkpoint else None
+
+    def _choice_of_checkpoints(self) -> Choice:
+        names = [self.folder.result_dir(own, "any").parent.name for own in self.folder.tested_checkpoints()]
+        return Choice.of_checkpoints(self.output_dir, names, sha256(self.folder.csvs()[1]))
+
+    def _choose(self) -> None:
+        """Choose among the settings of each checkpoint, and the checkpoints, that there are now."""
+        of_settings = {
+            folder.name: Choice.of_settings(folder, [way.name for way in self.ways])
+            for folder in (self.folder.result_dir(own, "any").parent for own in self.folder.tested_checkpoints())
+        }
+        for choice in of_settings.values():
+            choice.refresh() if len(self.ways) > 1 else choice.remove()
+        if not self.chooses_checkpoint:
+            Choice.of_checkpoints(self.output_dir, (), "").remove()
+        elif len(self.ways) == 1:
+            self._choice_of_checkpoints().refresh()
+        else:  # each checkpoint counts with its chosen setting
+            contents = {name: read_json(choice.path) for name, choice in of_settings.items()}
+            values = {name: own["settings"][own["chosen"]] for name, own in contents.items()}
+            first = next(iter(contents.values()))
+            self._choice_of_checkpoints().write(values, first["metric"], first["better"])
 
     def _check_analysis(self) -> None:
         """Refuse groups that the test sets do not have, before any result is touched."""
@@ -124,9 +159,9 @@ class Evaluate(Stage):
             files = (Path(test.csv), test.checkpoint / store.MANIFEST, *self._files(test.way))
             names = (name_of(path, self.folder.root) for path in files)
             inputs = {name: fingerprint["inputs"][name] for name in names}
-            # a result depends on its own setting, not on the others
+            # a result depends on its own checkpoint and setting, not on the others
             config = {**fingerprint["config"], TASK: test.way.task}
-            config["evaluate"] = {k: v for k, v in config["evaluate"].items() if k not in ("task", "settings")}
+            config["evaluate"] = {k: v for k, v in config["evaluate"].items() if k not in ("task", "settings", "ckpts")}
             wanted = fingerprint | {"inputs": inputs, "config": config}
             begun = read_begun(test.folder)
             is_same = begun is not None and not differences(begun, wanted, free)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.report.rankings import rankings
-from problems.engine.report.read import BASELINES, CHOICE, LEARNING_CURVE
+from problems.engine.report.read import BASELINES, CHECKPOINTS, CHOICE, LEARNING_CURVE
 from problems.engine.stages.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.target_folder import files_below
@@ -37,7 +37,7 @@ class Report(Stage):
         """The history of the training and every result."""
         results = sorted(self.folder.evaluate_dir.rglob("result.json"))
         results += sorted(self.folder.evaluate_dir.glob(f"*/{CHOICE}"))
-        more = (self.folder.evaluate_dir / BASELINES, self.folder.root / LEARNING_CURVE)
+        more = (*(self.folder.evaluate_dir / n for n in (BASELINES, CHECKPOINTS)), self.folder.root / LEARNING_CURVE)
         return [self.folder.train_dir / "metrics.jsonl", *results, *(path for path in more if path.exists())]
 
     def outputs(self) -> list[Path]:

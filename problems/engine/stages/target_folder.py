@@ -12,10 +12,13 @@ from problems.engine.checkpoints.averaging import NAME as AVERAGE
 from problems.engine.checkpoints.find import find
 from problems.engine.runtime.checkpoint_names import name_of, step_of
 from problems.engine.runtime.environment import cache_folder
+from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
 
 OWN_AVERAGE = (AVERAGE, f"train/{AVERAGE}")
 """Values of ``test_ckpt_dir`` that mean the average of this run's checkpoints."""
+BEST, LAST = "best", "last"
+"""Entries of ``evaluate.ckpts``, beside the average, that mean a checkpoint of this run."""
 
 
 class TargetFolder:
@@ -55,7 +58,10 @@ class TargetFolder:
 
     @property
     def tests_elsewhere(self) -> bool:
-        """True if a checkpoint that is not of this training is tested."""
+        """True if only checkpoints that are not of this training are tested."""
+        entries = self.config["evaluate"].get("ckpts")
+        if entries:
+            return not any(isinstance(entry, int) or entry in (BEST, LAST, *OWN_AVERAGE) for entry in entries)
         folder = self.config["test_ckpt_dir"]
         return bool(folder) and folder not in OWN_AVERAGE
 
@@ -66,28 +72,31 @@ class TargetFolder:
             CheckpointError: one does not exist or is damaged.
         """
         folder, steps = self.config["test_ckpt_dir"], self.config["test_ckpt_steps"]
-        if folder in OWN_AVERAGE:
-            return [self._average()]
-        if folder:
-            return [find(Path(folder).absolute())]
-        if not steps:
-            return [store.best(self.train_dir)]
-        return [self._checkpoint(step) for step in steps]
+        entries = self.config["evaluate"].get("ckpts") or ([folder] if folder else steps) or [BEST]
+        return list(dict.fromkeys(map(self._checkpoint_of, entries)))
+
+    def _checkpoint_of(self, entry: int | str) -> Path:
+        """The checkpoint that an entry of ``evaluate.ckpts`` means: a step, best, last, average, or a folder."""
+        if isinstance(entry, int):
+            return self._checkpoint(entry)
+        if entry == BEST:
+            return store.best(self.train_dir)
+        if entry == LAST:
+            return store.newest(self.train_dir) or store.best(self.train_dir)  # the latter says that there is none
+        return self._average() if entry in OWN_AVERAGE else find(Path(entry).absolute())
 
     def _checkpoint(self, step: int) -> Path:
         folder = self.train_dir / name_of(step)
         if not folder.is_dir():
             steps = ", ".join(str(step_of(p)) for p in store.steps_in(self.train_dir)) or "none"
-            raise store.CheckpointError(
-                f"test_ckpt_steps: {folder} does not exist; the steps with a checkpoint are: {steps}"
-            )
+            raise store.CheckpointError(f"{folder} does not exist; the steps with a checkpoint are: {steps}")
         return store.require(folder)
 
     def _average(self) -> Path:
         folder = self.train_dir / AVERAGE
         if not folder.is_dir():
             raise store.CheckpointError(
-                f"test_ckpt_dir: {folder} does not exist; add --train.average best (or newest): stage 2 then writes it"
+                f"{folder} does not exist; add --train.average best (or newest): stage 2 then writes it"
                 " without training any further"
             )
         return store.require(folder)
@@ -103,6 +112,26 @@ class TargetFolder:
         is_own = checkpoint.parent == self.train_dir
         name = checkpoint.name if is_own else f"{checkpoint.name}@{sha256(checkpoint / store.MANIFEST)[:8]}"
         return self.evaluate_dir / name / Path(csv).stem
+
+
+def check_ckpts(config: Mapping[str, Any]) -> None:
+    """Refuse ``evaluate.ckpts`` that are no checkpoints, or beside other keys that name some.
+
+    Raises:
+        ConfigError: with the key and what was expected.
+    """
+    entries = config["evaluate"].get("ckpts")
+    if entries is None:
+        return
+    expected = "expected steps, best, last, average or folders, e.g. [best, 1000]"
+    if not entries:
+        raise ConfigError(f"evaluate.ckpts is empty: {expected}; null tests the best checkpoint")
+    for entry in entries:
+        if isinstance(entry, bool) or not isinstance(entry, (int, str)):
+            raise ConfigError(f"evaluate.ckpts has the entry {entry!r}: {expected}")
+    for key in ("test_ckpt_dir", "test_ckpt_steps"):
+        if config[key]:
+            raise ConfigError(f"{key} and evaluate.ckpts each name checkpoints to test: set one of them")
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -1,29 +1,27 @@
-"""Test one checkpoint: with each setting on each test set, and on the validation set to choose among the settings."""
+"""Test one checkpoint: with each setting on each test set, and on the validation set if there is a choice."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.storage.files import read_json, write_json
 from problems.engine.checkpoints.arguments import load_arguments
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.test_settings import TestSetting, merged
 from problems.engine.loops.monitoring.display import format_metrics
-from problems.engine.report.read import CHOICE
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
-from tasks.metrics.kinds import UNDECLARED
+from problems.engine.stages.choice import metric_of
 
 if TYPE_CHECKING:
-    from problems.engine.stages.stage import Stage
+    from problems.engine.stages.evaluate import Evaluate
 
 log = logging.getLogger(__name__)
 
@@ -52,32 +50,33 @@ class Tester:
     """Tests one checkpoint.
 
     Args:
-        stage: gives the config, the builders and the folders.
+        stage: gives the config, the builders, the folders and the choices.
         checkpoint: its folder.
         device: for the model.
     """
 
-    def __init__(self, stage: Stage, checkpoint: Path, device: str):
+    def __init__(self, stage: Evaluate, checkpoint: Path, device: str):
         self.stage, self.checkpoint, self.device = stage, checkpoint, device
         self.ways = stage.ways
         self.folder = stage.folder.result_dir(checkpoint, "any").parent
         self.records = self.folder / RECORDS
+        self.choice = stage.choice_of(checkpoint)
 
     def run(self, tests: list[Test]) -> None:
-        """Compute these results, way by way; choose among several ways on the validation set."""
+        """Compute these results, way by way; validate if there is a choice among ways or checkpoints."""
         shutil.rmtree(self.records, ignore_errors=True)
-        values = self._known_values()
         for way in self.ways:
-            own = [test for test in tests if test.way == way]
-            if not own and (len(self.ways) == 1 or way.name in values):
+            own, name = [test for test in tests if test.way == way], way.name or self.folder.name
+            if not own and (self.choice is None or name in self.choice.known()):
                 continue
             task = self._load(way, own[0].csv if own else self.stage.folder.csvs()[2][0])
             began = time.monotonic()
-            if len(self.ways) > 1 or (way.task and task.learns_in_validation):
+            if self.choice is not None or (way.task and task.learns_in_validation):
                 metrics = self._validate(task, way)
-                if len(self.ways) > 1:
-                    values[way.name] = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
-                    self._write_choice(values, task)
+                if self.choice is not None and distributed.world().main:
+                    value = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
+                    wanted = self.stage.config["train"].get("valid_metric")
+                    self.choice.write(self.choice.known() | {name: value}, *metric_of(wanted, task.metrics))
             self._test(task, way, own)
         shutil.rmtree(self.records, ignore_errors=True)
 
@@ -168,46 +167,3 @@ class Tester:
             device=self.device,
             num_workers=reading_workers(config),
         )
-
-    # ---- the choice ----
-
-    def _known_values(self) -> dict[str, Any]:
-        """The validation of each way that was tested before; of those that are tested still."""
-        try:
-            known = read_json(self.folder / CHOICE)["settings"]
-        except (OSError, ValueError, KeyError):
-            return {}
-        return {way.name: known[way.name] for way in self.ways if way.name in known}
-
-    def _write_choice(self, values: Mapping[str, Any], task: Any) -> None:
-        """Write the validation of each way, and the best of them."""
-        wanted, declared = self.stage.config["train"].get("valid_metric"), task.metrics
-        metric = wanted if wanted in declared else next((name for name, m in declared.items() if m.better), "loss")
-        better = declared.get(metric, UNDECLARED).better or "lower"
-        if distributed.world().main:
-            write_json(self.folder / CHOICE, choice_of([way.name for way in self.ways], values, metric, better))
-
-
-def choice_of(names: Sequence[str], values: Mapping[str, Any], metric: str, better: str) -> dict[str, Any]:
-    """The content of ``settings.json``: the ways that were tested, and the best of them on the validation set.
-
-    The first of all is chosen if there is no validation.
-    """
-    order = [name for name in names if name in values]
-    known = [name for name in order if values[name]["valid"].get(metric) is not None]
-    best = (
-        (max if better == "higher" else min)(known, key=lambda name: values[name]["valid"][metric]) if known else None
-    )
-    settings = {name: values[name] for name in order}
-    return {"metric": metric, "better": better, "chosen": best or next(iter(order), None), "settings": settings}
-
-
-def refresh_choice(folder: Path, names: Sequence[str]) -> None:
-    """Choose again among the ways that there still are."""
-    try:
-        known = read_json(folder / CHOICE)
-        choice = choice_of(names, known["settings"], known["metric"], known["better"])
-    except (OSError, ValueError, KeyError):
-        return
-    if choice != known:
-        write_json(folder / CHOICE, choice)

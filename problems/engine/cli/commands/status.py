@@ -10,6 +10,7 @@ from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.report.history import DECLARATIONS, TIMES, read_history
+from problems.engine.report.read import CHECKPOINTS
 from problems.engine.runtime.formatting import duration
 from problems.engine.stages.pipeline import Pipeline
 from tasks.metrics.kinds import from_json
@@ -59,9 +60,18 @@ def _training(train_dir: Path) -> str:
 
 def _results(root: Path) -> list[str]:
     lines = []
+    path = root / "evaluate" / CHECKPOINTS
+    choice = read_json(path) if path.is_file() else {"checkpoints": {}, "chosen": None}
     for path in sorted((root / "evaluate").rglob("result.json")):
         result, names = read_json(path), path.relative_to(root / "evaluate").parts
         setting = f" with {names[2]}" if len(names) == 4 else ""
-        metrics = format_metrics(result["metrics"], from_json(result.get("declarations")))
-        lines.append(f"  {names[0]} on {names[1]}{setting}: {metrics}")
+        declared = from_json(result.get("declarations"))
+        valid = choice["checkpoints"].get(names[0], {}).get("valid", {}).get(choice.get("metric"))
+        known = {} if valid is None else {choice["metric"]: valid}
+        validation = f"  (valid {format_metrics(known, declared)})" if known else ""
+        star = " *" if names[0] == choice["chosen"] else ""
+        metrics = format_metrics(result["metrics"], declared)
+        lines.append(f"  {names[0]}{star} on {names[1]}{setting}: {metrics}{validation}")
+    if choice["chosen"]:
+        lines.append(f"  * best of the tested checkpoints on the validation set ({choice['metric']})")
     return ["results:", *lines] if lines else []

@@ -1,0 +1,78 @@
+"""The choice among several tests on the validation set, in a file: of the settings of a checkpoint, or of checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset.storage.files import read_json, write_json
+from problems.engine.report.read import CHECKPOINTS, CHOICE
+from tasks.metrics.kinds import UNDECLARED, Metric
+
+Values = dict[str, Any]
+"""``{"valid": metrics, "seconds": number}`` by name."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The validation of several candidates, and the best of them.
+
+    Args:
+        path: the file.
+        names: the candidates that there are now, in their order.
+        key: of their validations in the file.
+        data: a digest of the validation set, by which validations on another one are told; None: they are not.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    key: str
+    data: str | None = None
+
+    @classmethod
+    def of_settings(cls, folder: Path, names: Sequence[str]) -> Choice:
+        """The choice among the settings of a checkpoint; ``folder`` has its results."""
+        return cls(folder / CHOICE, tuple(names), "settings")
+
+    @classmethod
+    def of_checkpoints(cls, evaluate_dir: Path, names: Sequence[str], data: str) -> Choice:
+        """The choice among checkpoints."""
+        return cls(evaluate_dir / CHECKPOINTS, tuple(names), "checkpoints", data)
+
+    def known(self) -> Values:
+        """The validations that are known of the candidates."""
+        try:
+            content = read_json(self.path)
+            values = content[self.key]
+            return {name: values[name] for name in self.names if name in values and content.get("data") == self.data}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def write(self, values: Mapping[str, Any], metric: str, better: str) -> None:
+        """Write the validations, and the best: the first of all if none has the metric."""
+        order = [name for name in self.names if name in values]
+        known = [name for name in order if values[name]["valid"].get(metric) is not None]
+        best = max if better == "higher" else min
+        chosen = best(known, key=lambda name: values[name]["valid"][metric]) if known else next(iter(order), None)
+        content = {"metric": metric, "better": better, "chosen": chosen, self.key: {n: values[n] for n in order}}
+        write_json(self.path, content if self.data is None else content | {"data": self.data})
+
+    def refresh(self) -> None:
+        """Choose again among the candidates that there still are."""
+        values = self.known()
+        if values:
+            content = read_json(self.path)
+            if list(values) != list(content[self.key]):
+                self.write(values, content["metric"], content["better"])
+
+    def remove(self) -> None:
+        """Remove the file: nothing is to be chosen any more."""
+        self.path.unlink(missing_ok=True)
+
+
+def metric_of(wanted: str | None, declared: Mapping[str, Metric]) -> tuple[str, str]:
+    """The metric that chooses, and its better direction: the wanted one, or else the first that has a direction."""
+    metric = wanted if wanted in declared else next((name for name, own in declared.items() if own.better), "loss")
+    return metric, declared.get(metric, UNDECLARED).better or "lower"
