@@ -17,6 +17,7 @@ from dataset.corpora import CorpusError, Row, Splits
 from dataset.durations import headers
 from dataset.metadata import FIRST_COLUMNS, write_csv
 from dataset.places.names import absolute
+from dataset.sample_rates import said_rates, warn_of_rates
 from dataset.storage.files import write_text
 from dataset.table import open_table
 from dataset.trial_tables import COLUMNS, utterance_paths
@@ -106,14 +107,42 @@ def write(
             have.
         AudioError: audio cannot be used, and ``skip_bad`` is off. The message lists all of it.
     """
-    data, sets = Path(target_dir) / "data", _named_sets(splits)
+    _write(_named_sets(splits), settings, columns, Path(target_dir) / "data", Path(cache_dir), label)
+    return paths(target_dir)
+
+
+def write_tests(
+    tests: Mapping[str, list[Row]],
+    settings: Mapping[str, Any],
+    columns: Sequence[str],
+    target_dir: str | Path,
+    cache_dir: str | Path,
+) -> None:
+    """Write one CSV a test set, for a model that is trained already; see :func:`write`.
+
+    Raises:
+        CorpusError, AudioError: as by :func:`write`.
+    """
+    sets = {name: rows for name, rows in _named_sets(Splits([], [], dict(tests))).items() if name in tests}
+    _write(sets, settings, columns, Path(target_dir) / "data", Path(cache_dir))
+
+
+def _write(
+    sets: dict[str, list[Row]],
+    settings: Mapping[str, Any],
+    columns: Sequence[str],
+    data: Path,
+    cache_dir: Path,
+    label: str | None = None,
+) -> None:
+    """Check the rows of sets, measure their audio, and write a CSV each; CSVs of other sets are removed."""
     trials = {name: rows for name, rows in sets.items() if rows and "wav_path1" in rows[0]}
     for name, rows in sets.items():
         if name in trials:
             rows = _utterances_of(name, rows)
         _check_columns(name, rows, () if name in trials else columns)
         sets[name] = [{**row, "wav_path": absolute(row["wav_path"])} for row in rows]
-    usable, rates = _with_seconds(sets, settings, Path(cache_dir), data / UNUSABLE)
+    usable, rates = _with_seconds(sets, settings, cache_dir, data / UNUSABLE)
     if settings.get("train_fraction") is not None:
         usable["train"] = part(usable["train"], settings["train_fraction"], label)
     for path in (*data.glob("*.csv"), *data.glob("*.arrow")):
@@ -128,27 +157,8 @@ def write(
         if name not in trials:
             open_table(data / f"{name}.csv")  # compiled now, for all that read it
         speech = speech_length(sum(float(row["seconds"]) for row in rows))
-        log.info("  %-12s %6d utterances  %9s%s", name, len(rows), speech, _said_rates(rates[name]))
-    _warn_of_rates(rates)
-    return paths(target_dir)
-
-
-def _said_rates(rates: Sequence[int]) -> str:
-    """The sample rates of a set, unless all are at least 16 kHz."""
-    return f"  {', '.join(f'{rate / 1000:g}' for rate in rates)} kHz" if rates and rates[0] < SAMPLE_RATE else ""
-
-
-def _warn_of_rates(rates: Mapping[str, Sequence[int]]) -> None:
-    """Warn if a set has narrower audio than the training set: a model learns what it finds in the upper bands."""
-    least = min(rates["train"])
-    narrow = {name: min(own) for name, own in rates.items() if own and min(own) < min(least, SAMPLE_RATE)}
-    if narrow:
-        name, rate = min(narrow.items(), key=lambda item: item[1])
-        log.warning(
-            "%s has audio at %g kHz, with nothing above %g kHz, and train has none so narrow: train on such audio too,"
-            " with --build_dataset.band_limits [%g,8000]",
-            *(name, rate / 1000, rate / 2000, rate / 2),
-        )
+        log.info("  %-12s %6d utterances  %9s%s", name, len(rows), speech, said_rates(rates[name]))
+    warn_of_rates(rates)
 
 
 def _named_sets(splits: Splits) -> dict[str, list[Row]]:

@@ -62,6 +62,8 @@ class Problem(ModelBuilding, Looping, Checkpointing):
     """Columns that the metadata CSVs need beside ``id, wav_path, seconds``."""
     own_corpus = "csv"
     """The corpus of a user's own files, which hints name."""
+    unscored: tuple[str, str] | None = None
+    """A column of references, and the error if a validation or test set has only empty ones, with ``{csv}``."""
     fixed_encoder: str | None = None
     """The label encoder of a problem that learns none from its data; its settings are ``build_encoder``."""
     label_column: str | None = None
@@ -193,7 +195,10 @@ class Problem(ModelBuilding, Looping, Checkpointing):
             return prepare.paths(Path(target_dir))
         splits = self.corpus(prepare_data).load(Path(cache_dir))
         folders = {"target_dir": target_dir, "cache_dir": cache_dir}
-        return prepare.write(splits, prepare_data, self.columns, **folders, label=self.label_column)
+        paths = prepare.write(splits, prepare_data, self.columns, **folders, label=self.label_column)
+        if self.unscored:
+            prepare.require_references(paths, *self.unscored)
+        return paths
 
     def data_sources(self, prepare_data: Section) -> list[str]:
         """Files that ``prepare_data`` reads beside the corpus's; if the content of one changes, stage 0 is stale."""

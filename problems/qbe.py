@@ -56,6 +56,7 @@ class QBE(Problem):
     """
 
     own_corpus = "csv_queries"
+    unscored = ("matches", "no query of {csv} matches a document")
     fixed_encoder = "none"
     summary = "query by example: find a spoken word in recordings, without training"
     sections: dict[str, type] = Problem.sections | {"build_encoder": sections.Empty, "build_task": BuildTask}
@@ -67,17 +68,6 @@ class QBE(Problem):
         config = follow_choices(self, super().default_config(), parts)
         config["train"] |= {"valid_metric": "mtwv", "total_steps": 0, "eval_step": None, "save_step": None}
         return config
-
-    def prepare_data(
-        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
-    ) -> tuple[str, str, list[str]]:
-        """Stage 0; a set without anything to score is refused."""
-        from dataset import prepare
-
-        paths = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
-        if not get_path_only:
-            prepare.require_references(paths, "matches", "no query of {csv} matches a document")
-        return paths
 
     def build_dataset(
         self,

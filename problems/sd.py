@@ -108,6 +108,7 @@ class SD(Problem):
     """
 
     own_corpus = "csv_turns"
+    unscored = ("turns", "nobody speaks in any recording of {csv}")
     fixed_encoder = "speaker_activities"
     summary = "speaker diarization: who speaks when"
     sections: dict[str, type] = Problem.sections | {
@@ -139,17 +140,6 @@ class SD(Problem):
         window = task["window"] or config["build_dataset"]["window"]
         if config["build_downstream"]["name"] != NONE and (task["hop"] or 0) > window:
             raise ConfigError(f"build_task.hop is {task['hop']} s, which leaves gaps between windows of {window} s")
-
-    def prepare_data(
-        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
-    ) -> tuple[str, str, list[str]]:
-        """Stage 0; a set without anything to score is refused."""
-        from dataset import prepare
-
-        paths = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
-        if not get_path_only:
-            prepare.require_references(paths, "turns", "nobody speaks in any recording of {csv}")
-        return paths
 
     def build_dataset(
         self,

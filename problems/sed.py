@@ -68,6 +68,7 @@ class SED(Labelled):
     sections: dict[str, type] = Labelled.sections | {"build_dataset": BuildDataset, "build_task": BuildTask}
     columns = ("events",)
     own_corpus = "csv_events"
+    unscored = ("events", "no recording of {csv} has an event")
     usual_corpus = "toy_events"
     usual_head = "frame_linear"
     usual_metric = "onset_f1"
@@ -85,17 +86,6 @@ class SED(Labelled):
         window = task["window"] or section["window"]
         if (task["hop"] or 0) > window:
             raise ConfigError(f"build_task.hop is {task['hop']} s, which leaves gaps between windows of {window} s")
-
-    def prepare_data(
-        self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
-    ) -> tuple[str, str, list[str]]:
-        """Stage 0; a set without anything to score is refused."""
-        from dataset import prepare
-
-        paths = super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only)
-        if not get_path_only:
-            prepare.require_references(paths, "events", "no recording of {csv} has an event")
-        return paths
 
     def build_dataset(
         self,

@@ -67,8 +67,7 @@ class Csv(Corpus):
         """Rows of every split."""
         test_paths = self._test_paths()
         self._check_where(test_paths)
-        train = self._read(self.train, "train")
-        test = {name: self._read(path, name if name in self.where else "test") for name, path in test_paths.items()}
+        train, test = self._read(self.train, "train"), self._tests(test_paths)
         if not test and self._has_folds:
             held_out, train = self._fold(train)
             test = {"test": held_out}
@@ -86,9 +85,18 @@ class Csv(Corpus):
         plain = [[utterance.row for utterance in part] for part in (train, valid, *test.values())]
         return Splits(train=plain[0], valid=plain[1], test=dict(zip(test, plain[2:])))
 
+    def load_tests(self, cache_dir: Path) -> dict[str, list[Row]]:
+        """Rows of the test sets; ``train`` and ``valid`` are not read."""
+        self._check_where(self._test_paths())
+        return {name: [own.row for own in part] for name, part in self._tests(self._test_paths()).items()}
+
+    def _tests(self, paths: Mapping[str, str]) -> dict[str, list[CsvRow]]:
+        return {name: self._read(path, name if name in self.where else "test") for name, path in paths.items()}
+
     def _paths(self) -> list[str]:
-        """The sets as the user wrote them."""
-        return [self.train, *([] if self.valid is None else [self.valid]), *self._test_paths().values()]
+        """The sets as the user wrote them; those that are not given are left out."""
+        others = (path for path in (self.train, self.valid) if path not in (REQUIRED, None))
+        return [*others, *self._test_paths().values()]
 
     @property
     def _has_folds(self) -> bool:
@@ -144,11 +152,7 @@ class Csv(Corpus):
         return paths
 
     def _check_where(self, test_paths: dict[str, str]) -> None:
-        splits = [
-            "train",
-            *([] if self.valid is None else ["valid"]),
-            *(["test", *test_paths] if test_paths else []),
-        ]
+        splits = ["train", *([] if self.valid is None else ["valid"]), *(["test", *test_paths] if test_paths else [])]
         check_conditions(self.where, splits)
 
     def _read(self, path: str, split: str) -> list[CsvRow]:

@@ -40,6 +40,10 @@ class CsvQueries(Corpus):
         valid, test = _rows("valid", self.valid), _rows("test", self.test)
         return Splits(train=valid, valid=valid, test={"test": test})
 
+    def load_tests(self, cache_dir: Path) -> dict[str, list[Row]]:
+        """Rows of the test set; ``valid`` is not read."""
+        return {"test": _rows("test", self.test)}
+
 
 def _rows(split: str, files: Any) -> list[Row]:
     if (

@@ -40,7 +40,7 @@ class Rttm(Corpus):
     def sources(self) -> list[Path]:
         """The folder of audio, and the RTTM and UEM files."""
         paths = [self.audio, self.train, self.valid, self.test, *self.uems.values()]
-        return [absolute(path) for path in paths if isinstance(path, str)]
+        return [absolute(path) for path in paths if isinstance(path, str) and path != REQUIRED]
 
     def load(self, cache_dir: Path) -> Splits:
         """Rows of every split."""
@@ -51,9 +51,7 @@ class Rttm(Corpus):
                 raise CorpusError(f"uems.{name} is {self.uems[name]!r}; expected a file, or leave it out")
         if self.valid is None and "valid" in self.uems:
             raise CorpusError("uems.valid: valid is null, so that there are no recordings of its own")
-        paths: dict[str, list[Path]] = {}
-        for path in audio_files(require_folder(absolute(self.audio), "audio")):
-            paths.setdefault(path.stem, []).append(path)
+        paths = self._audio_paths()
         train, test = self._rows("train", self.train, paths), self._rows("test", self.test, paths)
         if self.valid is not None:
             valid = self._rows("valid", self.valid, paths)
@@ -65,6 +63,17 @@ class Rttm(Corpus):
         chosen = hold_out(dict.fromkeys((row["id"] for row in train), 1), self.valid_fraction * len(train), self.seed)
         valid = [row for row in train if row["id"] in chosen]
         return Splits([row for row in train if row["id"] not in chosen], valid, {"test": test})
+
+    def load_tests(self, cache_dir: Path) -> dict[str, list[Row]]:
+        """Rows of the test set; ``train`` and ``valid`` are not read."""
+        return {"test": self._rows("test", self.test, self._audio_paths())}
+
+    def _audio_paths(self) -> dict[str, list[Path]]:
+        """The files of each name."""
+        paths: dict[str, list[Path]] = {}
+        for path in audio_files(require_folder(absolute(self.audio), "audio")):
+            paths.setdefault(path.stem, []).append(path)
+        return paths
 
     def _rows(self, split: str, rttm: str, paths: dict[str, list[Path]]) -> list[Row]:
         try:

@@ -66,3 +66,9 @@ class Corpus:
             CorpusError: with the file, row or setting that is wrong.
         """
         raise NotImplementedError
+
+    def load_tests(self, cache_dir: Path) -> dict[str, list[Row]]:
+        """The rows of each test set alone, for a model that is trained already. A corpus whose other sets are files of
+        their own overrides it, so that these need not be given.
+        """
+        return self.load(cache_dir).test

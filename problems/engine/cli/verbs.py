@@ -57,6 +57,17 @@ VERBS = {
         "[--config NAME|FILE]... [--KEY VALUE]...",
         "print the resolved config as YAML, to edit and pass back with --config",
     ),
+    "test": Verb(
+        "problems.engine.cli.commands.test:test",
+        "--ckpt DIR... --data FILE... [--trials FILE] [--out DIR] [--task.KEY VALUE]... [--evaluate.KEY VALUE]...",
+        "test trained checkpoints on sets that their training did not have: files like those of --prepare_data.corpus"
+        " csv; the results go to <target_dir>/tests/NAME, or DIR",
+        options=(
+            *("ckpt", "data", "trials", "out", "task.", "evaluate.", "test_data.", "build_batch_sampler.test."),
+            *("eval_batch", "features.", "num_workers", "device", "upstream", "cache_dir", "start", "stop", "fresh"),
+        ),
+        flags=("fresh", "evaluate.skip_errors", "evaluate.baselines", "test_data.skip_bad"),
+    ),
     "predict": Verb(
         "problems.engine.cli.commands.predict:predict",
         "--ckpt DIR [--format NAME] [--out DIR] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",

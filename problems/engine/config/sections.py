@@ -53,6 +53,11 @@ class Run:
     rank: int = setting(0, "rank of this process, if run() is called from code", min=0)
     test_ckpt_dir: str | None = setting(None, "checkpoint folder to test; null: the best checkpoint of this training")
     test_ckpt_steps: list[int] | None = setting(None, "test the checkpoints of these steps, e.g. [1000, 2000]")
+    test_data: dict | None = setting(
+        None,
+        "test sets that the training did not have, in place of its own, e.g. {corpus: csv, test: new.csv}: the settings"
+        " of a corpus; the command test writes it",
+    )
     upstream: str | None = setting(None, "file or folder of a checkpoint's frozen upstream, if that has moved")
     fresh: bool = setting(False, "move an earlier training aside (train.1, ...) and start over")
 

@@ -12,11 +12,13 @@ from dataset.storage.files import read_json, write_json, write_text
 from problems.engine.checkpoints import store, weights
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.checkpoints.moved_upstream import UPSTREAM_FOLDER
+from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
 from problems.engine.inference.card import CARD, card_of, readme_of, without_folders
 from problems.engine.inference.predictor import Predictor
 from problems.engine.runtime.errors import ConfigError
 
+CONFIG = "config.yaml"
 RANDOM = "random"
 """The value of ``build_upstream.conf.checkpoint`` that builds an upstream without weights, which are then loaded."""
 
@@ -60,6 +62,9 @@ def export(
             _include_upstream(predictor.model, folder)
         elif (source / UPSTREAM_FOLDER).is_dir():
             shutil.copytree(source / UPSTREAM_FOLDER, folder / UPSTREAM_FOLDER)
+        if (source / CONFIG).is_file():  # the settings of a test
+            config = yaml_text.load((source / CONFIG).read_text("utf-8"))
+            write_text(folder / CONFIG, yaml_text.dump(without_folders(config)))
         write_json(folder / CARD, card)
         write_text(folder / "README.md", readme_of(card))
         if write_more:

@@ -87,9 +87,9 @@ class Run:
     """The content of a target folder.
 
     history: the rows of each split, by rising step; results: by checkpoint and test set, of the chosen setting if there
-    are several; settings: of such a checkpoint; checkpoints: if one of several was chosen; baselines: metrics by test set
-    and trivial model; learning_curve: ``metric``, and ``points`` with ``utterances``, ``results`` and ``baselines`` by
-    test set; notes: what is missing or damaged.
+    are several; settings: of such a checkpoint; checkpoints: if one of several was chosen; baselines: metrics by test
+    set and trivial model; learning_curve: ``metric``, and ``points`` with ``utterances``, ``results`` and ``baselines``
+    by test set; notes: what is missing or damaged.
     """
 
     declarations: dict[str, Metric] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The choice among several tests on the validation set, in a file: of the settings of a checkpoint, or of checkpoints."""
+"""The choice of a setting or of a checkpoint on the validation set, in a file beside the results."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from problems.engine.stages.cache_removal import made_audio, remove_cache
 from problems.engine.stages.evaluate import Evaluate
 from problems.engine.stages.fingerprint import Fingerprint
 from problems.engine.stages.freshness import Freshness
+from problems.engine.stages.later_tests import PrepareTests, TestFolder
 from problems.engine.stages.manifest import Manifest
 from problems.engine.stages.prepare_data import PrepareData
 from problems.engine.stages.report import Report
@@ -49,10 +50,13 @@ class Pipeline:
         if config["eval_batch"] == 0:
             raise ConfigError("eval_batch is 0: expected how many batches to evaluate, or -1 for all")
         self.problem, self.config = problem, config
-        self.folder, self.freshness = TargetFolder(problem, config), Freshness()
+        tests_later = config["test_data"] is not None
+        self.folder = (TestFolder if tests_later else TargetFolder)(problem, config)
+        self.freshness = Freshness()
         self.root = self.folder.root
         self.manifest = Manifest(self.root)
-        self.stages = [stage(problem, config, self.folder, self.manifest) for stage in STAGES]
+        classes = (PrepareTests if tests_later and stage is PrepareData else stage for stage in STAGES)
+        self.stages = [stage(problem, config, self.folder, self.manifest) for stage in classes]
         self.diagnostics = [key for key in DIAGNOSTICS if config["train"].get(key)]
         self.selection = Selection(self.stages, self.freshness)
         self.start, self.train_stage = self.selection.start, self.selection.train_stage

@@ -96,7 +96,8 @@ class Stage:
 
     def build_data(self, mode: str, csv: str, encoder_path: str) -> tuple[Any, Any, Any]:
         """Dataset, batch sampler and collate function of one metadata CSV."""
-        where = {**self.builder_folders(), "mode": mode, "data_csv": csv}
+        folders = self.builder_folders() | {"target_dir": str(self.folder.read_root)}
+        where = {**folders, "mode": mode, "data_csv": csv}
         dataset = self.build("build_dataset", **where, encoder_path=encoder_path, frame_shift=None)
         sampler = self.build("build_batch_sampler", **where, dataset=dataset)
         return dataset, sampler, self.build("build_collate_fn", mode=mode)

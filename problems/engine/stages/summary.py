@@ -101,8 +101,8 @@ def _size(csv: str) -> tuple[int, float]:
 
 def _source(problem: Any, config: Mapping[str, Any]) -> str:
     """The line about data before stage 0."""
-    corpus = config["prepare_data"].get("corpus")
-    is_ours = not is_overridden(problem, "prepare_data")
+    corpus = (config["test_data"] or config["prepare_data"]).get("corpus")
+    is_ours = config["test_data"] is not None or not is_overridden(problem, "prepare_data")
     return f"to be prepared by {f'the corpus {corpus}' if corpus and is_ours else type(problem).__name__}"
 
 

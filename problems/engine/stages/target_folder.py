@@ -35,6 +35,11 @@ class TargetFolder:
         self.cache = cache_folder(config)
         self.train_dir, self.evaluate_dir, self.report_dir = (self.root / n for n in ("train", "evaluate", "report"))
 
+    @property
+    def read_root(self) -> Path:
+        """The target folder whose data builders read."""
+        return self.root
+
     def csvs(self) -> tuple[str, str, list[str]]:
         """The metadata CSVs of the training, validation and test sets."""
         return self._paths("prepare_data")

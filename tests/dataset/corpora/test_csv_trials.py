@@ -85,3 +85,20 @@ def test_mistakes_in_a_list_of_trials_are_named(settings_of_csv, tmp_path, row, 
     test = write_table(tmp_path / "pairs.csv", [row])
     with pytest.raises(CorpusError, match=message):
         CsvTrials(**settings_of_csv | {"test_fraction": 0.0, "test": str(test)}).load(tmp_path)
+
+
+def test_tests_alone_need_no_training_set(tmp_path):
+    rows = [{"id": name, "wav_path": f"{name}.wav"} for name in ("a", "b", "c")]
+    test = str(write_table(tmp_path / "test.csv", rows))
+    pairs = str(write_table(tmp_path / "pairs.csv", [{"id1": "a ; b", "id2": "c", "label": "1"}]))
+    corpus = CsvTrials(train="???", test=test, trials=pairs)
+    (trial,) = corpus.load_tests(tmp_path)["test"]
+    assert trial["wav_path1"] == f"{tmp_path / 'a.wav'} ; {tmp_path / 'b.wav'}"
+    assert {str(path) for path in corpus.sources()} == {test, pairs}
+    with pytest.raises(CorpusError, match="trials are of one test set, got x, y"):
+        CsvTrials(train="???", test={"x": test, "y": test}, trials=pairs).load_tests(tmp_path)
+    spoken = [row | {"spk": f"s{number // 2}"} for number, row in enumerate(rows * 2)]
+    for number, row in enumerate(spoken):
+        row |= {"id": str(number), "wav_path": f"{number}.wav"}
+    drawn = CsvTrials(train="???", test=str(write_table(tmp_path / "spk.csv", spoken)), num_trials=4)
+    assert len(drawn.load_tests(tmp_path)["spk"]) == 4
