@@ -39,6 +39,12 @@ class Run:
         resume="free",
         min=2,
     )
+    seeds: int | str | list | None = setting(
+        None,
+        "run with several seeds in seeds/, and average: how many, from train.seed on, or which, e.g. 0,1,2; null: one"
+        " run",
+        resume="free",
+    )
     num_workers: int = setting(6, "processes that read audio, at most the number of cores; 0: none", min=0)
     eval_batch: int = setting(-1, "evaluate only this many batches, for a quick look; -1: all", min=-1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ...; auto: a GPU if there is one")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from problems.engine.cli.arguments import Arguments, resolve_config
-from problems.engine.cli.commands import cross_validation, learning_curve
+from problems.engine.cli.commands import learning_curve, repeated_runs
 from problems.engine.cli.console import spin_briefly, start_logging
 from problems.engine.cli.next_steps import next_steps
 
@@ -37,7 +37,7 @@ def run(problem: Any, arguments: Arguments) -> int:
         learning_curve.check(config)
     if config["launcher"] is not None:
         return _submit(problem, config, arguments)
-    folds = cross_validation.settings_of(problem, config) if config["folds"] is not None else []
+    series = repeated_runs.series_of(problem, config)
     if config["nproc"] > 1 and "RANK" not in os.environ:
         from problems.engine.cli.launch import launch
 
@@ -50,8 +50,8 @@ def run(problem: Any, arguments: Arguments) -> int:
     if config["learning_curve"]:
         learning_curve.run_parts(config, lambda config: Pipeline(problem, config).run())
         return 0
-    if folds:
-        cross_validation.run_folds(config, folds, lambda config: Pipeline(problem, config).run())
+    if series:
+        repeated_runs.run_series(config, series, lambda config: Pipeline(problem, config).run())
         return 0
     pipeline.run()
     if {2, 4} <= {stage.number for stage in pipeline.ran} and os.environ.get("RANK", "0") == "0":

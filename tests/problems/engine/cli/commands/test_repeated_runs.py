@@ -1,4 +1,4 @@
-"""``--folds``: one command runs every fold, resumes, and averages their metrics."""
+"""``--folds`` and ``--seeds``: one command makes several runs, resumes, and averages their metrics."""
 
 from __future__ import annotations
 
@@ -87,3 +87,48 @@ def test_corpora_know_their_folds():
     assert [settings["fold"] for settings in Csv("x", folds=4).folds_of(None)] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="has no folds"):
         Toy().folds_of(3)
+
+
+SHORT = ("--train.total_steps=4", "--train.eval_step=4")
+
+
+def test_seeds_are_one_result_with_the_parts_of_its_variance(tiny, tmp_path, capfd):
+    words = ["run", *tiny, *SHORT]
+    assert execute(ASR(), [*words, "--seeds=0,2"]) == 0
+    folder = tmp_path / "run" / "seeds"
+    wer = json.loads((folder / "seeds.json").read_text())["test_sets"]["test"]["wer"]
+    reports = [json.loads((folder / name / "report" / "results.json").read_text()) for name in ("0", "2")]
+    values = [own["checkpoints"][own["best"]["checkpoint"]]["test"]["wer"] for own in reports]
+    assert wer["seeds"] == values and wer["mean"] == pytest.approx(statistics.fmean(values))
+    assert set(wer["variance"]) == {"seeds", "test_set", "both"} and wer["variance"]["test_set"] >= 0
+    out, err = capfd.readouterr()
+    assert "seed 0" in out and "seed 2" in out and "seed / test / both" in out
+    assert "deviation" in (folder / "seeds.html").read_text()
+    # another seed is added; those that are there are not trained again, and one alone is the same run
+    assert execute(ASR(), [*words, "--seeds=3"]) == 0
+    assert capfd.readouterr().err.count("== stage 2: train") == 1
+    assert json.loads((folder / "seeds.json").read_text())["runs"] == ["0", "1", "2"]
+    alone = ["--train.seed=2", f"--target_dir={tmp_path / 'alone'}"]
+    assert execute(ASR(), [*words, *alone]) == 0
+    weights = [
+        next(place.glob("train/step_00000004/model/weights.safetensors")).read_bytes()
+        for place in (tmp_path / "alone", folder / "2")
+    ]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--seeds=1"], "seeds is 1: expected how many, at least 2"),
+        (["--seeds=1,1"], "expected how many, at least 2, or a list of different seeds"),
+        (["--seeds=a,b"], "expected how many, at least 2, or a list of different seeds"),
+        (["--seeds=[0, -1]"], "expected how many, at least 2, or a list of different seeds"),
+        (["--seeds=3", "--stop=2"], "seeds runs all stages of each seed in one process"),
+        (["--seeds=3", "--folds=2"], "folds and seeds each make several runs"),
+    ],
+)
+def test_wrong_seeds_are_refused_before_any_work(tiny, more, message, tmp_path, capfd):
+    assert execute(ASR(), ["run", *tiny, *more]) in (1, 2)
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "run" / "seeds").exists()
