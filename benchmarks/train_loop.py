@@ -4,12 +4,13 @@
     python benchmarks/train_loop.py connected DATA/fsdd    # fbank, 3 stacked frames, 2 x BiLSTM 256, CTC, batch 16
 
 The two alternate in blocks of steps, so that a machine that drifts slows both. Prints one JSON line: steps a second of
-each (medians over the blocks) and their ratio. Features have no parameters, so both compute them in the workers.
+each (medians over the blocks) and their ratio; the same without the times of a step's parts, and their cost. Features have no parameters, so both compute them in the workers.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -124,8 +125,24 @@ class Timed(TrainLoop):
             yield steps / (time.perf_counter() - began)
 
 
-def toolkit(task: Task, dataset: object, sampler: object, workers: int, blocks: int, steps: int, folder: Path):
-    """The toolkit's loop with its default cadence of logging."""
+class NoTimes:
+    """Stands in for the times of a step's parts, and measures nothing."""
+
+    steps = 0
+
+    def part(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Measure nothing."""
+        return contextlib.nullcontext()
+
+    def read(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+
+def toolkit(
+    task: Task, dataset: object, sampler: object, workers: int, blocks: int, steps: int, folder: Path, timed=True
+):
+    """The toolkit's loop with its default cadence of logging, and perhaps without the times of a step's parts."""
     train = vars(Train()) | {"total_steps": 10**9, "eval_step": 10**9, "save_step": 10**9}
 
     def stream(epoch: int, position: int, make_dataloader: object):
@@ -136,7 +153,10 @@ def toolkit(task: Task, dataset: object, sampler: object, workers: int, blocks: 
         return [OptimScheduler(torch.optim.Adam(task.parameters(), lr=1e-3), max_norm=1.0)]
 
     parts = (task, optimizers, train, folder / "train", stream, dict, lambda folder: None, torch.device("cpu"))
-    return Timed(*parts).blocks(blocks, steps)
+    loop = Timed(*parts)
+    if not timed:
+        loop.times = NoTimes()
+    return loop.blocks(blocks, steps)
 
 
 def main() -> None:
@@ -150,18 +170,22 @@ def main() -> None:
     options = parser.parse_args()
     steps = options.steps or (200 if options.work == "digits" else 20)
     with tempfile.TemporaryDirectory() as temporary:
-        folder, speeds = Path(temporary), {"bare": [], "toolkit": []}
+        folder, speeds = Path(temporary), {"bare": [], "toolkit": [], "untimed": []}
         made = make(options.work, options.root, folder)
         runs = {"bare": bare(*made, options.workers, options.blocks, steps)}
         made = make(options.work, options.root, folder)
         runs["toolkit"] = toolkit(*made, options.workers, options.blocks, steps, folder)
+        made = make(options.work, options.root, folder)
+        runs["untimed"] = toolkit(*made, options.workers, options.blocks, steps, folder / "untimed", timed=False)
         for _ in range(options.blocks):
             for name, run in runs.items():
                 speeds[name].append(next(run))
         ratios = [t / b for t, b in zip(speeds["toolkit"][1:], speeds["bare"][1:])]
+        costs = [u / t - 1 for t, u in zip(speeds["toolkit"][1:], speeds["untimed"][1:])]
         medians = {name: round(statistics.median(values[1:]), 2) for name, values in speeds.items()}
         threads = {"threads": torch.get_num_threads(), "workers": options.workers}
-        print(json.dumps({"work": options.work, **medians, "ratio": round(statistics.median(ratios), 3), **threads}))
+        shares = {"ratio": round(statistics.median(ratios), 3), "cost_of_times": round(statistics.median(costs), 4)}
+        print(json.dumps({"work": options.work, **medians, **shares, **threads}))
 
 
 if __name__ == "__main__":

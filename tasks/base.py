@@ -42,12 +42,14 @@ class StepOutput:
     records: lists with one JSON-able value an utterance, always with ``id``.
     losses: further losses by name, each a mean over the same units, for optimizers that follow one of them
         (``build_optimizer.optimizers.<name>.optim_loss``).
+    metrics: what else a training logs, by name, each a mean over the same units, such as accuracy.
     """
 
     loss: Tensor
     weight: float
     records: dict[str, list[Any]] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Task(nn.Module):

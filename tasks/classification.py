@@ -97,7 +97,9 @@ class ClassificationTask(Task):
         logits, label = self._logits(batch), label.view(len(id), len(self.slots))
         if mode == Mode.TRAIN:
             losses = sum(self._training_loss(k, x, label[:, k]) for k, x in enumerate(logits))
-            return StepOutput(losses.mean(), float(len(id)), {"id": list(id)})
+            hits = torch.stack([x.detach().argmax(dim=1) == label[:, k] for k, x in enumerate(logits)]).all(dim=0)
+            metrics = {"accuracy": hits.float().mean()}
+            return StepOutput(losses.mean(), float(len(id)), {"id": list(id)}, metrics=metrics)
         losses = sum(F.cross_entropy(x, label[:, k], reduction="none") for k, x in enumerate(logits))
         records = {"id": list(id), "reference": self._texts(label), **self._predictions(logits)}
         records["correct"] = _matches(records["reference"], records["hypothesis"])

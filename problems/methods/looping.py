@@ -80,7 +80,7 @@ class Looping:
                 return call(
                     self,
                     "evaluate",
-                    evaluate=evaluate,
+                    evaluate={**evaluate, "callbacks": setup.extras.callbacks},
                     mode="valid",
                     task=setup.task,
                     dataset=valid_dataset,
@@ -112,7 +112,8 @@ class Looping:
 
         from problems.engine.loops.analysis import Analysis
 
-        loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], self.callbacks)
+        callbacks = [*self.callbacks, *evaluate.get("callbacks", ())]
+        loop = load_class(self.eval_loop)(task, torch.device(device), evaluate["precision"], callbacks)
         folder = None if dump_dir is None else Path(dump_dir)
         analysis = Analysis(evaluate.get("groups") or (), evaluate.get("confidence", 0), evaluate.get("unit"))
 

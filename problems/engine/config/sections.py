@@ -283,6 +283,19 @@ class Train:
         "abs", "unit of the threshold: the metric's own, or relative to the best value", choices=("abs", "rel")
     )
 
+    samples: int = setting(
+        3,
+        "validation utterances whose reference and hypothesis are shown at each validation; 0: none",
+        min=0,
+        resume="free",
+        heading="monitoring",
+    )
+    loggers: list | None = setting(
+        None,
+        "loggers beside TensorBoard, each an extra: wandb, mlflow, or {name: wandb, conf: {project: mine}}; null: none",
+        resume="free",
+    )
+
     nonfinite_patience: int = setting(
         10,
         "steps in a row that may be skipped (non-finite gradients, out of memory, errors)",

@@ -46,6 +46,9 @@ class Callback:
     def on_evaluate_start(self, loop: Loop, mode: Mode) -> None:
         """Before the first batch of a validation or a test."""
 
+    def on_evaluate_end(self, loop: Loop, mode: Mode, records: Mapping[str, list[Any]]) -> None:
+        """After the last batch of a validation or a test; ``records`` are those of all utterances."""
+
 
 class Loop:
     """Runs a task over batches.

@@ -63,9 +63,12 @@ class Cadence:
         declarations = loop.task.metrics
         history = History(self.train_dir, step, declarations, is_validated=loop.progress.validated == step)
         self.sinks = [history, Display(step, loop.train, declarations)]
+        self.sinks += loop.extras.sinks(self.train_dir) if loop.extras else []
 
     def close(self) -> None:
-        """Close the history and the display."""
+        """Close the history and the display, and tell the time of a step at the end of the training."""
+        if self.sinks and self.loop.finished and (summary := self.loop.times.summary()):
+            log.info("  %s", summary)
         for sink in self.sinks:
             sink.close()
 
@@ -135,13 +138,13 @@ class Cadence:
         progress, loss = self.loop.progress, self.loop.read_loss()
         if loss != loss:
             return
-        values = {"loss": loss}
+        values = {"loss": loss} | progress.take_named() | {"loss": loss}
         for optimizer in self.loop.optimizers:
             values |= optimizer.learning_rates()
         values["grad_norm"] = float(self.loop.grad_norm)
         counts = {name: getattr(progress, name) for name in ("nonfinite", "out_of_memory", "errors")}
         values |= {name: count for name, count in counts.items() if count}
-        self._log("train", values | self.stopwatch.read(progress.step))
+        self._log("train", values | self.stopwatch.read(progress.step) | self.loop.times.read())
 
     def _log(self, split: str, values: Mapping[str, Any]) -> None:
         for sink in self.sinks:
@@ -193,6 +196,9 @@ class Cadence:
             loop.budget.validated(time.monotonic() - began)
         is_best = self.checkpoints.rank(progress.step, metrics)
         self._log("valid", metrics)
+        if loop.extras and loop.extras.samples and loop.extras.samples.rows:
+            for sink in self.sinks:
+                sink.show(progress.step, loop.extras.samples.rows)
         value = metrics[loop.train["valid_metric"]]
         self.early_stopping.observe(progress, value)
         loop.advance_schedules(lr_schedules.VALIDATION, value)

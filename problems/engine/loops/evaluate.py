@@ -102,6 +102,9 @@ class EvalLoop(Loop):
     def on_evaluate_start(self, mode: Mode) -> None:
         """Before the first batch of a validation or a test."""
 
+    def on_evaluate_end(self, mode: Mode, records: Records) -> None:
+        """After the last batch, with the records of all utterances."""
+
     def on_stage_end(self, mode: Mode, metrics: Mapping[str, float]) -> None:
         """After a test. After a validation of a training, the train loop's method of this name is called."""
 
@@ -163,6 +166,7 @@ class EvalLoop(Loop):
         if skipped and not records:
             id, text = skipped[min(skipped)]
             raise ValueError(f"every utterance of the {mode} failed, such as {id}: {text}")
+        self.hook("on_evaluate_end", mode, records)
         metrics = self._reduce(mode, records)
         if dump_dir is not None and world.main:
             seconds = time.monotonic() - started

@@ -36,6 +36,7 @@ from problems.engine.loops.build_task import BuildsTask, Section, build_task
 from problems.engine.loops.diagnostics import Diagnostic
 from problems.engine.loops.length.budget import Budget
 from problems.engine.loops.length.plan import AUTO, MOST_STEPS, VALIDATIONS, planned
+from problems.engine.loops.monitoring.extras import Extras
 from problems.engine.loops.monitoring.profiler import Profiler
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.restore import restore_training, start_from_weights
@@ -108,6 +109,7 @@ class Setup:
         if self.config["valid_higher_better"] is None:
             metric = self.task.metrics.get(self.config["valid_metric"], UNDECLARED)
             self.config["valid_higher_better"] = metric.better == "higher"
+        self.extras = Extras(self.config, global_config)
         self.windows = 0  # steps in an epoch
         self.valid_batches = 0
         self.make_stream: Callable[[int, int, Callable], Stream]
@@ -242,7 +244,7 @@ class Setup:
             loop_cls = diagnostic.adapt(loop_cls)
         elif self.config["profile"]:
             callbacks.append(Profiler(self.train_dir / "profile", self.config["profile"]))
-        return loop_cls(
+        loop = loop_cls(
             task=self.task,
             make_optimizers=self.make_optimizers,
             train=self.config,
@@ -254,6 +256,8 @@ class Setup:
             callbacks=callbacks,
             budget=self.budget,
         )
+        loop.extras = None if diagnostic else self.extras
+        return loop
 
     def _save(self, save_model: Section, save_task: Section, folder: Path) -> None:
         """Write model, task and config into a checkpoint's folder."""

@@ -20,6 +20,7 @@ from torch import Tensor
 from dataset.loader import Unreadable
 from problems.engine.loops.base import Batch
 from problems.engine.loops.failed_batches import BatchFailure
+from problems.engine.loops.named_sums import NamedSums
 from problems.engine.loops.state.progress import Progress
 from problems.engine.optim.nonfinite import SkippedSteps
 from problems.engine.optim.optimizers import MAIN
@@ -49,6 +50,7 @@ class GradientWindow:
         self.units = 0.0
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
         """The summed loss and the units, on the device."""
+        self.named = NamedSums()
         self.failures: list[BatchFailure] = []
 
     def open(self, is_unscaled: bool) -> None:
@@ -60,8 +62,10 @@ class GradientWindow:
         """The loss whose gradient is added to the window's: u_b * L_b."""
         return loss if self.is_unscaled else loss * units
 
-    def add(self, loss: Tensor, units: float) -> None:
+    def add(self, output: StepOutput, units: float) -> None:
         """Add a batch whose gradients are complete."""
+        loss = output.loss
+        self.named.add({**output.losses, **output.metrics}, units)
         # full_like, as a tensor made of a number on the host would wait for the device
         self.sums += torch.stack([loss.detach().double() * units, torch.full_like(self.sums[0], units)])
         self.units += units
@@ -70,6 +74,7 @@ class GradientWindow:
     def discard(self) -> None:
         """Drop the batches added so far; the caller drops their gradients."""
         self.sums, self.units, self.is_torn = torch.zeros_like(self.sums), 0.0, False
+        self.named = NamedSums()
 
     def agree(self, *flags: bool) -> tuple[float, list[bool], list[BatchFailure]]:
         """Return the units of all processes, each flag's any() over the processes, and the failures of all."""
@@ -118,19 +123,23 @@ class StepTotals:
         self.task, self.patience = task, patience
         self.skipped = SkippedSteps(device)
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self.named = NamedSums()
         self.never_finite = set(self._non_finite_buffers())  # a mask of -inf is as it should be
 
     def add(self, window: GradientWindow, is_finite: Tensor) -> None:
         """Add a step; a skipped one only counts as such."""
         self.skipped.add(is_finite)
         self.sums += window.sums.masked_fill(~is_finite, 0.0)
+        self.named.join(window.named, is_finite)
 
     def read(self, progress: Progress, is_main: bool, is_searching_scale: bool) -> None:
         """Move the totals of all processes into the main one's progress: the only wait for the device."""
         self.read_skipped(progress, progress.step, is_searching_scale)
         loss, units = distributed.total(self.sums.tolist())
+        named = self.named.take()
         if is_main:
             progress.add_loss(loss, units)
+            progress.add_named(named)
         self.sums = torch.zeros_like(self.sums)
 
     def read_skipped(self, progress: Progress, step: int, is_searching_scale: bool) -> None:

@@ -22,6 +22,8 @@ from problems.engine.loops.base import Batch, Callback, Loop
 from problems.engine.loops.cadence import Cadence
 from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.length.budget import Budget
+from problems.engine.loops.monitoring.extras import Extras
+from problems.engine.loops.monitoring.step_times import StepTimes
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.progress import Progress
@@ -91,6 +93,9 @@ class TrainLoop(Loop):
         self.world, self.progress = distributed.world(), Progress()
         self.window = GradientWindow(device)
         self.totals = StepTotals(task, device, train["nonfinite_patience"])
+        self.times = StepTimes(device)
+        self.extras: Extras | None = None
+        """Samples and loggers, given by the setup."""
         self.grad_norm = torch.zeros(())
         self.stop, self.asked_to_stop, self.save_now = StopRequest(), False, False
         self.is_in_epoch = False
@@ -146,8 +151,10 @@ class TrainLoop(Loop):
         Args:
             units: from the task's output to the units that it counts for.
         """
-        output = self.forward(Mode.TRAIN, batch)
-        self.backward(output, units(output))
+        with self.times.part("forward"):
+            output = self.forward(Mode.TRAIN, batch)
+        with self.times.part("backward"):
+            self.backward(output, units(output))
         return output
 
     def check_loss_isfinite(self, loss: Tensor) -> Tensor:
@@ -256,12 +263,13 @@ class TrainLoop(Loop):
             self.hook("on_stage_start", Mode.TRAIN)
             self.is_in_epoch = True
         window, progress = [], self.progress
-        for place, batch in stream:
-            window.append((batch, place.real))
-            progress.batches = place.batches
-            progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.done)
-            if place.last or len(window) == self.train["gradient_accumulate"]:
-                break
+        with self.times.part("data"):
+            for place, batch in stream:
+                window.append((batch, place.real))
+                progress.batches = place.batches
+                progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.done)
+                if place.last or len(window) == self.train["gradient_accumulate"]:
+                    break
         return window
 
     # ---- one step ----
@@ -280,8 +288,10 @@ class TrainLoop(Loop):
                 self._leave_out(batch, error)
         units = self._agree()
         if units > 0:
-            self.optimizers_step(1.0 if self.window.is_unscaled else units)
+            with self.times.part("optimizer"):
+                self.optimizers_step(1.0 if self.window.is_unscaled else units)
         self.progress.step += 1
+        self.times.steps += 1
         if self.progress.step <= self.train["total_steps"]:  # some schedulers of torch refuse to go past it
             self.advance_schedules(lr_schedules.STEP)
 
@@ -292,7 +302,7 @@ class TrainLoop(Loop):
         self.hook("on_fit_batch_start", batch)
         output = self.fit_batch(batch, lambda output: float(output.weight) if is_counted else 0.0)
         self.hook("on_fit_batch_end", batch, output)
-        self.window.add(output.loss, float(output.weight) if is_counted else 0.0)
+        self.window.add(output, float(output.weight) if is_counted else 0.0)
 
     def _leave_out(self, batch: Batch | Unreadable, error: Exception) -> None:
         """Go on without a batch that failed, and without those before it if their gradients cannot be told apart."""

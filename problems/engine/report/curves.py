@@ -7,11 +7,13 @@ import math
 import re
 from collections.abc import Iterable
 
-from problems.engine.report.charts.plot import MUTED, TRAIN, VALID, Plot, Series
+from problems.engine.report.charts.plot import MUTED, RUNS, TRAIN, VALID, Plot, Series
+from problems.engine.report.history import MEMORY, STEP_PARTS, TIMES
 from problems.engine.report.read import Run
 from tasks.metrics.kinds import UNDECLARED, Count
 
-LOSS, LEARNING_RATE = "loss", "lr"  # the columns that the train loop itself writes
+LOSS, LEARNING_RATE = "loss", "lr"  # columns that the train loop itself writes
+COUNTS = ("nonfinite", "out_of_memory", "errors")  # and these
 NAMES = {"train": "training", "valid": "validation"}
 WIDE = 20  # a loss that falls by more than this factor is drawn on a log scale
 SPARSE = 60  # a validation curve of at most this many points has markers
@@ -26,12 +28,40 @@ def curves(run: Run) -> list[Plot]:
         declaration, validation_curve = run.declarations.get(metric, UNDECLARED), _series(run, "valid", metric)
         if metric == LOSS or isinstance(declaration, Count) or not validation_curve:
             continue
-        title = f"validation {declaration.heading(metric)}"
+        training_curve = _series(run, "train", metric)
+        title = f"{'' if training_curve else 'validation '}{declaration.heading(metric)}"
         file = _file_name(metric, files)
-        plots.append(Plot(file, title, declaration, validation_curve, best=_best(run, metric)))
+        plots.append(Plot(file, title, declaration, training_curve + validation_curve, best=_best(run, metric)))
+    plots += _of_training_alone(run, files)
     plots += _learning_curves(run)
     rates = _learning_rates(run)
-    return plots + ([Plot("learning_rate.png", "learning rate", UNDECLARED, rates)] if rates else [])
+    plots += [Plot("learning_rate.png", "learning rate", UNDECLARED, rates)] if rates else []
+    return plots + _step_plots(run)
+
+
+def _of_training_alone(run: Run, files: set[str]) -> list[Plot]:
+    """The values that a task tells of its training batches by name, such as further losses."""
+    own, valid = {LOSS, "grad_norm", *COUNTS, *TIMES}, run.logged_metrics("valid")
+    plots = []
+    for name in run.logged_metrics("train"):
+        curve = _series(run, "train", name)
+        if name not in own and name not in valid and re.split("[_/]", name)[0] != LEARNING_RATE and curve:
+            declaration = run.declarations.get(name, UNDECLARED)
+            title = f"training {declaration.heading(name)}"
+            plots.append(Plot(_file_name(name, files, "train_"), title, declaration, curve))
+    return plots
+
+
+def _step_plots(run: Run) -> list[Plot]:
+    """The time of a step by its parts, and the memory."""
+    parts = []
+    for name, colour in zip(STEP_PARTS, RUNS):
+        if points := run.points("train", f"{name}_ms"):
+            steps, values = map(list, zip(*points))
+            parts.append(Series("waiting for data" if name == "data" else name, steps, values, colour))
+    plots = [Plot("step_time.png", "time of a step (ms)", UNDECLARED, parts)] if parts else []
+    memory = _series(run, "train", MEMORY)
+    return plots + ([Plot("memory.png", "peak memory (GB)", UNDECLARED, memory)] if memory else [])
 
 
 def _loss_plot(run: Run, loss_curves: list[Series]) -> Plot:
@@ -94,9 +124,9 @@ def _best(run: Run, metric: str) -> tuple[float, float] | None:
     return run.best_point(rule) if rule else None
 
 
-def _file_name(metric: str, files: set[str]) -> str:
+def _file_name(metric: str, files: set[str], prefix: str = "valid_") -> str:
     """A file name for the plot of a metric that none of ``files`` has; it is added to them."""
-    stem = "valid_" + re.sub(r"[^A-Za-z0-9_.-]", "_", metric)
+    stem = prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", metric)
     while stem in files:
         stem += "_"
     files.add(stem)

@@ -8,7 +8,13 @@ from typing import Any
 
 HISTORY = "metrics.jsonl"
 DECLARATIONS = "declarations.json"
-TIMES = ("seconds", "steps_per_second")
+SAMPLES = "samples.jsonl"
+"""The sample utterances of each validation: rows with ``step`` and ``samples`` (``id, reference, hypothesis``)."""
+STEP_PARTS = ("data", "forward", "backward", "optimizer")
+"""The parts of a step whose milliseconds are logged, as ``<part>_ms``."""
+MEMORY = "memory_gb"
+"""The most memory so far: of the GPU, or of the process."""
+TIMES = ("seconds", "steps_per_second", *(f"{part}_ms" for part in STEP_PARTS), MEMORY)
 """The values that differ between two equal runs."""
 
 
@@ -32,3 +38,17 @@ def parse_history(train_dir: Path) -> tuple[list[dict[str, Any]], list[int]]:
         elif line.strip():
             damaged.append(number)
     return rows, damaged
+
+
+def read_samples(train_dir: Path) -> list[dict[str, Any]]:
+    """Return the sample utterances of each validation, without lines that are damaged."""
+    path, rows = Path(train_dir) / SAMPLES, []
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+            texts = [[sample[name] for name in ("id", "reference", "hypothesis")] for sample in row["samples"]]
+            if isinstance(row["step"], int) and all(isinstance(text, str) for own in texts for text in own):
+                rows.append({"step": row["step"], "samples": row["samples"]})
+        except (ValueError, KeyError, TypeError):
+            continue
+    return rows

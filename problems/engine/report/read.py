@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from problems.engine.report.history import HISTORY, parse_history
+from problems.engine.report.history import HISTORY, parse_history, read_samples
 from problems.engine.runtime.checkpoint_names import name_of
 from tasks.metrics.kinds import Metric, from_json
 
@@ -86,14 +86,15 @@ class Rule:
 class Run:
     """The content of a target folder.
 
-    history: the rows of each split, by rising step; results: by checkpoint and test set, of the chosen setting if there
-    are several; settings: of such a checkpoint; checkpoints: if one of several was chosen; baselines: metrics by test
-    set and trivial model; learning_curve: ``metric``, and ``points`` with ``utterances``, ``results`` and ``baselines``
-    by test set; notes: what is missing or damaged.
+    history: the rows of each split, by rising step; samples: those of each validation; results: by checkpoint and test
+    set, of the chosen setting if there are several; settings: of such a checkpoint; checkpoints: if one of several was
+    chosen; baselines: metrics by test set and trivial model; learning_curve: ``metric``, and ``points`` with
+    ``utterances``, ``results`` and ``baselines`` by test set; notes: what is missing or damaged.
     """
 
     declarations: dict[str, Metric] = field(default_factory=dict)
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
     settings: dict[str, Settings] = field(default_factory=dict)
@@ -188,6 +189,7 @@ def _read_history(run: Run, target_dir: Path) -> None:
     if damaged:
         numbers = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
         run.notes.append(f"train/{HISTORY}: {len(damaged)} damaged line(s) left out (line {numbers}).")
+    run.samples = read_samples(train_dir)
     by_step = {(str(row["split"]), row["step"]): row for row in rows}  # a step logged again after a resume counts once
     for (split, _), row in sorted(by_step.items()):
         run.history.setdefault(split, []).append(row)

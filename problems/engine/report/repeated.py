@@ -41,9 +41,8 @@ def summary(kind: str, folders: Mapping[str, Path], *, same_tests: bool) -> Resu
         sets[test_set] = {name: {kind: own, **_spread(own)} for name, own in values.items()}
         if same_tests:
             chosen = {folder: report["best"]["checkpoint"] for folder, report in zip(folders.values(), reports)}
-            for name, parts in _variances(
-                chosen, test_set, {name: own for name, own in declarations.items() if name in names}
-            ).items():
+            measured = {name: metric for name, metric in declarations.items() if name in names}
+            for name, parts in _variances(chosen, test_set, measured).items():
                 sets[test_set][name]["variance"] = asdict(parts)
     more = {"runs": list(folders), "declarations": reports[0]["declarations"]}
     return {"metric": reports[0]["metric"], **more, "test_sets": sets}

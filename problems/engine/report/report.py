@@ -18,6 +18,8 @@ from tasks.metrics.kinds import UNDECLARED, Metric, to_json
 
 PAGE = "report.html"
 RESULTS = "results.json"
+VALIDATIONS = 10
+"""Validations whose samples are shown, at most."""
 
 
 @dataclass
@@ -61,6 +63,16 @@ class Report:
             best = {"metric": rule.metric, "value": value, "step": step}
             entries.append({"rule": rule.text, **best, "kept": rule.checkpoints})
         return entries
+
+    @property
+    def samples(self) -> dict[str, tuple[str, list[tuple[int, str]]]]:
+        """For each sample utterance its reference, and its hypotheses: from the first validation to the last."""
+        rows, samples = self.run.samples, {}
+        places = {round(place * (len(rows) - 1) / max(1, VALIDATIONS - 1)) for place in range(VALIDATIONS)}
+        for row in (rows[place] for place in sorted(places) if rows):
+            for own in row["samples"]:
+                samples.setdefault(own["id"], (own["reference"], []))[1].append((row["step"], own["hypothesis"]))
+        return samples
 
     def metric(self, name: str) -> Metric:
         """The declaration of a metric."""

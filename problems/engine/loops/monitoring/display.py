@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from problems.engine.loops.monitoring.history import Sink, numbers_in
@@ -64,6 +64,11 @@ class Display(Sink):
             self.bar.set_postfix_str(text)
         else:
             self._print(split, step, epoch, text + self._time_left(step))
+
+    def show(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        """Show the sample utterances of a validation."""
+        for row in samples:
+            log.info("    %s  reference: %s  hypothesis: %s", row["id"], row["reference"], row["hypothesis"])
 
     def _time_left(self, step: int) -> str:
         rate = (step - self.first_step) / max(time.monotonic() - self.started, 1e-9)

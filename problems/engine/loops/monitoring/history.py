@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.storage.files import finite, write_json, write_text
-from problems.engine.report.history import DECLARATIONS, HISTORY, read_history
+from problems.engine.report.history import DECLARATIONS, HISTORY, SAMPLES, read_history, read_samples
 from tasks.metrics.kinds import Metric, to_json
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Sink:
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
         """Take the metrics of a split (``train`` or ``valid``) at a step."""
+
+    def show(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        """Take the sample utterances of a validation: ``id, reference, hypothesis`` of each."""
 
     def sync(self) -> None:
         """Make everything so far durable, before a checkpoint is written."""
@@ -60,11 +63,19 @@ class History(Sink):
         rows = [row for row in rows if is_validated or row["step"] < step or row["split"] != "valid"]
         write_text(train_dir / HISTORY, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         write_json(train_dir / DECLARATIONS, to_json(declarations))
+        self.samples_path = train_dir / SAMPLES
+        shown = [row for row in read_samples(train_dir) if row["step"] <= step - (not is_validated)]
+        if shown:
+            write_text(self.samples_path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in shown))
+        else:
+            self.samples_path.unlink(missing_ok=True)
         self.file = open(train_dir / HISTORY, "a", encoding="utf-8")
         self.board_dir = train_dir / "tb"
         shutil.rmtree(self.board_dir, ignore_errors=True)
         for row in rows:
             self._add_to_board(row)
+        for row in shown:
+            self._show_on_board(**row)
 
     @functools.cached_property
     def board(self) -> SummaryWriter:
@@ -79,6 +90,17 @@ class History(Sink):
         self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.file.flush()
         self._add_to_board(row)
+
+    def show(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        """Append the sample utterances of a validation."""
+        with open(self.samples_path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "samples": list(samples)}, ensure_ascii=False) + "\n")
+        self._show_on_board(step, samples)
+
+    def _show_on_board(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        for row in samples:
+            text = f"    reference:  {row['reference']}\n    hypothesis: {row['hypothesis']}"  # indented: not markdown
+            self.board.add_text(f"samples/{row['id']}", text, step)
 
     def _add_to_board(self, row: Mapping[str, Any]) -> None:
         for name, value in numbers_in(row):

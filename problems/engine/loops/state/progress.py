@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 
 @dataclasses.dataclass
@@ -25,6 +26,7 @@ class Progress:
     lost_in_a_row: int = 0  # steps in a row without a batch left
     loss_sum: float = 0.0  # since the last line of the history
     weight_sum: float = 0.0
+    named_sums: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # of other values, and their units
     epoch_loss_sum: float = 0.0  # since the epoch began
     epoch_weight_sum: float = 0.0
     seconds: float = 0.0  # used of a budget, up to the last checkpoint
@@ -56,6 +58,18 @@ class Progress:
         sums = self.loss_sum, self.weight_sum
         self.loss_sum = self.weight_sum = 0.0
         return sums
+
+    def add_named(self, sums: Mapping[str, Sequence[float]]) -> None:
+        """Add the sum and the units of each name."""
+        for name, own in sums.items():
+            before = self.named_sums.get(name, (0.0, 0.0))
+            self.named_sums[name] = [a + b for a, b in zip(before, own)]
+
+    def take_named(self) -> dict[str, float]:
+        """Return and reset the mean of each name since the last line of the history."""
+        means = {name: value / units for name, (value, units) in self.named_sums.items() if units}
+        self.named_sums = {}
+        return means
 
     def reset_epoch_loss(self) -> None:
         """Begin the sums of a new epoch."""

@@ -118,6 +118,7 @@ def _restore_generators(loop: TrainLoop, states: list[dict[str, Any]]) -> None:
     rank, size, progress = loop.world.rank, loop.world.size, loop.progress
     if rank:  # the main process holds the sums of all
         progress.take_loss()
+        progress.take_named()
         progress.reset_epoch_loss()
     if len(states) != size:
         log.warning("the checkpoint was saved by %d processes; this training continues with %d", len(states), size)

@@ -183,7 +183,7 @@ def totals_after(*are_finite, patience=2):
     totals, window = StepTotals(Fit(Points()), CPU, patience), GradientWindow(CPU)
     for is_finite in are_finite:
         window.open(is_unscaled=False)
-        window.add(torch.tensor(2.0), 3.0)
+        window.add(StepOutput(torch.tensor(2.0), 3.0), 3.0)
         totals.add(window, torch.tensor(is_finite))
     return totals
 
@@ -219,7 +219,7 @@ def test_steps_that_were_counted_before_are_not_logged_again(caplog):
 def test_a_window_that_is_discarded_counts_nothing():
     window = GradientWindow(CPU)
     window.open(is_unscaled=True)
-    window.add(torch.tensor(2.0), 3.0)
+    window.add(StepOutput(torch.tensor(2.0), 3.0), 3.0)
     assert window.sums.tolist() == [6.0, 3.0] and window.scaled(torch.tensor(2.0), 3.0) == 2
     window.open(is_unscaled=False)
     assert window.sums.tolist() == [0, 0] and window.units == 0 and window.scaled(torch.tensor(2.0), 3.0) == 6
@@ -228,7 +228,7 @@ def test_a_window_that_is_discarded_counts_nothing():
 def test_processes_agree_on_units_flags_and_failures():
     window = GradientWindow(CPU)
     window.open(is_unscaled=False)
-    window.add(torch.tensor(2.0), 3.0)
+    window.add(StepOutput(torch.tensor(2.0), 3.0), 3.0)
     failure = BatchFailure(out_of_memory=True, text="too long")
     window.failures.append(failure)
     assert window.agree(True, False) == (3.0, [True, False], [failure])
