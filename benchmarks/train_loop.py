@@ -4,7 +4,8 @@
     python benchmarks/train_loop.py connected DATA/fsdd    # fbank, 3 stacked frames, 2 x BiLSTM 256, CTC, batch 16
 
 The two alternate in blocks of steps, so that a machine that drifts slows both. Prints one JSON line: steps a second of
-each (medians over the blocks) and their ratio; the same without the times of a step's parts, and their cost. Features have no parameters, so both compute them in the workers.
+each (medians over the blocks) and their ratio; the same without the times of a step's parts, and their cost. Features
+have no parameters, so both compute them in the workers.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
 import torch
 
+from problems.engine.loops.monitoring import step_times
 from problems.engine.loops.monitoring.step_times import StepTimes, peak_memory
 from problems.engine.report.history import STEP_PARTS, read_history
 from tasks.base import StepOutput
@@ -16,20 +16,31 @@ from tests.parts.least_squares import Fit, Points, loop_of
 CPU = torch.device("cpu")
 
 
-def test_each_part_has_its_own_time_since_the_last_line():
-    times = StepTimes(CPU)
-    for steps, pause in ((2, 0.02), (4, 0.01)):
+class Clock:
+    """A clock that the test moves."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+def test_each_part_has_its_own_time_since_the_last_line(monkeypatch):
+    clock, times = Clock(), StepTimes(CPU)
+    monkeypatch.setattr(step_times, "time", clock)
+    for steps, unit in ((2, 0.02), (4, 0.01)):
         for _ in range(steps):
-            for name, share in zip(STEP_PARTS, (1, 2, 0, 0)):
+            for name, share in zip(STEP_PARTS, (1, 3, 0, 1)):
                 with times.part(name):
-                    time.sleep(share * pause)
+                    clock.now += share * unit
+            clock.now += 1  # between the parts
             times.steps += 1
         row = times.read()
-        assert 1000 * pause <= row["data_ms"] and 2000 * pause <= row["forward_ms"]
-        assert row["backward_ms"] < row["data_ms"] < row["forward_ms"]
+        assert [row[f"{name}_ms"] for name in STEP_PARTS] == pytest.approx([1000 * unit * n for n in (1, 3, 0, 1)])
         assert row["memory_gb"] == pytest.approx(peak_memory(CPU) / 1e9, abs=0.01) and row["memory_gb"] > 0.05
-    share = int(re.search(r"waiting for data (\d+)%, forward", times.summary())[1])
-    assert 15 <= share <= 45 and "GB of RAM at most" in times.summary()
+    assert times.summary().startswith(
+        "a step took 66.7 ms: waiting for data 20%, forward 60%, backward 0%, optimizer 20%; "
+    )
 
 
 def test_an_error_in_a_part_is_measured_and_raised():
@@ -57,7 +68,7 @@ def test_a_training_logs_times_named_losses_and_metrics(tmp_path, caplog):
     rows = [row for row in read_history(tmp_path) if row["split"] == "train"]
     assert len(rows) == 2
     for row in rows:
-        assert row["forward_ms"] >= 5 > row["optimizer_ms"] >= 0 and row["data_ms"] >= 0
+        assert row["forward_ms"] >= 5 and row["optimizer_ms"] >= 0 and row["data_ms"] >= 0
         assert row["half"] == pytest.approx(row["loss"] / 2)
     # the mean over utterances, not over batches, the last of which is smaller: 18 of 0 to 36 are odd
     assert rows[0]["hits"] == pytest.approx(18 / 37)
