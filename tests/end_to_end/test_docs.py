@@ -245,7 +245,7 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
     takes_files = verb in VERBS and VERBS[verb].options is not None
     if takes_files:
         arguments = parse(rest, flags=VERBS[verb].flags, options=VERBS[verb].options)
-        assert dict(arguments.overrides)["ckpt"] and (arguments.files or verb == "serve")
+        assert dict(arguments.overrides)["ckpt"] and (arguments.files or verb in ("serve", "test"))
     else:
         if verb == "manifest":
             own = {name: rest.pop(rest.index(name) + 1) for name in ("--to", "--out")}

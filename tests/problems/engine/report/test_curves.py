@@ -65,9 +65,27 @@ def test_a_short_validation_curve_has_markers(tmp_path, count, is_sparse):
 
 def test_the_learning_rates_of_several_optimizers_share_a_plot(tmp_path):
     row = {"step": 10, "split": "train", "lr_head": 1e-3, "lr_upstream": 1e-5, "lrx": 1}
-    (plot,) = curves(history(tmp_path, row))
-    assert plot.file == "learning_rate.png"
+    other, plot = curves(history(tmp_path, row))
+    assert (other.file, plot.file) == ("train_lrx.png", "learning_rate.png")
     assert [(series.name, series.values) for series in plot.series] == [("head", [1e-3]), ("upstream", [1e-5])]
+
+
+def test_what_a_training_tells_by_name_and_its_steps_are_drawn(tmp_path):
+    times = {"data_ms": 1.0, "forward_ms": 2.0, "backward_ms": 3.0, "optimizer_ms": 0.5, "memory_gb": 0.7}
+    counts = {"seconds": 3.0, "steps_per_second": 9.0, "grad_norm": 2.0, "errors": 1}
+    train = {"step": 10, "split": "train", "accuracy": 0.5, "ctc_loss": 3.0, **counts, **times}
+    plots = {
+        plot.file: plot for plot in curves(history(tmp_path, train, {"step": 10, "split": "valid", "accuracy": 0.4}))
+    }
+    assert list(plots) == ["valid_accuracy.png", "train_ctc_loss.png", "step_time.png", "memory.png"]
+    assert [(own.name, own.values) for own in plots["valid_accuracy.png"].series] == [
+        ("training", [0.5]),
+        ("validation", [0.4]),
+    ]
+    assert plots["train_ctc_loss.png"].title == "training ctc loss"
+    names = [own.name for own in plots["step_time.png"].series]
+    assert names == ["waiting for data", "forward", "backward", "optimizer"]
+    assert len({own.colour for own in plots["step_time.png"].series}) == 4
 
 
 def test_the_learning_rates_of_parameter_groups_share_a_plot(tmp_path):
