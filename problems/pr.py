@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ class BuildTask:
 
     folding: str = setting(
         "none", "merge phones before they are compared: none, or timit39", choices=("none", "timit39"), test_time=True
+    )
+    align: bool = setting(
+        False,
+        "in tests, align the reference's phones with the audio: TextGrids, and the errors of their boundaries if the"
+        " data has the column phones",
+        test_time=True,
+        resume="free",
+    )
+    pfer: bool = setting(
+        False, "measure the phone feature error rate; the phones must be IPA", test_time=True, resume="free"
     )
     log_predictions: int = setting(
         0, "references and hypotheses to log after each validation and test", min=0, resume="free"
@@ -109,11 +120,40 @@ class PR(ASR):
         except LexiconError as error:
             raise ConfigError(f"prepare_data.lexicon: {error}") from error
 
+    def build_dataset(
+        self,
+        build_dataset: Section,
+        target_dir: str,
+        cache_dir: str,
+        mode: str,
+        data_csv: str,
+        encoder_path: str,
+        frame_shift: int | None,
+    ) -> Any:
+        """Utterances with ``tokens`` int64 (S,) and ``text``, and in tests ``phones`` if the metadata has them."""
+        folders = {"target_dir": target_dir, "cache_dir": cache_dir}
+        paths = {"data_csv": data_csv, "encoder_path": encoder_path, "frame_shift": frame_shift}
+        dataset = super().build_dataset(build_dataset, **folders, mode=mode, **paths)
+        if mode == "test" and "phones" in dataset.table.columns:
+            dataset.labels = _TimedPhones(dataset.labels)
+        return dataset
+
     def build_task(self, build_task: Section, model: Any, encoder: Any) -> Any:
         """CTC over phones."""
         from tasks.phones import PhoneTask
 
-        return PhoneTask(model, encoder, **build_task)
+        try:
+            return PhoneTask(model, encoder, **build_task)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"build_task: {error}") from error
+
+    def save_predictions(self, task: Any, mode: str, records: Mapping[str, list[Any]], dump_dir: Path) -> None:
+        """Write ``predictions.csv``, and with ``build_task.align`` the alignment of each utterance as a TextGrid."""
+        super().save_predictions(task, mode, records, dump_dir)
+        if "aligned" in records:
+            from problems.methods.alignments import write_alignments
+
+            write_alignments(records, Path(dump_dir) / "alignments")
 
     def baselines(
         self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
@@ -124,6 +164,24 @@ class PR(ASR):
         of_words = baselines.of_texts(train_csv, test_csvs)
         per = {test_set: models["most frequent word"]["wer"] for test_set, models in of_words.items()}
         return {test_set: {"most frequent phone": {"per": value}} for test_set, value in per.items()}
+
+
+class _TimedPhones:
+    """Reads the labels of a row of metadata, and the times of its phones. A class, so that it can be pickled."""
+
+    def __init__(self, labels: Callable[[Mapping[str, str]], dict[str, Any]]):
+        self.labels = labels
+
+    def __call__(self, row: Mapping[str, str]) -> dict[str, Any]:
+        from dataset.diarization.turns import from_json
+
+        phones = [own.speaker for own in from_json(row["phones"], "phones")]
+        if phones and phones != row["transcription"].split():
+            raise ValueError(
+                f"phones: expected [start, end, phone] of each phone of the transcription, which begins"
+                f" {row['transcription'][:40]!r}; got those of {' '.join(phones)[:40]!r}"
+            )
+        return self.labels(row) | {"phones": row["phones"]}
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ class Task(nn.Module):
     ) -> dict[str, np.ndarray]:
         """Metrics over many weightings of the same utterances at once: for their intervals, and for groups.
 
-        By default those that are declared with ``of``. Override it for others; none may change the task's state.
+        By default those that are declared with ``of``, if the records have its columns. Override it for others; none
+        may change the task's state.
 
         Args:
             weights: how often each utterance counts, float64 (R, N).
@@ -140,7 +141,7 @@ class Task(nn.Module):
         """
         values = {}
         for name, metric in self.metrics.items():
-            if metric.of is not None:
+            if metric.of is not None and {*metric.of} - {None} <= records.keys():
                 top, bottom = metric.of
                 values[name] = ratio(weights, records[top], None if bottom is None else records[bottom])
         return values

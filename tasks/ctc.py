@@ -108,6 +108,8 @@ class CTCTask(Task):
             records["loss"] = losses.detach().tolist()
             records["too_short"] = too_short.tolist()
             records |= self._errors(records)
+            targets = [own[:length] for own, length in zip(tokens.tolist(), tokens_len.tolist())]
+            records |= self._beside(mode, records, batch, paths=(logits.detach(), lengths), targets=targets)
             if self.rates_words:
                 records["right_words"] = _right_words(records)
         return StepOutput(losses.mean(), float(len(id)), records)
@@ -119,6 +121,23 @@ class CTCTask(Task):
             pairs = zip(records["reference"], records["hypothesis"])
             columns |= _to_columns(unit, [count_errors(*pair) for pair in pairs])
         return columns
+
+    def _beside(
+        self,
+        mode: str,
+        records: Records,
+        batch: Mapping[str, Any],
+        *,
+        paths: tuple[Tensor, Tensor],
+        targets: Sequence[Sequence[int]],
+    ) -> dict[str, list[Any]]:
+        """Further columns of the records, for a subclass.
+
+        Args:
+            paths: logits (B, T', V) and lengths (B,).
+            targets: the labels of each utterance.
+        """
+        return {}
 
     def measure(self, mode: str, records: Records) -> dict[str, float]:
         """WER and CER over all words and characters, the mean loss of an utterance, and counts."""

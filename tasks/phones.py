@@ -1,4 +1,4 @@
-"""Phoneme recognition by CTC: the phone error rate, and the times of the phones."""
+"""Phoneme recognition by CTC: the phone error rate, the times of the phones, and their forced alignment."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from nn.decode.align import filled, token_frames
 from nn.decode.greedy import PathToken, ctc_best_path
 from tasks.base import Mode, Records
 from tasks.ctc import BLANK, CTCTask
+from tasks.metrics.boundaries import TOLERANCES_MS, boundary_errors, within
 from tasks.metrics.kinds import Count, Number, Rate
+from tasks.metrics.phone_features import PhoneFeatures
 from tasks.metrics.text import corpus_rate, error_counts
 from tasks.results import Phones, Segment
 
@@ -22,7 +26,25 @@ TIMIT_39 = {
     **{"dcl": "sil", "gcl": "sil", "h#": "sil", "pau": "sil", "epi": "sil", "q": ""},
 }
 """TIMIT's 61 phones as 39 (Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", 1989)."""
+PAUSE_SEC = 0.2
+"""In an alignment, a phone lasts until the next one begins, unless this or more lies between."""
 FOLDINGS: dict[str, Mapping[str, str]] = {"none": {}, "timit39": TIMIT_39}
+
+FEATURE_METRICS = {
+    "pfer": Rate(better="lower", label="PFER", of=("feature_errors", "segments")),
+    "feature_errors": Number(better="lower", label="feature errors an utterance", of=("feature_errors", None)),
+}
+BOUNDARY_METRICS = {
+    **{
+        f"within_{own}ms": Rate(
+            better="higher", label=f"boundaries within {own} ms", of=(f"within_{own}ms", "boundaries")
+        )
+        for own in TOLERANCES_MS
+    },
+    "boundary_error": Number(better="lower", unit="ms", of=("boundary_error", "boundaries")),
+    "boundaries": Count(),
+    "unaligned": Count(better="lower"),
+}
 
 
 class PhoneTask(CTCTask):
@@ -30,6 +52,9 @@ class PhoneTask(CTCTask):
 
     Args:
         folding: how phones are merged before they are compared: none, or timit39.
+        align: in tests, align the reference's phones with the audio; measure their boundaries if the batch has
+            ``phones``: lists of [start, end, phone] in seconds, as JSON.
+        pfer: measure the phone feature error rate; all symbols must be IPA.
         others: of :class:`tasks.ctc.CTCTask`.
     """
 
@@ -46,11 +71,20 @@ class PhoneTask(CTCTask):
 
     rates_words = False
 
-    def __init__(self, *args: Any, folding: str = "none", **conf: Any):
+    def __init__(self, *args: Any, folding: str = "none", align: bool = False, pfer: bool = False, **conf: Any):
         super().__init__(*args, **conf)
         if folding not in FOLDINGS:
             raise ValueError(f"folding is {folding!r}: expected one of {', '.join(FOLDINGS)}")
         self.folding = FOLDINGS[folding]
+        self.align = align
+        self.features = PhoneFeatures() if pfer else None
+        if self.features is not None:
+            self.features.check([self.encoder.decode([number]) for number in range(1, len(self.encoder))])
+            self.metrics = self.metrics | FEATURE_METRICS
+        if align and self.frame_sec is None:
+            raise ValueError("align needs a model that tells the length of a frame: its downsample_rate")
+        if align:
+            self.metrics = self.metrics | BOUNDARY_METRICS
 
     def _decoded(self, mode: str, logits: Tensor, lengths: Tensor) -> dict[str, list[Any]]:
         """``hypothesis``, and in a test ``times``: [start, end, phone] in seconds, as JSON."""
@@ -61,6 +95,43 @@ class PhoneTask(CTCTask):
             rows = ([[own.start, own.end, own.text] for own in phones] for phones in segments)
             records["times"] = [json.dumps(own, ensure_ascii=False) for own in rows]
         return records
+
+    def _beside(
+        self,
+        mode: str,
+        records: Records,
+        batch: Mapping[str, Any],
+        *,
+        paths: tuple[Tensor, Tensor],
+        targets: Sequence[Sequence[int]],
+    ) -> dict[str, list[Any]]:
+        """In a test, ``aligned``: [start, end, phone] of the reference's phones, as JSON, and errors of boundaries."""
+        if mode != Mode.TEST or not self.align:
+            return {}
+        log_probs = (own[:length].float().log_softmax(-1) for own, length in zip(paths[0], paths[1].tolist()))
+        phones = (text.split() for text in records["reference"])
+        aligned = [self._aligned(*own) for own in zip(log_probs, targets, phones)]
+        columns: dict[str, list[Any]] = {
+            "aligned": [json.dumps(own or [], ensure_ascii=False) for own in aligned],
+            "unaligned": [int(own is None) for own in aligned],
+        }
+        for id, reference, own in zip(records["id"], batch.get("phones", ()), aligned):
+            for name, value in _boundaries(id, reference, own).items():
+                columns.setdefault(name, []).append(value)
+        return columns
+
+    def _aligned(
+        self, log_probs: Tensor, tokens: Sequence[int], phones: Sequence[str]
+    ) -> list[tuple[float, float, str]] | None:
+        """The times of phones; None if there are too few frames for them."""
+        frames, frame_sec = token_frames(log_probs, tokens, BLANK), self.frame_sec
+        if frames is None:
+            return None
+        spans = filled(frames, round(PAUSE_SEC / frame_sec))
+        return [
+            (round(first * frame_sec, 3), round((last + 1) * frame_sec, 3), phone)
+            for (first, last), phone in zip(spans, phones)
+        ]
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[Phones]:
         """The phones of each utterance."""
@@ -82,19 +153,27 @@ class PhoneTask(CTCTask):
             for token in path
         ]
 
-    def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[int]]:
-        """The counts of phone errors of each utterance."""
+    def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """The counts of phone errors of each utterance, and the errors of features."""
         counts = [
             error_counts(self._folded(reference), self._folded(hypothesis))
             for reference, hypothesis in zip(records["reference"], records["hypothesis"])
         ]
-        return {
+        columns: dict[str, list[Any]] = {
             "phone_errors": [count.errors for count in counts],
             "substitutions": [count.substitutions for count in counts],
             "deletions": [count.deletions for count in counts],
             "insertions": [count.insertions for count in counts],
             "phones": [count.reference_length for count in counts],
         }
+        if self.features is not None:
+            pairs = zip(records["reference"], records["hypothesis"])
+            errors = [self.features.errors(reference.split(), own.split()) for reference, own in pairs]
+            columns |= {
+                "feature_errors": [own.distance for own in errors],
+                "segments": [own.segments for own in errors],
+            }
+        return columns
 
     def _folded(self, text: str) -> list[str]:
         return [folded for phone in text.split() if (folded := self.folding.get(phone, phone))]
@@ -107,6 +186,8 @@ class PhoneTask(CTCTask):
         utterances = len(records["id"])
         return {
             "per": rate,
+            **self._feature_metrics(records),
+            **self._boundary_metrics(records),
             "loss": math.fsum(records["loss"]) / utterances,
             "substitutions": total.substitutions,
             "deletions": total.deletions,
@@ -115,3 +196,32 @@ class PhoneTask(CTCTask):
             "utterances": utterances,
             "too_short": sum(records["too_short"]),
         }
+
+    def _feature_metrics(self, records: Records) -> dict[str, float]:
+        """PFER, and the mean over utterances of its numerator."""
+        segments = sum(records.get("segments", ()))
+        if not segments:
+            return {}
+        errors = math.fsum(records["feature_errors"])
+        return {"pfer": errors / segments, "feature_errors": errors / len(records["id"])}
+
+    def _boundary_metrics(self, records: Records) -> dict[str, float]:
+        """The boundaries near those of the references, if there are any."""
+        counts = {} if "unaligned" not in records else {"unaligned": sum(records["unaligned"])}
+        boundaries = sum(records.get("boundaries", ()))
+        if not boundaries:
+            return counts
+        names = [f"within_{own}ms" for own in TOLERANCES_MS]
+        means = {name: math.fsum(records[name]) / boundaries for name in (*names, "boundary_error")}
+        return means | {"boundaries": boundaries} | counts
+
+
+def _boundaries(id: str, reference: str, aligned: Sequence[tuple[float, float, str]] | None) -> dict[str, float]:
+    """The number of boundaries of a reference (JSON), those near them in an alignment, and the sum of errors in ms."""
+    intervals = json.loads(reference or "[]")
+    try:
+        errors = boundary_errors(intervals, aligned) if intervals and aligned is not None else np.zeros(0)
+    except ValueError as error:
+        raise ValueError(f"{id}: the times in the column phones are not of its transcription: {error}") from error
+    near = {f"within_{own}ms": within(errors, own) for own in TOLERANCES_MS}
+    return {"boundaries": len(errors), **near, "boundary_error": 1000 * float(errors.sum())}

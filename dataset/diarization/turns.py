@@ -83,7 +83,7 @@ def to_json(turns: Sequence[Turn]) -> str:
 
 
 def from_json(text: str, column: str = "turns") -> list[Turn]:
-    """The turns of a cell of a table, or the events with their labels in place of speakers.
+    """The turns of a cell of a table, or events or phones with their labels in place of speakers.
 
     Args:
         column: of the table, named in the error.

@@ -31,3 +31,15 @@ def token_frames(log_probs: Tensor, tokens: Sequence[int], blank: int = 0) -> li
         warnings.simplefilter("ignore")  # torchaudio's word of a coming removal, which its version bound keeps away
         path, scores = forced_align(log_probs.float().cpu()[None].contiguous(), targets, blank=blank)
         return [(span.start, span.end - 1) for span in merge_tokens(path[0], scores[0].exp(), blank=blank)]
+
+
+def filled(frames: Sequence[tuple[int, int]], longest_gap: int) -> list[tuple[int, int]]:
+    """The frames of tokens, each up to the next token, unless the gap between them is longer than ``longest_gap``.
+
+    CTC marks the beginning of a token and then gives blanks, which are no pause.
+    """
+    following = [*(first for first, _ in frames[1:]), None]
+    return [
+        (first, last if later is None or later - last - 1 > longest_gap else later - 1)
+        for (first, last), later in zip(frames, following)
+    ]

@@ -103,3 +103,73 @@ def test_its_presets_are_its_own_and_superb_s_has_the_numbers_of_s3prl():
     assert [train["gradient_clipping"], train["gradient_accumulate"], train["valid_metric"]] == [1.0, 2, "per"]
     assert [found["build_batch_sampler"][mode]["batch_size"] for mode in ("train", "valid", "test")] == [16, 1, 1]
     assert found["build_encoder"]["name"] == "phoneme" and found["build_upstream"]["name"] == "hubert_base"
+
+
+def test_aligned_phones_are_written_with_the_errors_of_their_boundaries(options, tones, tmp_path, capfd):
+    """The reference times are those of letters spread evenly, so that errors are finite and the files readable."""
+    textgrid = pytest.importorskip("praatio.textgrid")
+    test = timed(tones / "test.csv", tmp_path / "test.csv", tones)
+    given = ["run", *options, "--build_task.align=true", f"--prepare_data.test={test}"]
+    assert execute(PR(), given) == 0
+    (folder,) = (tmp_path / "run" / "evaluate").glob("*/test")
+    metrics = json.loads((folder / "result.json").read_text())["metrics"]
+    assert metrics["within_10ms"] <= metrics["within_20ms"] <= metrics["within_50ms"] <= 1
+    assert metrics["boundary_error"] > 0 and metrics["unaligned"] == 0
+    with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert metrics["boundaries"] == sum(len(row["reference"].split()) + 1 for row in rows)
+    for row in rows:
+        (path,) = (folder / "alignments").glob(f"{row['id']}.TextGrid")
+        tier = textgrid.openTextgrid(str(path), includeEmptyIntervals=False).getTier("phones")
+        assert [label for *_, label in tier.entries] == row["reference"].split()
+        assert [[start, end, label] for start, end, label in tier.entries] == json.loads(row["aligned"])
+    assert "boundaries within 20 ms" in capfd.readouterr().err
+    assert "boundaries within 20 ms" in (tmp_path / "run" / "report" / "report.html").read_text()
+
+
+def test_times_of_other_phones_are_refused_with_the_row(options, tones, tmp_path, capfd):
+    test = timed(tones / "test.csv", tmp_path / "test.csv", tones, label="x")
+    given = ["run", *options, "--build_task.align=true", f"--prepare_data.test={test}"]
+    assert execute(PR(), given) != 0
+    assert "expected [start, end, phone] of each phone of the transcription" in capfd.readouterr().err
+
+
+def timed(source, target, folder, label=None):
+    """A copy of a CSV with one phone a word, and its column ``phones``: evenly spread."""
+    with open(source, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        phones = row["transcription"].split()
+        times = [[0.1 * place, 0.1 * place + 0.1, label or phone] for place, phone in enumerate(phones)]
+        row |= {"wav_path": str(folder / row["wav_path"]), "phones": json.dumps(times)}
+    with open(target, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
+def test_the_feature_error_rate_is_of_ipa_symbols():
+    pytest.importorskip("panphon")
+    with pytest.raises(ValueError, match="panphon does not know h#"):
+        PhoneTask(Frames(), Symbols("h#"), pfer=True)
+    task = PhoneTask(Frames(), Symbols("p", "b", "a"), pfer=True)
+    records = {"id": ["1", "2"], "loss": [0.0, 0.0], "too_short": [False, False]}
+    records |= {"reference": ["p a", "p"], "hypothesis": ["b a", "⁇"]}
+    records |= task._errors(records)
+    metrics = task.reduction("valid", records)
+    assert metrics["pfer"] == pytest.approx((1 / 24 + 1) / 3) and metrics["per"] == pytest.approx(2 / 3)
+    assert metrics["feature_errors"] == pytest.approx((1 / 24 + 1) / 2)
+
+
+class Symbols:
+    """An encoder of phones."""
+
+    def __init__(self, *phones):
+        self.symbols = ("<blank>", "⁇", *phones)
+
+    def decode(self, ids):
+        return " ".join(self.symbols[own] for own in ids)
+
+    def __len__(self):
+        return len(self.symbols)
