@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
-from dataset.corpora.common.base import CorpusError, Row
+from dataset.corpora.common.base import CorpusError
 from dataset.corpora.common.folders import require_folder
 from dataset.corpora.common.tables import Lines
 from dataset.corpora.manifests.base import Manifests, from_here
@@ -60,18 +60,15 @@ def read_kaldi(folder: Path) -> tuple[Path, Lines]:
     Raises:
         CorpusError: a file is malformed, its audio is made by a command, or the files list different utterances.
     """
-    require_folder(folder, "a Kaldi data folder", "the paths in prepare_data")
+    audio = recordings_of(folder)
     scp, segments = folder / "wav.scp", folder / "segments"
-    recordings = _entries(scp)
-    audio = {name: _audio(rest, f"{scp}, line {number}") for name, (number, rest) in recordings.items()}
-    _refuse_channels(folder / "reco2file_and_channel", audio)
     if segments.is_file():
         utterances = {
-            name: (number, _segment(rest, audio, f"{segments}, line {number}"))
-            for name, (number, rest) in _entries(segments).items()
+            name: (number, {"wav_path": audio[recording][1], "start_sec": start, "end_sec": end})
+            for name, (number, recording, start, end) in segments_of(segments, audio).items()
         }
     else:
-        utterances = {name: (recordings[name][0], {"wav_path": path}) for name, path in audio.items()}
+        utterances = {name: (number, {"wav_path": path}) for name, (number, path) in audio.items()}
     listing = segments if segments.is_file() else scp
     columns = _columns(folder, utterances, listing)
     return listing, [
@@ -80,7 +77,32 @@ def read_kaldi(folder: Path) -> tuple[Path, Lines]:
     ]
 
 
-def _entries(path: Path) -> Entries:
+def recordings_of(folder: Path) -> dict[str, tuple[int, str]]:
+    """The line and the path of each recording in the wav.scp of a data folder.
+
+    Raises:
+        CorpusError: as :func:`read_kaldi`.
+    """
+    require_folder(folder, "a Kaldi data folder", "the paths in prepare_data")
+    scp = folder / "wav.scp"
+    audio = {name: (number, _audio(rest, f"{scp}, line {number}")) for name, (number, rest) in entries_of(scp).items()}
+    _refuse_channels(folder / "reco2file_and_channel", {name: path for name, (_, path) in audio.items()})
+    return audio
+
+
+def segments_of(path: Path, recordings: Container[str]) -> dict[str, tuple[int, str, str, str]]:
+    """The line, the recording, the start and the end (empty: the recording's) of each utterance in ``segments``.
+
+    Raises:
+        CorpusError: a line is malformed, or of a recording that is unknown.
+    """
+    return {
+        name: (number, *_segment(rest, recordings, f"{path}, line {number}"))
+        for name, (number, rest) in entries_of(path).items()
+    }
+
+
+def entries_of(path: Path) -> Entries:
     """The rest of each line by its first word, which is unique."""
     entries: Entries = {}
     for number, line in text_lines(path):
@@ -113,7 +135,7 @@ def _refuse_channels(path: Path, audio: dict[str, str]) -> None:
     if not path.is_file():
         return
     owners: dict[str, tuple[str, str]] = {}
-    for name, (number, rest) in _entries(path).items():
+    for name, (number, rest) in entries_of(path).items():
         words = rest.split()
         if len(words) != 2:
             raise CorpusError(f"{path}, line {number}: expected a recording, a file and a channel")
@@ -125,19 +147,16 @@ def _refuse_channels(path: Path, audio: dict[str, str]) -> None:
             )
 
 
-def _segment(rest: str, audio: dict[str, str], place: str) -> Row:
+def _segment(rest: str, recordings: Container[str], place: str) -> tuple[str, str, str]:
     words = rest.split()
     if len(words) != 3:
         raise CorpusError(f"{place}: expected an utterance, a recording, a start and an end, got {rest!r}")
     recording, start, end = words
-    if recording not in audio:
+    if recording not in recordings:
         raise CorpusError(f"{place}: wav.scp has no recording {recording!r}")
     is_open = end in ("-1", "-1.0")  # up to the end of the recording
-    times = {
-        "start_sec": seconds_text(number_of(start, "the start", place)),
-        "end_sec": "" if is_open else seconds_text(number_of(end, "the end", place)),
-    }
-    return {"wav_path": audio[recording], **times}
+    start_sec = seconds_text(number_of(start, "the start", place))
+    return recording, start_sec, "" if is_open else seconds_text(number_of(end, "the end", place))
 
 
 def _columns(folder: Path, utterances: Iterable[str], listing: Path) -> dict[str, dict[str, str]]:
@@ -153,14 +172,14 @@ def _columns(folder: Path, utterances: Iterable[str], listing: Path) -> dict[str
     if speakers and all(name == speaker for name, speaker in speakers.items()):
         del columns["speaker"]  # by Kaldi's convention, the speakers are unknown
     elif speakers and (folder / "spk2gender").is_file():
-        genders = _entries(folder / "spk2gender")
+        genders = entries_of(folder / "spk2gender")
         columns["gender"] = {name: genders.get(speaker, (0, ""))[1] for name, speaker in speakers.items()}
     return columns
 
 
 def _column(file: Path, utterances: Iterable[str], listing: Path, *, is_whole: bool) -> dict[str, str]:
     """The values of a file by utterance; with ``is_whole``, each utterance must have one."""
-    entries, known = _entries(file), set(utterances)
+    entries, known = entries_of(file), set(utterances)
     advice = "mend the folder with Kaldi's utils/fix_data_dir.sh"
     for name, (number, _) in entries.items():
         if name not in known:
