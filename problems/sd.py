@@ -46,13 +46,26 @@ class Embedding:
 
 
 @dataclass
+class VBx:
+    """The Bayesian hidden Markov model of Landini et al. (2022), which starts from agglomerative clustering."""
+
+    fa: float = setting(0.2, "scale of the evidence of embeddings", min=0.001)
+    fb: float = setting(20.0, "scale of the priors of speakers; the larger, the fewer speakers", min=0.001)
+    loop_prob: float = setting(
+        0.9, "probability that a speaker goes on, from one embedding to the next", min=0, max=0.9999
+    )
+    dimensions: int = setting(16, "principal components of the embeddings", min=1)
+
+
+@dataclass
 class Clustering:
     """Clustering of the voices of a recording."""
 
-    name: str = setting("agglomerative", "the method", choices=("agglomerative", "spectral"))
+    name: str = setting("agglomerative", "the method", choices=("agglomerative", "spectral", "vbx"))
     threshold: float = setting(0.4, "cosine distance at which agglomerative clustering stops", min=0, max=2)
     num_speakers: int | None = setting(None, "speakers of each recording; null: found", min=1)
     most_speakers: int = setting(8, "speakers that spectral clustering looks for", min=1)
+    vbx: VBx = setting(VBx(), "settings of vbx")
 
 
 @dataclass
@@ -61,6 +74,11 @@ class Scoring:
 
     collar: float = setting(0.0, "seconds around each reference boundary, on each side, that do not count", min=0)
     skip_overlap: bool = setting(False, "leave out overlapped speech")
+    mapping: str = setting(
+        "scored",
+        "match speakers by the time that they share in what is scored, or in all of the spans, as md-eval does",
+        choices=("scored", "all"),
+    )
 
 
 @dataclass
@@ -232,6 +250,7 @@ class SD(Problem):
             "scorer": "tasks.metrics.diarization",
             "collar_seconds_each_side": task.scoring.collar,
             "overlap": "left out" if task.scoring.skip_overlap else "scored",
+            "speakers_matched_in": task.scoring.mapping,
             "uem": "of the metadata" if any(records["scored"]) else "none: whole recordings",
             "references_sha256": hashlib.sha256((Path(dump_dir) / "reference.rttm").read_bytes()).hexdigest(),
         }

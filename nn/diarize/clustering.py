@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nn.diarize.vbx import VBx, whitened
+
 
 def unit(x: np.ndarray) -> np.ndarray:
     """Vectors of length 1: (N, D)."""
@@ -63,6 +65,19 @@ def spectral(x: np.ndarray, number: int | None = None, most: int = 8, keep: floa
     if number == 1:
         return np.zeros(len(x), int)
     return _renumbered(KMeans(number, n_init=10, random_state=0).fit_predict(vectors[:, :number]))
+
+
+def by_vbx(x: np.ndarray, first: np.ndarray, model: VBx, dimensions: int = 16) -> np.ndarray:
+    """The cluster of each embedding (N, D), int (N,), in order of time, by VBx; see :mod:`nn.diarize.vbx`.
+
+    Args:
+        first: the first clustering, int (N,), in more clusters than speakers; the others lose their members.
+        dimensions: of the embeddings that are kept.
+    """
+    if len(x) < 3 or first.max() == 0:
+        return first
+    posterior, _ = model(*whitened(unit(x.astype(np.float64)), first, dimensions), first)
+    return _renumbered(posterior.argmax(axis=1))
 
 
 def assigned(x: np.ndarray, centres: np.ndarray, windows: np.ndarray) -> np.ndarray:

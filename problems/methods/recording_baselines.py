@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from dataset.diarization.turns import from_json
 from dataset.encoders.events import events_of
@@ -18,16 +19,19 @@ from problems.methods.baselines import Baselines
 from tasks.metrics import diarization, events
 
 
-def of_turns(test_csvs: Sequence[str], *, collar: float, skip_overlap: bool) -> Baselines:
-    """One speaker who speaks all the time, scored as the model is."""
+def of_turns(test_csvs: Sequence[str], **scoring: Any) -> Baselines:
+    """One speaker who speaks all the time, scored as the model is.
+
+    Args:
+        scoring: arguments of :func:`tasks.metrics.diarization.score`.
+    """
     baselines: Baselines = {}
     for csv in test_csvs:
         errors = speech = 0.0
         for _, row in read_csv(csv, ("id", "seconds", "turns")).iterrows():
             scored = json.loads(row["scored"]) if row.get("scored") else None
             throughout = [(0.0, float(row["seconds"]), "all")]
-            settings = {"collar": collar, "skip_overlap": skip_overlap}
-            own = diarization.score(from_json(row["turns"]), throughout, scored, **settings)
+            own = diarization.score(from_json(row["turns"]), throughout, scored, **scoring)
             errors, speech = errors + own.errors, speech + own.speech
         if speech:
             baselines[Path(csv).stem] = {"one speaker throughout": {"der": errors / speech}}

@@ -29,15 +29,18 @@ class Scoring:
     Args:
         collar: seconds around each reference boundary, on each side, that do not count.
         skip_overlap: leave out overlapped speech.
+        mapping: match speakers by the time that they share in what is ``scored``, or in ``all`` of the spans.
     """
 
     collar: float = 0.0
     skip_overlap: bool = False
+    mapping: str = "scored"
 
     @property
     def summary(self) -> str:
-        """Collar and overlap, for a heading."""
-        return f"collar {self.collar:g} s, overlap {'left out' if self.skip_overlap else 'scored'}"
+        """What the number depends on, for a heading."""
+        mapping = ", speakers matched as by md-eval" if self.mapping == "all" else ""
+        return f"collar {self.collar:g} s, overlap {'left out' if self.skip_overlap else 'scored'}{mapping}"
 
 
 class Diarization(Task):
@@ -97,6 +100,7 @@ class Diarization(Task):
                 json.loads(scored_spans) if scored_spans else None,
                 collar=self.scoring.collar,
                 skip_overlap=self.scoring.skip_overlap,
+                mapping=self.scoring.mapping,
             )
             row = {
                 "reference": reference,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nn.diarize import clustering as clusters
+from nn.diarize.vbx import VBx
 
 
 @dataclass
@@ -17,22 +19,34 @@ class Clustering:
     """Clustering of the voices of a recording.
 
     Args:
-        name: agglomerative or spectral.
-        threshold: cosine distance at which agglomerative clustering stops.
-        num_speakers: in each recording; None: found.
+        name: agglomerative, spectral or vbx.
+        threshold: cosine distance at which agglomerative clustering stops, which is also the first step of vbx.
+        num_speakers: in each recording; None: found. Vbx begins with as many, and may find fewer.
         most_speakers: looked for by spectral clustering.
+        vbx: settings of :class:`nn.diarize.vbx.VBx`: fa, fb, loop_prob; and dimensions, of embeddings.
     """
 
     name: str = "agglomerative"
     threshold: float = 0.4
     num_speakers: int | None = None
     most_speakers: int = 8
+    vbx: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """The cluster of each embedding: (N, D) -> int (N,)."""
+    def __call__(self, x: np.ndarray, in_time: bool = True) -> np.ndarray:
+        """The cluster of each embedding: (N, D) -> int (N,).
+
+        Args:
+            in_time: True if one embedding follows another in time; else vbx knows of no order.
+        """
         if self.name == "spectral":
             return clusters.spectral(x, self.num_speakers, self.most_speakers)
-        return clusters.agglomerative(x, self.threshold, self.num_speakers)
+        labels = clusters.agglomerative(x, self.threshold, self.num_speakers)
+        if self.name != "vbx":
+            return labels
+        settings = dict(self.vbx)
+        dimensions = settings.pop("dimensions", 16)
+        model = VBx(**settings if in_time else settings | {"loop_prob": 0.0})
+        return clusters.by_vbx(x, labels, model, dimensions)
 
 
 def embeddings_of(embedder: nn.Module, pieces: Sequence[Tensor], at_once: int = 64) -> np.ndarray:

@@ -174,7 +174,7 @@ class TrainedDiarization(Diarization):
         embeddings = self._embed(pieces)
         is_long = np.array([len(piece) >= 0.5 * SAMPLE_RATE for piece in pieces])
         sure = embeddings[is_long] if is_long.any() else embeddings
-        cluster_of = self.clustering(sure)
+        cluster_of = self.clustering(sure, in_time=False)  # speakers of a window speak at the same time
         centres = np.stack([sure[cluster_of == number].mean(axis=0) for number in range(cluster_of.max() + 1)])
         labels = clusters.assigned(embeddings, centres, np.array([number for number, _ in places]))
         by_window = [[-1] * activity.shape[1] for _, activity in windows]

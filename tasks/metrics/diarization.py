@@ -4,8 +4,11 @@ Definitions of NIST's md-eval and of the second DIHARD challenge. Time is cut at
 nothing is rounded to frames.
 
 Conventions differ between scorers. Here a collar is removed on each side of a boundary, as in md-eval; the argument
-``collar`` of pyannote.metrics is twice as long. Without spans to score, all of the recording counts; md-eval then
-leaves out what comes before the first and after the last reference turn, and with it false alarms.
+``collar`` of pyannote.metrics is twice as long. Speakers of the hypothesis are matched with those of the reference by
+the time that they share in what counts, as in pyannote.metrics; md-eval also takes the time inside collars, and
+overlapped speech that does not count, so that its confusion may be larger (``mapping="all"``). Without spans to
+score, all of the recording counts; md-eval then leaves out what comes before the first and after the last reference
+turn, and with it false alarms.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ def score(
     *,
     collar: float = 0.0,
     skip_overlap: bool = False,
+    mapping: str = "scored",
 ) -> DiarizationScore:
     """Compare the turns of a recording with its reference.
 
@@ -55,6 +59,7 @@ def score(
         scored: the spans that count, in seconds; None: all.
         collar: seconds that do not count on each side of a reference boundary.
         skip_overlap: leave out where two or more speakers of the reference speak.
+        mapping: match speakers by the time that they share in what is ``scored``, or in ``all`` of the spans.
     """
     reference = merged(reference)
     edges = [edge for start, end, _ in reference for edge in (start, end)]
@@ -65,13 +70,14 @@ def score(
     if len(times) < 2:
         return DiarizationScore(0.0, 0.0, 0.0, 0.0, 0.0, 0, 0)
     middles, lengths = (times[1:] + times[:-1]) / 2, np.diff(times)
-    counts = np.ones(len(middles), bool) if scored is None else _inside(middles, spans)
-    counts &= ~_inside(middles, ignored)
+    in_spans = np.ones(len(middles), bool) if scored is None else _inside(middles, spans)
+    counts = in_spans & ~_inside(middles, ignored)
     spoken, detected = _activity(middles, reference), _activity(middles, hypothesis)
     if skip_overlap:
         counts &= spoken.sum(axis=1) < 2
-    lengths = np.where(counts, lengths, 0.0)
-    return _compare(spoken, detected, lengths)
+    weights = np.where(in_spans if mapping == "all" else counts, lengths, 0.0)
+    pairs = _matched((spoken * weights[:, None]).T @ detected.astype(np.float64))
+    return _compare(spoken, detected, np.where(counts, lengths, 0.0), pairs)
 
 
 def merged(turns: Turns) -> list[tuple[float, float, str]]:
@@ -88,21 +94,24 @@ def merged(turns: Turns) -> list[tuple[float, float, str]]:
     return joined
 
 
-def _compare(spoken: np.ndarray, detected: np.ndarray, lengths: np.ndarray) -> DiarizationScore:
-    """The errors of activities, bool (S, R) and (S, H), in S stretches of time of these lengths (S,)."""
+def _matched(together: np.ndarray) -> dict[int, int]:
+    """The speakers of the hypothesis by those of the reference, so that the time that they share (R, H) is longest."""
     from scipy.optimize import linear_sum_assignment
 
-    together = (spoken * lengths[:, None]).T @ detected.astype(np.float64)
-    rows, columns = linear_sum_assignment(together, maximize=True)
+    pairs = zip(*linear_sum_assignment(together, maximize=True))
+    return {int(row): int(column) for row, column in pairs if together[row, column] > 0}
+
+
+def _compare(spoken: np.ndarray, detected: np.ndarray, lengths: np.ndarray, pairs: dict[int, int]) -> DiarizationScore:
+    """The errors of activities, bool (S, R) and (S, H), in S stretches of time of these lengths (S,)."""
     number_spoken, number_said = spoken.sum(axis=1), detected.sum(axis=1)
-    right = (spoken[:, rows] & detected[:, columns]).sum(axis=1)
+    right = (spoken[:, list(pairs)] & detected[:, list(pairs.values())]).sum(axis=1)
     totals, detected_totals = lengths @ spoken, lengths @ detected
-    partner = {int(row): int(column) for row, column in zip(rows, columns) if together[row, column] > 0}
     jaccard = 0.0
     for row, total in enumerate(totals):
-        if total > 0 and row in partner:
-            union = total + detected_totals[partner[row]] - together[row, partner[row]]
-            jaccard += 1 - together[row, partner[row]] / union
+        if total > 0 and row in pairs:
+            together = lengths @ (spoken[:, row] & detected[:, pairs[row]])
+            jaccard += 1 - together / (total + detected_totals[pairs[row]] - together)
         elif total > 0:
             jaccard += 1.0
     return DiarizationScore(

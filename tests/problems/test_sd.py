@@ -103,6 +103,10 @@ def test_prediction_and_scoring_of_a_trained_model(run, recordings, capsys):
     plain = result(target)["metrics"]["der"]
     run("--build_encoder.num_speakers=2", "--evaluate.task.scoring.collar=0.25")
     assert result(target)["metrics"]["der"] < plain
+    run("--build_encoder.num_speakers=2", "--evaluate.task.scoring.mapping=all")
+    assert result(target)["metrics"]["der"] == plain  # there is no collar
+    (path,) = (target / "evaluate").glob("*/test/scoring.json")
+    assert json.loads(path.read_text())["speakers_matched_in"] == "all"
     audio = sorted((recordings / "test").glob("*.wav"))[0]
     text = str(problems.load(str(target)).predict(str(audio)))
     assert "speaker1" in text and "speaker2" in text
@@ -131,12 +135,14 @@ def test_more_speakers_than_outputs_are_those_who_speak_most():
     assert activities(turns, 100, 0.1, 2, 2)[:, 1].sum() == 70
 
 
-def test_nothing_is_trained_with_an_encoder_of_speakers(run):
+@pytest.mark.parametrize("clustering", ["agglomerative", "vbx"])
+def test_nothing_is_trained_with_an_encoder_of_speakers(run, clustering):
     """Random weights tell two tones apart well enough."""
     target = run(
         "--config=clustering",
         "--build_upstream.conf.checkpoint=random",
         "--train.total_steps=0",
+        f"--build_task.clustering.name={clustering}",
         "--build_task.clustering.num_speakers=2",
     )
     assert [path.name for path in (target / "train").glob("step_*")] == ["step_00000000"]
@@ -228,7 +234,8 @@ def test_a_test_set_in_which_nobody_speaks_is_refused_before_training(run, recor
     assert "nobody speaks in any recording" in message and "== stage 1" not in message
 
 
-def test_a_threshold_does_not_touch_a_powerset(recordings):
+@pytest.mark.parametrize("name", ["agglomerative", "vbx"])
+def test_a_threshold_does_not_touch_a_powerset(name):
     import torch
 
     from dataset.encoders.speakers import SpeakerEncoder
@@ -247,8 +254,9 @@ def test_a_threshold_does_not_touch_a_powerset(recordings):
             logits[..., 1] = 5.0
             return logits, torch.div(wav_len, 160, rounding_mode="floor")
 
+    clustering = Clustering(name)
     task = TrainedDiarization(
-        Model(), SpeakerEncoder("powerset", 2, 2), threshold=1.0, clustering=Clustering(), embedder=Upstream()
+        Model(), SpeakerEncoder("powerset", 2, 2), threshold=1.0, clustering=clustering, embedder=Upstream()
     ).eval()
     ((start, end, _),) = task.turns(torch.ones(32000))
     assert (start, round(end, 2)) == (0.0, 2.0)

@@ -1,13 +1,17 @@
-"""Diarization errors equal those of pyannote.metrics, on real and on random turns."""
+"""Diarization errors equal those of pyannote.metrics and of NIST's md-eval, on real and on random turns."""
 
 from __future__ import annotations
 
+import math
 import random
+import re
+import shutil
+import subprocess
 import warnings
 
 import pytest
 
-from dataset.diarization.turns import Turn, read_rttm
+from dataset.diarization.turns import Turn, read_rttm, rttm_lines
 from tasks.metrics.diarization import score
 from tests.conftest import data_folder
 
@@ -78,6 +82,39 @@ def test_errors_are_those_of_pyannote(collar, skip_overlap):
         assert ours.confusion == pytest.approx(theirs["confusion"], abs=1e-6)
         assert ours.speakers == speakers["speaker count"]
         assert ours.jaccard_errors == pytest.approx(speakers["speaker error"], abs=1e-6)
+
+
+MD_EVAL = next(filter(None, map(shutil.which, ("md-eval.pl", "md-eval-22.pl", "/usr/lib/sctk/bin/md-eval.pl"))), None)
+"""NIST's script, as in Debian's package sctk; that which meeteval and dscore run."""
+
+
+@pytest.mark.skipif(MD_EVAL is None, reason="needs md-eval.pl (version 22): apt install sctk, or put it on the PATH")
+@pytest.mark.parametrize(("collar", "skip_overlap"), SETTINGS)
+def test_errors_are_those_of_md_eval(tmp_path, collar, skip_overlap):
+    """md-eval prints hundredths of a percent and of a second."""
+    reference, hypothesis, uem, ours = [], [], [], {}
+    for number, (own, system) in enumerate(cases()):
+        name, end = f"r{number}", math.ceil(max(turn.end for turn in (*own, *system)))
+        reference.append(rttm_lines(name, own))
+        hypothesis.append(rttm_lines(name, system))
+        uem.append(f"{name} 1 0 {end}\n")
+        ours[name] = score(own, system, [(0, end)], collar=collar, skip_overlap=skip_overlap, mapping="all")
+    for name, lines in (("reference", reference), ("hypothesis", hypothesis), ("uem", uem)):
+        (tmp_path / name).write_text("".join(lines))
+    files = ["-r", tmp_path / "reference", "-s", tmp_path / "hypothesis", "-u", tmp_path / "uem"]
+    command = [MD_EVAL, "-af", "-c", str(collar), *(["-1"] if skip_overlap else []), *files]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    theirs = {}
+    for block in printed.split("*** Performance analysis for Speaker Diarization for ")[1:]:
+        times = [float(re.search(rf"{part} TIME = *([\d.]+) secs", block)[1]) for part in PARTS]
+        percent = float(re.search(r"DIARIZATION ERROR = ([\d.]+) percent", block)[1])
+        theirs[block.split()[0].removeprefix("f=")] = [percent, *times]
+    for name, own in ours.items():
+        expected = [100 * own.errors / own.speech, own.speech, own.missed, own.false_alarm, own.confusion]
+        assert theirs[name] == pytest.approx(expected, abs=0.0051), name
+
+
+PARTS = ("SCORED SPEAKER", "MISSED SPEAKER", "FALARM SPEAKER", "SPEAKER ERROR")
 
 
 def test_a_worked_example():
