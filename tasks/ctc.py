@@ -108,8 +108,8 @@ class CTCTask(Task):
             records["loss"] = losses.detach().tolist()
             records["too_short"] = too_short.tolist()
             records |= self._errors(records)
-            targets = [own[:length] for own, length in zip(tokens.tolist(), tokens_len.tolist())]
-            records |= self._beside(mode, records, batch, paths=(logits.detach(), lengths), targets=targets)
+            paths, targets = (logits.detach(), lengths), (tokens, tokens_len)
+            records |= self._beside(mode, records, batch, paths=paths, targets=targets)
             if self.rates_words:
                 records["right_words"] = _right_words(records)
         return StepOutput(losses.mean(), float(len(id)), records)
@@ -129,13 +129,13 @@ class CTCTask(Task):
         batch: Mapping[str, Any],
         *,
         paths: tuple[Tensor, Tensor],
-        targets: Sequence[Sequence[int]],
+        targets: tuple[Tensor, Tensor],
     ) -> dict[str, list[Any]]:
         """Further columns of the records, for a subclass.
 
         Args:
             paths: logits (B, T', V) and lengths (B,).
-            targets: the labels of each utterance.
+            targets: labels (B, S) and lengths (B,).
         """
         return {}
 

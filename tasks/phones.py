@@ -103,14 +103,15 @@ class PhoneTask(CTCTask):
         batch: Mapping[str, Any],
         *,
         paths: tuple[Tensor, Tensor],
-        targets: Sequence[Sequence[int]],
+        targets: tuple[Tensor, Tensor],
     ) -> dict[str, list[Any]]:
         """In a test, ``aligned``: [start, end, phone] of the reference's phones, as JSON, and errors of boundaries."""
         if mode != Mode.TEST or not self.align:
             return {}
         log_probs = (own[:length].float().log_softmax(-1) for own, length in zip(paths[0], paths[1].tolist()))
+        tokens = (own[:length] for own, length in zip(targets[0].tolist(), targets[1].tolist()))
         phones = (text.split() for text in records["reference"])
-        aligned = [self._aligned(*own) for own in zip(log_probs, targets, phones)]
+        aligned = [self._aligned(*own) for own in zip(log_probs, tokens, phones)]
         columns: dict[str, list[Any]] = {
             "aligned": [json.dumps(own or [], ensure_ascii=False) for own in aligned],
             "unaligned": [int(own is None) for own in aligned],

@@ -127,6 +127,15 @@ def test_aligned_phones_are_written_with_the_errors_of_their_boundaries(options,
     assert "boundaries within 20 ms" in (tmp_path / "run" / "report" / "report.html").read_text()
 
 
+def test_phones_without_times_are_aligned_and_not_compared(options, tones, tmp_path):
+    test = timed(tones / "test.csv", tmp_path / "test.csv", tones, cell="a b c")
+    assert execute(PR(), ["run", *options, "--build_task.align=true", f"--prepare_data.test={test}"]) == 0
+    (folder,) = (tmp_path / "run" / "evaluate").glob("*/test")
+    metrics = json.loads((folder / "result.json").read_text())["metrics"]
+    assert metrics["unaligned"] == 0 and not any(name.startswith("within") for name in metrics)
+    assert len(list((folder / "alignments").iterdir())) == metrics["utterances"]
+
+
 def test_times_of_other_phones_are_refused_with_the_row(options, tones, tmp_path, capfd):
     test = timed(tones / "test.csv", tmp_path / "test.csv", tones, label="x")
     given = ["run", *options, "--build_task.align=true", f"--prepare_data.test={test}"]
@@ -134,14 +143,14 @@ def test_times_of_other_phones_are_refused_with_the_row(options, tones, tmp_path
     assert "expected [start, end, phone] of each phone of the transcription" in capfd.readouterr().err
 
 
-def timed(source, target, folder, label=None):
-    """A copy of a CSV with one phone a word, and its column ``phones``: evenly spread."""
+def timed(source, target, folder, label=None, cell=None):
+    """A copy of a CSV with the column ``phones``: each word is one, evenly spread; or ``cell``."""
     with open(source, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         phones = row["transcription"].split()
         times = [[0.1 * place, 0.1 * place + 0.1, label or phone] for place, phone in enumerate(phones)]
-        row |= {"wav_path": str(folder / row["wav_path"]), "phones": json.dumps(times)}
+        row |= {"wav_path": str(folder / row["wav_path"]), "phones": cell or json.dumps(times)}
     with open(target, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
