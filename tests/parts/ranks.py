@@ -27,18 +27,15 @@ class Rank:
     err: str
 
 
-def run_ranks(body: str, seconds: float = 60) -> tuple[Rank, Rank]:
-    """Run ``body`` on two ranks; ``distributed`` is imported and the process group joined."""
+def run_ranks(body: str, seconds: float = 60, count: int = 2) -> tuple[Rank, ...]:
+    """Run ``body`` on two ranks, or ``count``; ``distributed`` is imported and the process group joined."""
     code = CODE.format(body="\n".join(f"    {line}" for line in body.splitlines()))
-    group = {"WORLD_SIZE": "2", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
-    processes = [
-        Python(["-c", code], env=os.environ | group | {"RANK": rank}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for rank in "01"
-    ]
+    group = {"WORLD_SIZE": str(count), "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [Python(["-c", code], env=os.environ | group | {"RANK": str(rank)}, **pipes) for rank in range(count)]
     try:
         outputs = [process.communicate(timeout=seconds) for process in processes]
     finally:
         for process in processes:
             process.kill()
-    first, second = (Rank(process.returncode, *output) for process, output in zip(processes, outputs))
-    return first, second
+    return tuple(Rank(process.returncode, *output) for process, output in zip(processes, outputs))

@@ -252,6 +252,13 @@ class Train:
     compile: str | None = setting(None, "torch.compile backend for the model, e.g. inductor; null: off")
     deterministic: bool = setting(False, "use deterministic GPU kernels only; fail if an operation has none")
     sync_batchnorm: bool = setting(False, "compute batch norm over the batches of all processes; GPUs only")
+    parallel: str = setting(
+        "auto",
+        "how processes train together; sum: add up gradients after each step's backward passes; ddp: during the last"
+        " of them; auto: ddp if it is possible",
+        choices=("auto", "sum", "ddp"),
+        resume="free",
+    )
 
     valid_metric: str | None = setting(
         "loss", "validation metric that ranks the checkpoints; null: train without validation", heading="selection"

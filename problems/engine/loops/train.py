@@ -25,6 +25,7 @@ from problems.engine.loops.length.budget import Budget
 from problems.engine.loops.monitoring.extras import Extras
 from problems.engine.loops.monitoring.step_times import StepTimes
 from problems.engine.loops.prefetch import prefetch
+from problems.engine.loops.reduction import SumAfterwards, reduction_of
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.progress import Progress
 from problems.engine.loops.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
@@ -116,6 +117,11 @@ class TrainLoop(Loop):
         """The parameters of all optimizers."""
         return [p for optimizer in self.optimizers for p in optimizer.parameters]
 
+    @functools.cached_property
+    def reduction(self) -> SumAfterwards:
+        """The sum of the gradients over the processes."""
+        return reduction_of(self)
+
     # ---- hooks ----
 
     def on_fit_start(self) -> None:
@@ -172,7 +178,7 @@ class TrainLoop(Loop):
         acts is fused: it gets the flag as a tensor, and nothing waits. On the host otherwise: the flag is read first,
         which waits for the device.
         """
-        distributed.sum_gradients(self.parameters)
+        self.reduction.finish()
         acting = [optimizer for optimizer in self.freeze_optimizers(self.optimizers) if optimizer.gradients]
         if not acting:
             return
@@ -281,7 +287,9 @@ class TrainLoop(Loop):
         self.zero_grad()
         accumulates = any(optimizer.step_per_update > 1 for optimizer in self.optimizers)
         self.window.open(is_unscaled=len(window) == 1 and self.world.size == 1 and not accumulates)
-        for batch, is_counted in window:
+        self.reduction.open()
+        for number, (batch, is_counted) in enumerate(window, 1):
+            self.reduction.begin_batch(is_last=number == len(window))
             try:
                 self._add_batch(batch, is_counted)
             except Exception as error:
@@ -314,6 +322,9 @@ class TrainLoop(Loop):
                 failure.text += f" (with the {self.window.units:g} units before it in this step)"
             self.zero_grad()
             self.window.discard()
+        self.reduction.lose_batch()
+        if self.reduction.is_broken:
+            failure.text += " (with the whole step, whose gradients were being summed)"
         self.window.failures.append(failure)
 
     def backward(self, output: StepOutput, units: float) -> None:
@@ -325,7 +336,8 @@ class TrainLoop(Loop):
             loss = loss * torch.ones_like(loss).masked_fill(~self.check_loss_isfinite(loss), torch.nan)
             loss = self.window.scaled(loss, units)
             losses[name] = self.scaler.scale(loss) if self.scaler else loss
-        add_gradients(losses, self.optimizers)
+        with self.reduction.in_backward(next(iter(losses.values()))):
+            add_gradients(losses, self.optimizers)
 
     def advance_schedules(self, when: str, metric: float | None = None) -> None:
         """Step the schedules that go by ``when``: steps, epochs or validations."""
@@ -335,7 +347,9 @@ class TrainLoop(Loop):
     def _agree(self) -> float:
         """Exchange with the other processes what all must know of this step; return the units of all."""
         is_late = self.world.main and self.cadence.is_save_late()
-        units, (self.asked_to_stop, self.save_now), failures = self.window.agree(bool(self.stop), is_late)
+        flags = bool(self.stop), is_late, self.reduction.is_broken
+        units, (self.asked_to_stop, self.save_now, is_broken), failures = self.window.agree(*flags)
+        units = 0.0 if is_broken else units
         count_failures(self.progress, failures, is_step_lost=units == 0, patience=self.train["nonfinite_patience"])
         return units
 
