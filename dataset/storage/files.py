@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import hashlib
 import json
 import math
@@ -13,6 +14,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
+
+_flushes: contextvars.ContextVar[bool] = contextvars.ContextVar("flushes", default=True)
+"""False while a folder is filled whose files are flushed together at the end."""
 
 
 @contextlib.contextmanager
@@ -29,11 +33,13 @@ def replacing(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]
         with open(temporary, mode, **options) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if _flushes.get():
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    fsync(path.parent)
+    if _flushes.get():
+        fsync(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -74,24 +80,50 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     Args:
         fill: writes the content into the empty folder that it is called with.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    try:
-        temporary.mkdir()
-        fill(temporary)
-        _fsync_tree(temporary)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    replaced = path.with_name(f"{path.name}.old")
-    if path.exists():
-        if replaced.exists():  # its writer was killed just before it would have removed it
+    new = NewFolder(path)
+    new.fill(fill)
+    new.publish()
+
+
+class NewFolder:
+    """A folder that is filled under another name, in several parts, before it is :meth:`publish`-ed as ``path``.
+
+    It is removed if a part fails.
+    """
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.temporary = path, _temporary(path)
+        self.temporary.mkdir()
+
+    def fill(self, fill: Callable[[Path], None]) -> None:
+        """Let ``fill`` write into the folder that it is called with."""
+        flushes = _flushes.set(False)
+        try:
+            fill(self.temporary)
+        except BaseException:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            raise
+        finally:
+            _flushes.reset(flushes)
+
+    def publish(self) -> None:
+        """Flush the folder to disk and give it its name."""
+        path, temporary = self.path, self.temporary
+        try:
+            _fsync_tree(temporary)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        replaced = path.with_name(f"{path.name}.old")
+        if path.exists():
+            if replaced.exists():  # its writer was killed just before it would have removed it
+                remove_folder(replaced)
+            os.rename(path, replaced)
+        os.rename(temporary, path)
+        fsync(path.parent)
+        if replaced.exists():
             remove_folder(replaced)
-        os.rename(path, replaced)
-    os.rename(temporary, path)
-    fsync(path.parent)
-    if replaced.exists():
-        remove_folder(replaced)
 
 
 def restore_replaced(folder: Path, is_whole: Callable[[Path], bool] = Path.is_dir) -> None:

@@ -6,11 +6,9 @@ the SHA-256 of each file. Only then is ``best.json`` replaced, and only then are
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,16 +20,16 @@ from dataset.storage.files import (
     restore_replaced,
     sha256,
     sweep,
-    write_folder,
     write_json,
 )
+from problems.engine.checkpoints.background import BackgroundWriter
+from problems.engine.checkpoints.writing import MANIFEST, begin
 from problems.engine.runtime.checkpoint_names import is_name, name_of, step_of
 from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 BEST = "best.json"
 
 
@@ -39,38 +37,6 @@ def steps_in(train_dir: Path) -> list[Path]:
     """The checkpoint folders in ``train_dir``, oldest first."""
     folders = (path for path in Path(train_dir).glob("*") if is_name(path.name) and path.is_dir())
     return sorted(folders, key=step_of)
-
-
-def write(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> None:
-    """Write a checkpoint atomically.
-
-    Args:
-        fill: writes the files into the folder that it is called with.
-        interim: mark it as :func:`is_interim`.
-
-    Raises:
-        CheckpointError: the disk is full or refuses; earlier checkpoints are untouched.
-    """
-
-    def fill_and_list(temporary: Path) -> None:
-        try:
-            fill(temporary)
-        except RuntimeError as error:
-            # torch and safetensors report a full disk as an error without an errno
-            if shutil.disk_usage(temporary).free < 1 << 17:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            raise
-        files = sorted(p for p in temporary.rglob("*") if p.is_file())
-        digests = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-        write_json(temporary / MANIFEST, {"files": digests} | ({"interim": True} if interim else {}))
-
-    try:
-        write_folder(folder, fill_and_list)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write checkpoint {folder}: {error.strerror or error}. Earlier checkpoints are intact."
-            " Free disk space or fix the folder's permissions, then run the same command again"
-        ) from error
 
 
 def damage(folder: Path) -> str | None:
@@ -159,6 +125,10 @@ def tidy(train_dir: Path) -> None:
             os.rename(folder, aside)
 
 
+Ranking = dict[str, list[tuple[float, float, int]]]
+"""By rule, the best first: value, validation loss (inf without one), step."""
+
+
 class Rule(NamedTuple):
     """A best-model rule: rank checkpoints by a metric and keep the best."""
 
@@ -180,8 +150,8 @@ class Checkpoints:
         self.train_dir = Path(train_dir)
         self.rules = {name: Rule(*rule) for name, rule in rules.items()}
         self.keep_newest = keep_newest
-        self.ranking: dict[str, list[tuple[float, float, int]]] = {rule: [] for rule in rules}
-        """By rule, the best first: value, validation loss (inf without one), step."""
+        self.ranking: Ranking = {rule: [] for rule in rules}
+        self.writer = BackgroundWriter()
 
     def state(self) -> dict[str, list[list[float]]]:
         """The ranking, to be saved in each checkpoint."""
@@ -198,7 +168,7 @@ class Checkpoints:
         for rule in self.rules:
             self.ranking[rule] = [(value, loss, step) for value, loss, step in state.get(rule, []) if step in steps]
         if writes:
-            self._publish()
+            self._publish(self.ranking)
 
     def rank(self, step: int, metrics: dict[str, float]) -> bool:
         """Place the checkpoint of ``step`` by each rule; return True if it is among the best of any.
@@ -223,26 +193,57 @@ class Checkpoints:
         return placed
 
     def save(self, step: int, fill: Callable[[Path], None], interim: bool = False) -> Path:
-        """Write the checkpoint of ``step`` (``interim``: :func:`is_interim`), publish the ranking and prune."""
-        folder = self.train_dir / name_of(step)
-        write(folder, fill, interim)
-        self._publish()
-        self.prune()
-        return folder
+        """Write the checkpoint of ``step`` to its end, as :meth:`start_saving`."""
+        self.start_saving(step, fill, interim)
+        self.wait()
+        return self.train_dir / name_of(step)
 
-    def _publish(self) -> None:
-        best = {rule: [name_of(step) for *_, step in ranked] for rule, ranked in self.ranking.items()}
+    def start_saving(self, step: int, fill: Callable[[Path], None], interim: bool = False) -> None:
+        """Begin the checkpoint of ``step`` (:func:`begin`); a thread writes the rest, publishes the ranking and prunes.
+
+        The ranking is that of now: a validation that comes meanwhile ranks a checkpoint that is not there yet.
+
+        Raises:
+            CheckpointError: this checkpoint, or the rest of the one before, cannot be written.
+        """
+        self.wait()
+        finish, ranking = begin(self.train_dir / name_of(step), fill, interim), self._ranking_now()
+
+        def write_rest() -> None:
+            finish()
+            self._publish(ranking)
+            self._prune(ranking)
+
+        self.writer.start(write_rest)
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is complete.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        self.writer.wait()
+
+    def _ranking_now(self) -> Ranking:
+        return {rule: [*ranked] for rule, ranked in self.ranking.items()}
+
+    def _publish(self, ranking: Ranking) -> None:
+        best = {rule: [name_of(step) for *_, step in ranked] for rule, ranked in ranking.items()}
         write_json(self.train_dir / BEST, best)
 
     def prune(self) -> None:
         """Remove the checkpoints that no rule keeps; interim ones are kept until a planned one follows."""
+        self.wait()
+        self._prune(self.ranking)
+
+    def _prune(self, ranking: Ranking) -> None:
         newest = slice(None if self.keep_newest is None else -self.keep_newest, None)
         folders = steps_in(self.train_dir)
         planned = [folder for folder in folders if not is_interim(folder)]
         last_planned = step_of(planned[-1]) if planned else -1
         since = [folder for folder in folders if step_of(folder) > last_planned]
         keep = {*planned[newest], *since[newest]}
-        keep |= {self.train_dir / name_of(step) for ranked in self.ranking.values() for *_, step in ranked}
+        keep |= {self.train_dir / name_of(step) for ranked in ranking.values() for *_, step in ranked}
         for folder in folders:
             if folder not in keep:
                 remove_folder(folder)

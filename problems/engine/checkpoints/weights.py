@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dataset.protocols import offers
 from dataset.storage.files import read_json, write_json
+from problems.engine.checkpoints.background import copied, later
 from problems.engine.runtime.digests import digest
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 from tasks.contracts import TrainableModel, UpstreamModel
@@ -54,26 +55,36 @@ def save_weights(folder: Path, model: nn.Module) -> None:
     """Write the weights that training may change, and a digest of the frozen upstream's in their place."""
     state, frozen = model.state_dict(), referred(model)
     save_tensors(folder / WEIGHTS, {name: value for name, value in state.items() if name not in frozen})
-    if not frozen:
-        return
-    if model not in _digests or _digests[model][0] != frozen:
-        _digests[model] = frozen, digest({name: state[name] for name in frozen})
+    if frozen:
+        upstream = {name: state[name] for name in frozen}  # not copied: nothing changes it
+        later(lambda: _write_reference(folder, model, upstream))
+
+
+def _write_reference(folder: Path, model: nn.Module, upstream: Mapping[str, Tensor]) -> None:
+    names = frozenset(upstream)
+    if model not in _digests or _digests[model][0] != names:
+        _digests[model] = names, digest(upstream)
     write_json(folder / REFERRED, {"upstream": _digests[model][1]})
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write named tensors as safetensors.
+    """Copy named tensors and write them as safetensors, now or :func:`.background.later`.
 
     Raises:
         ConfigError: a value is not a tensor.
     """
-    from safetensors.torch import save_file
-
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
             raise ConfigError(f"{name!r} cannot be saved as a weight: expected a tensor, got {type(value).__name__}")
-    # cloned, because safetensors refuses tensors that share memory
-    save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, path)
+    # copied one by one, because safetensors refuses tensors that share memory
+    copies = {name: copied(value).contiguous() for name, value in tensors.items()}
+    later(lambda: _write_tensors(path, copies))
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    from safetensors.torch import save_file
+
+    save_file(tensors, path)
     mask = os.umask(0)
     os.umask(mask)
     os.chmod(path, 0o666 & ~mask)  # as other files: safetensors lets only the owner read it

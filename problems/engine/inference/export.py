@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json, write_json, write_text
-from problems.engine.checkpoints import store, weights
+from problems.engine.checkpoints import weights
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.checkpoints.moved_upstream import UPSTREAM_FOLDER
+from problems.engine.checkpoints.writing import write
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
 from problems.engine.inference.card import CARD, card_of, readme_of, without_folders
@@ -72,7 +73,7 @@ def export(
 
     if out.exists():
         out.rmdir()
-    store.write(out, fill)
+    write(out, fill)
 
 
 def _include_upstream(model: Any, folder: Path) -> None:

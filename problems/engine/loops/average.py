@@ -9,7 +9,8 @@ from typing import Any
 
 from dataset import seeding
 from dataset.storage.files import write_json
-from problems.engine.checkpoints import averaging, store, weights
+from problems.engine.checkpoints import averaging, weights
+from problems.engine.checkpoints.writing import write
 from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.loops.state.restore import load_weights
 from problems.engine.runtime import distributed
@@ -51,7 +52,7 @@ def write_average(
         write_json(temporary / averaging.MEMBERS, {"of": names, "metrics": metrics})
 
     if distributed.world().writes:
-        store.write(target, fill)
+        write(target, fill)
     metrics_text = format_metrics(metrics, task.metrics, train["valid_metric"])
     log.info("average of the weights of %s: valid %s", ", ".join(names), metrics_text)
     distributed.barrier()

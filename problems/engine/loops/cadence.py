@@ -66,11 +66,17 @@ class Cadence:
         self.sinks += loop.extras.sinks(self.train_dir) if loop.extras else []
 
     def close(self) -> None:
-        """Close the history and the display, and tell the time of a step at the end of the training."""
-        if self.sinks and self.loop.finished and (summary := self.loop.times.summary()):
-            log.info("  %s", summary)
-        for sink in self.sinks:
-            sink.close()
+        """Close the history and the display, after the checkpoint that is being written.
+
+        At the end of the training, tell the time of a step.
+        """
+        try:
+            self.checkpoints.writer.close()
+        finally:
+            if self.sinks and self.loop.finished and (summary := self.loop.times.summary()):
+                log.info("  %s", summary)
+            for sink in self.sinks:
+                sink.close()
 
     def after_step(self) -> None:
         """End the epoch, log, validate and save if due; end the training if a signal asked for it."""
@@ -96,6 +102,7 @@ class Cadence:
         if due:
             self.save_checkpoint(interim=not planned)
         if loop.asked_to_stop:
+            self.finish_saving()
             raise loop.stop.error(f"the training is saved at step {progress.step}; run the same command to continue")
 
     def is_save_late(self) -> bool:
@@ -104,7 +111,7 @@ class Cadence:
         return minutes is not None and time.monotonic() - self.saved_at > 60 * minutes
 
     def save_checkpoint(self, interim: bool = False) -> None:
-        """Write a checkpoint of this step; every process must call it.
+        """Copy the state of this step; a thread writes the checkpoint. Every process must call it.
 
         Args:
             interim: True if a signal or the clock asked for it, rather than a step, an epoch or a validation.
@@ -121,8 +128,12 @@ class Cadence:
             training_state.write(state, folder)
 
         if loop.world.writes:
-            self.checkpoints.save(loop.progress.step, fill, interim)
-        distributed.barrier()  # no process leaves while it is being written
+            self.checkpoints.start_saving(loop.progress.step, fill, interim)
+
+    def finish_saving(self) -> None:
+        """Wait until the last checkpoint is complete, so that no process leaves before; every process must call it."""
+        self.checkpoints.wait()
+        distributed.barrier()
 
     def _end_epoch(self) -> None:
         loop, progress = self.loop, self.loop.progress
@@ -187,6 +198,7 @@ class Cadence:
                 metrics = loop.validate()
         except Interrupted:
             self.save_checkpoint(interim=True)
+            self.finish_saving()
             raise loop.stop.error(
                 f"the training is saved at step {progress.step}, before its validation;"
                 " run the same command to continue"

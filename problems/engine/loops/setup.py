@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import logging
@@ -26,6 +27,7 @@ from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import write_text
 from dataset.wording import nearest
 from problems.engine.checkpoints import store, weights
+from problems.engine.checkpoints.background import deferring
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
@@ -46,7 +48,7 @@ from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import ConfigError
-from problems.engine.runtime.overrides import call
+from problems.engine.runtime.overrides import call, is_overridden
 from tasks.base import Task
 from tasks.metrics.kinds import UNDECLARED
 
@@ -262,11 +264,17 @@ class Setup:
     def _save(self, save_model: Section, save_task: Section, folder: Path) -> None:
         """Write model, task and config into a checkpoint's folder."""
         model = {"build_model_all_args": self.model_args, "model": self.model}
-        call(self.problem, "save_model", save_model=save_model, model_ckpt_dir=str(folder / "model"), **model)
+        with self._files_at_once("save_model"):
+            call(self.problem, "save_model", save_model=save_model, model_ckpt_dir=str(folder / "model"), **model)
         task = {"build_task_all_args_except_model": self.task_args, "task": self.task}
-        call(self.problem, "save_task", save_task=save_task, task_ckpt_dir=str(folder / "task"), **task)
+        with self._files_at_once("save_task"):
+            call(self.problem, "save_task", save_task=save_task, task_ckpt_dir=str(folder / "task"), **task)
         if self.global_config is not None:
             write_text(folder / "config.yaml", yaml_text.dump(self.global_config))
+
+    def _files_at_once(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Write at once inside an overridden method, which may go on with the files that ours has written."""
+        return deferring(None) if is_overridden(self.problem, name) else contextlib.nullcontext()
 
     def _check_validation(self, validate: Validate) -> None:
         """Validate one batch before the first step, so that an error there does not come hours later.

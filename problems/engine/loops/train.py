@@ -234,6 +234,7 @@ class TrainLoop(Loop):
                 while not self.finished:
                     self.step(self.next_window(stream))
                     self.cadence.after_step()
+                self.cadence.finish_saving()
                 if self.world.writes:
                     self.cadence.checkpoints.prune()  # a kill may have come between the last checkpoint and its pruning
                 self.asked_to_stop = distributed.any(bool(self.stop))  # in the last step or its checkpoint

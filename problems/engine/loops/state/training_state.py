@@ -12,6 +12,7 @@ import torch
 
 from dataset import seeding
 from problems.engine.checkpoints import store
+from problems.engine.checkpoints.background import copied, later
 from problems.engine.loops.state.progress import Progress
 from problems.engine.runtime import distributed
 from problems.engine.runtime.checkpoint_names import step_of
@@ -26,8 +27,9 @@ FILE = "training.pt"
 
 
 def write(state: Mapping[str, Any], folder: Path) -> None:
-    """Write a state into a checkpoint's folder."""
-    torch.save(state, folder / FILE)
+    """Copy a state and write it into a checkpoint's folder, now or :func:`.background.later`."""
+    copy = copied(state)
+    later(lambda: torch.save(copy, folder / FILE))
 
 
 def require(folder: Path) -> None:

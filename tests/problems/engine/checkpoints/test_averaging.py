@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from problems.engine.checkpoints import averaging, store
+from problems.engine.checkpoints import averaging, store, writing
 from problems.engine.checkpoints.store import Checkpoints, Rule
 from problems.engine.runtime.checkpoint_names import step_of
 from problems.engine.runtime.errors import CheckpointError
 
 
 def write(folder, names) -> None:
-    store.write(folder, lambda f: store.write_json(f / averaging.MEMBERS, {"of": names, "metrics": {}}))
+    writing.write(folder, lambda f: store.write_json(f / averaging.MEMBERS, {"of": names, "metrics": {}}))
 
 
 @pytest.fixture

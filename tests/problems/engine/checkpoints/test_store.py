@@ -9,7 +9,8 @@ import math
 import pytest
 
 from problems.engine.checkpoints import store
-from problems.engine.checkpoints.store import Checkpoints, best, damage, newest, steps_in, write
+from problems.engine.checkpoints.store import Checkpoints, best, damage, newest, steps_in
+from problems.engine.checkpoints.writing import write
 from problems.engine.runtime.checkpoint_names import name_of, step_of
 from problems.engine.runtime.errors import CheckpointError
 

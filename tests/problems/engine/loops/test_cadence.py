@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 
 import pytest
 import torch
 
+from problems.engine.checkpoints.background import later
 from problems.engine.checkpoints.store import Rule, steps_in
 from problems.engine.loops.cadence import best_rules
 from problems.engine.optim.lr_schedules import NewBob, build_scheduler, planned
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history
-from problems.engine.runtime.errors import Interrupted
+from problems.engine.runtime.errors import CheckpointError, Interrupted
 from tests.parts.least_squares import DEFAULTS, Fit, Points, StoppedAt, loop_of, resumed
 
 
@@ -65,8 +67,8 @@ def test_validation_by_epochs(tmp_path):
 def test_checkpoints_by_the_clock(tmp_path, minutes, expected):
     """They are interim: the next planned one takes their place."""
     loop = loop_of(tmp_path, total_steps=3, save_step=1000, save_minutes=minutes, eval_step=1000)
-    save, saved = loop.cadence.checkpoints.save, []
-    loop.cadence.checkpoints.save = lambda step, *args, **options: (saved.append(step), save(step, *args, **options))
+    save, saved = loop.cadence.checkpoints.start_saving, []
+    loop.cadence.checkpoints.start_saving = lambda step, *args: (saved.append(step), save(step, *args))
     loop.fit()
     assert saved == expected
     assert steps(tmp_path) == ["3"]
@@ -216,3 +218,26 @@ def test_the_history_is_closed_at_the_end_and_after_an_error(tmp_path):
     for loop in (ended, failed):
         history, _ = loop.cadence.sinks
         assert history.file.closed
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training_at_the_next_one(tmp_path):
+    def full(folder):
+        if loop.progress.step == 2:
+            later(lambda: (folder / "missing" / "file").write_text("no such folder"))
+
+    loop = loop_of(tmp_path, total_steps=9, save_step=2, eval_step=None)
+    loop.save = full
+    with pytest.raises(CheckpointError, match="step_00000002: No such file"):
+        loop.fit()
+    assert loop.progress.step == 4 and steps(tmp_path) == []
+
+
+def test_the_steps_after_a_save_leave_its_checkpoint_as_it_was(tmp_path):
+    """The thread writes the third step's state only after the sixth step."""
+    gate = threading.Event()
+    loop = loop_of(tmp_path, total_steps=6, save_step=3, eval_step=None)
+    loop.save = lambda folder: later(gate.wait)
+    loop.on_fit_batch_end = lambda batch, output: loop.progress.step == 5 and gate.set()
+    loop.fit()
+    saved = torch.load(tmp_path / "step_00000003" / "training.pt", weights_only=True)
+    assert saved["progress"]["step"] == 3 and saved["progress"]["position"] == 3

@@ -1,0 +1,84 @@
+"""Write a checkpoint's folder whole or not at all, in two parts: while the training waits, and after it has gone on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dataset.storage.files import NewFolder, sha256, write_json
+from problems.engine.checkpoints.background import deferring
+from problems.engine.runtime.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+"""The size and the SHA-256 of each file."""
+
+
+def write(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> None:
+    """Write a checkpoint atomically; arguments and errors are those of :func:`begin`. ``fill`` writes all at once."""
+
+    def fill_at_once(temporary: Path) -> None:
+        with deferring(None):
+            fill(temporary)
+
+    begin(folder, fill_at_once, interim)()
+
+
+def begin(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> Callable[[], None]:
+    """Begin to write a checkpoint, and return what writes the rest and gives it its name, in any thread.
+
+    Args:
+        fill: writes the files into the folder that it is called with, and hands to :func:`.background.later` what may
+            be written when the training has gone on.
+        interim: mark it as :func:`is_interim`.
+
+    Raises:
+        CheckpointError: the disk is full or refuses; earlier checkpoints are untouched. So does what is returned.
+    """
+    deferred: list[Callable[[], None]] = []
+    with _explained(folder):
+        new = NewFolder(folder)
+        with deferring(deferred):
+            new.fill(_with_full_disks(fill))
+
+    def write_rest(temporary: Path) -> None:
+        for write_part in deferred:
+            write_part()
+        files = sorted(p for p in temporary.rglob("*") if p.is_file())
+        digests = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
+        write_json(temporary / MANIFEST, {"files": digests} | ({"interim": True} if interim else {}))
+
+    def finish() -> None:
+        with _explained(folder):
+            new.fill(_with_full_disks(write_rest))
+            new.publish()
+
+    return finish
+
+
+def _with_full_disks(fill: Callable[[Path], None]) -> Callable[[Path], None]:
+    """``fill``, with an OSError for a full disk, which torch and safetensors report as an error without an errno."""
+
+    def filling(temporary: Path) -> None:
+        try:
+            fill(temporary)
+        except RuntimeError as error:
+            if shutil.disk_usage(temporary).free < 1 << 17:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
+
+    return filling
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write checkpoint {folder}: {error.strerror or error}. Earlier checkpoints are intact."
+            " Free disk space or fix the folder's permissions, then run the same command again"
+        ) from error
