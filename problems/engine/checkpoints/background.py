@@ -54,7 +54,7 @@ def copied(value: Any) -> Any:
 
 
 class BackgroundWriter:
-    """A thread that writes one thing at a time. The error of a write is raised as the next one begins, or at the end."""
+    """A thread that writes one thing at a time. An error is raised when the next one begins, or at the end."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
