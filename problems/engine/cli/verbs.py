@@ -52,6 +52,11 @@ VERBS = {
         "[--out DIR] [--shard_mb 500] [--config NAME|FILE]... [--KEY VALUE]...",
         "write the audio of stage 0 to tar shards, in <target_dir>/shards or DIR, and CSVs that refer to them",
     ),
+    "fit": Verb(
+        "problems.engine.cli.commands.fit:fit",
+        "[--limit_gb 16] [--margin 0.1] [--config NAME|FILE]... [--KEY VALUE]...",
+        "find the largest training batches that fit into memory, by trial, and print the option to type",
+    ),
     "config": Verb(
         "problems.engine.cli.commands.show_config:show_config",
         "[--config NAME|FILE]... [--KEY VALUE]...",

@@ -16,6 +16,7 @@ import torch
 
 from dataset import SAMPLE_RATE
 from dataset.loader import Unreadable
+from problems.engine.loops import memory_trial
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
@@ -124,5 +125,7 @@ DIAGNOSTICS = {
 
 
 def requested(train: Mapping[str, Any]) -> Diagnostic | None:
-    """Return the diagnostic that the config asks for; None for a training."""
+    """Return the diagnostic that the config, or the verb ``fit``, asks for; None for a training."""
+    if memory_trial.KEY in train:
+        return Diagnostic(memory_trial.run_trial)
     return next((diagnostic for key, diagnostic in DIAGNOSTICS.items() if train.get(key)), None)
