@@ -63,6 +63,14 @@ def test_nproc_starts_two_processes_that_learn_the_same(alone, tiny, tmp_path):
     assert_learnt_alike(alone, tmp_path / "two")
 
 
+def test_two_processes_with_a_part_of_the_model_each_learn_the_same(alone, tiny, tmp_path):
+    options = options_of(tiny, "--train.parallel=fsdp", "--train.average=newest")
+    finish(launch(tmp_path / "two", options, "--nproc=2", "--stop=2"))
+    assert (tmp_path / "two" / "train" / "average" / "model").is_dir()
+    finish(launch(tmp_path / "two", options, "--start=3"))  # whole again, in one process
+    assert_learnt_alike(alone, tmp_path / "two")
+
+
 def test_evaluation_in_shares_is_that_of_one_process_to_the_last_bit(alone, tiny, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(alone, folder)

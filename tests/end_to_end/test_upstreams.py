@@ -8,6 +8,9 @@ from safetensors.torch import load_file
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from tests.parts.processes import finish, launch
+
+SCHEDULE = "{start_step: 2, steps_per_layer: 3}"
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_a_fine_tuning_schedule_with_layer_decay_resumes_exactly(folder, tiny, t
         "--build_optimizer.layer_decay=0.5",
         "--build_downstream.name=frame_linear",
         "--build_model.upstream_trainable=true",
-        "--build_model.finetune={start_step: 2, steps_per_layer: 3}",
+        f"--build_model.finetune={SCHEDULE}",
     ]
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'whole'}"]) == 0
     assert execute(ASR(), ["run", *options, f"--target_dir={tmp_path / 'cut'}", "--train.total_steps=4"]) == 0
@@ -82,6 +85,31 @@ def test_a_fine_tuning_schedule_with_layer_decay_resumes_exactly(folder, tiny, t
     assert moved == {1, 2}
     groups = torch.load(whole / "training.pt", weights_only=True)["optimizers"][0]["optimizer"]["param_groups"]
     assert sorted(g["lr"] / 0.01 for g in groups) == pytest.approx([0.125, 0.25, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("parallel", "finetune"),
+    [("ddp", "{layer_drop: 0.3, activation_checkpointing: true}"), ("ddp", "{lora_rank: 2}"), ("ddp", SCHEDULE),
+     ("fsdp", "{activation_checkpointing: true}"), ("fsdp", "{lora_rank: 2}")],
+)  # fmt: skip
+def test_two_processes_fine_tune_an_encoder_alike_however_they_sum(folder, tiny, tmp_path, parallel, finetune):
+    if "lora" in finetune:
+        pytest.importorskip("peft")
+    plain = [o for o in tiny if not o.startswith(("--build_upstream", "--target_dir", "--build_downstream"))]
+    options = [
+        *plain, "--build_upstream.name=hf", f"--build_upstream.conf.model={folder}", "--stop=2", "--nproc=2",
+        "--build_optimizer.name=SGD", "--build_downstream.name=frame_linear", "--build_model.upstream_trainable=true",
+        f"--build_model.finetune={finetune}",
+    ]  # fmt: skip
+    for name in ("sum", parallel):
+        finish(launch(tmp_path / name, options, f"--train.parallel={name}"))
+    one, other = (
+        load_file(tmp_path / name / "train" / "step_00000008" / "model" / "weights.safetensors")
+        for name in ("sum", parallel)
+    )
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from dataset.loader import LoaderSettings, train_stream
+from problems.engine.checkpoints.weights import save_weights
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
@@ -28,20 +29,28 @@ class FailsInBackward(torch.autograd.Function):
 
 
 class Branches(torch.nn.Module):
-    """A trunk, one of two branches, and a part that nothing uses. ``released``: the step that trains the trunk."""
+    """A trunk, one of two branches, and a part that nothing uses.
 
-    def __init__(self, released=0):
+    released: the step that trains the trunk. uses_all: use both branches, which stand in a list.
+    """
+
+    def __init__(self, released=0, uses_all=False):
         super().__init__()
         generator = torch.Generator().manual_seed(5)
         self.trunk, self.first, self.second, self.unused = (torch.nn.Linear(SIZE, SIZE) for _ in range(4))
         for p in self.parameters():
             p.data = torch.randn(p.shape, generator=generator) / SIZE**0.5
-        self.released = released
+        self.released, self.uses_all = released, uses_all
+        if uses_all:
+            self.layers = torch.nn.ModuleList([self.first, self.second])
+            del self.first, self.second
 
     def set_step(self, step):
         self.trunk.requires_grad_(step >= self.released)
 
     def forward(self, x, takes_first):
+        if self.uses_all:
+            return sum(layer(torch.tanh(self.trunk(x))) for layer in self.layers)
         return (self.first if takes_first else self.second)(torch.tanh(self.trunk(x)))
 
 
@@ -64,7 +73,7 @@ class BranchTask(Task):
         return StepOutput(loss * float("nan") if fault == "nan" else loss, float(len(index)), {"id": index.tolist()})
 
 
-def branch_loop(folder, *, spoil=None, released=0, kind=TrainLoop, optimizers=None, **train):
+def branch_loop(folder, *, spoil=None, released=0, uses_all=False, kind=TrainLoop, optimizers=None, **train):
     """A training of :class:`Branches` by the processes of this world, of batches of 4."""
     settings = DEFAULTS | {"total_steps": 50, "log_step": 1000, "eval_step": None, "save_step": None} | train
     sampler, world = FixedBatchSampler(COUNT, 4, shuffle=True, seed=1), distributed.world()
@@ -78,8 +87,8 @@ def branch_loop(folder, *, spoil=None, released=0, kind=TrainLoop, optimizers=No
     def build(task):
         return [OptimScheduler(torch.optim.SGD(task.parameters(), lr=0.05, momentum=0.9), max_norm=1.0)]
 
-    task = BranchTask(Branches(released), spoil)
-    save = lambda folder: None  # noqa: E731
+    task = BranchTask(Branches(released, uses_all), spoil)
+    save = lambda folder: save_weights(folder, task.model)  # noqa: E731
     return kind(task, optimizers or build, settings, folder, stream, None, save, torch.device("cpu"))
 
 

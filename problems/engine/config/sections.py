@@ -255,8 +255,8 @@ class Train:
     parallel: str = setting(
         "auto",
         "how processes train together; sum: add up gradients after each step's backward passes; ddp: during the last"
-        " of them; auto: ddp if it is possible",
-        choices=("auto", "sum", "ddp"),
+        " of them; fsdp: so too, each with a part of the model; auto: ddp if it is possible",
+        choices=("auto", "sum", "ddp", "fsdp"),
         resume="free",
     )
 

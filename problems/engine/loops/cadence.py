@@ -123,12 +123,13 @@ class Cadence:
         state = loop.state_dict()
 
         def fill(folder: Path) -> None:
-            with self._averaged():
-                loop.save(folder)
+            loop.save(folder)
             training_state.write(state, folder)
 
-        if loop.world.writes:
-            self.checkpoints.start_saving(loop.progress.step, fill, interim)
+        is_held = loop.sharding.weights_held(loop.world.writes) if loop.sharding else contextlib.nullcontext()
+        with self._averaged(), is_held:
+            if loop.world.writes:
+                self.checkpoints.start_saving(loop.progress.step, fill, interim)
 
     def finish_saving(self) -> None:
         """Wait until the last checkpoint is complete, so that no process leaves before; every process must call it."""
@@ -193,7 +194,7 @@ class Cadence:
         began = time.monotonic()
         at_once = loop.stop.at_once() if loop.world.size == 1 else contextlib.nullcontext()
         try:
-            with self._averaged(), loop.evaluating(), seeding.isolated(), at_once:
+            with self._averaged(), self._together(), loop.evaluating(), seeding.isolated(), at_once:
                 distributed.broadcast_tensors(list(loop.task.buffers()))
                 metrics = loop.validate()
         except Interrupted:
@@ -217,6 +218,10 @@ class Cadence:
         loop.hook("on_stage_end", Mode.VALID, metrics)
         lockstep.judge(loop.train, progress.step)
         return is_best
+
+    def _together(self) -> contextlib.AbstractContextManager[None]:
+        """Put the parts of the model together, if it is divided."""
+        return self.loop.sharding.together() if self.loop.sharding else contextlib.nullcontext()
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         """Put the averaged weights in place, if there are any."""

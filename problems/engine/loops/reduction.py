@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AUTO, SUM, DDP = "auto", "sum", "ddp"
+SUM, DDP, FSDP = "sum", "ddp", "fsdp"
 
 
 class SumAfterwards:
@@ -182,21 +182,21 @@ def reduction_of(loop: TrainLoop) -> SumAfterwards:
     asked = loop.train["parallel"]
     if loop.world.size == 1 or asked == SUM:
         return SumAfterwards(loop.parameters)
-    obstacle = _obstacle(loop)
-    if obstacle is None:
-        order = {id(p): number for number, p in enumerate(loop.task.parameters())}
-        return SumInBackward(sorted(loop.parameters, key=lambda p: order.get(id(p), -1)))
-    if asked == DDP:
-        raise ConfigError(f"train.parallel ddp: cannot be used here, as {obstacle}; use auto, or sum")
-    log.info("gradients are summed after each backward pass, not during it, as %s", obstacle)
-    return SumAfterwards(loop.parameters)
-
-
-def _obstacle(loop: TrainLoop) -> str | None:
-    """The reason why gradients cannot be summed in the backward pass; the same on every process."""
-    names = [name for name in ("step", "fit_batch", "backward", "optimizers_step") if is_overridden(loop, name)]
-    if names:
-        return f"{type(loop).__name__} overrides {names[0]}"
+    reason = overridden(loop)
     if len({optimizer.loss for optimizer in loop.optimizers}) > 1:
-        return "the optimizers follow different losses"
-    return None
+        reason = "the optimizers follow different losses"
+    if reason and asked in (DDP, FSDP):
+        raise ConfigError(f"train.parallel {asked}: cannot be used here, as {reason}; use auto, or sum")
+    if reason:
+        log.info("gradients are summed after each backward pass, not during it, as %s", reason)
+        return SumAfterwards(loop.parameters)
+    if loop.sharding:
+        return loop.sharding
+    order = {id(p): number for number, p in enumerate(loop.task.parameters())}
+    return SumInBackward(sorted(loop.parameters, key=lambda p: order.get(id(p), -1)))
+
+
+def overridden(loop: TrainLoop) -> str | None:
+    """The part of a user's loop that sums in the backward pass could not follow, in words."""
+    names = [name for name in ("step", "fit_batch", "backward", "optimizers_step") if is_overridden(loop, name)]
+    return f"{type(loop).__name__} overrides {names[0]}" if names else None

@@ -41,7 +41,7 @@ from problems.engine.loops.length.plan import AUTO, MOST_STEPS, VALIDATIONS, pla
 from problems.engine.loops.monitoring.extras import Extras
 from problems.engine.loops.monitoring.profiler import Profiler
 from problems.engine.loops.state import training_state
-from problems.engine.loops.state.restore import restore_training, start_from_weights
+from problems.engine.loops.state.restore import load_weights, restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
@@ -107,7 +107,7 @@ class Setup:
         self.model_args, self.task_args = model_args, task_args
         self.build_optimizer, self.build_scheduler = build_optimizer, build_scheduler
         self.global_config = global_config
-        self.task = build_task(problem, self.config, self.device, model_args=model_args, task_args=task_args)
+        self.task = self._build_task()
         if self.config["valid_higher_better"] is None:
             metric = self.task.metrics.get(self.config["valid_metric"], UNDECLARED)
             self.config["valid_higher_better"] = metric.better == "higher"
@@ -115,6 +115,15 @@ class Setup:
         self.windows = 0  # steps in an epoch
         self.valid_batches = 0
         self.make_stream: Callable[[int, int, Callable], Stream]
+
+    def _build_task(self) -> Task:
+        arguments = {"model_args": self.model_args, "task_args": self.task_args}
+        return build_task(self.problem, self.config, self.device, **arguments)
+
+    def _build_again(self) -> None:
+        """Replace a task that is divided among processes by a whole one, with the weights of the last checkpoint."""
+        self.task = self._build_task()
+        load_weights(store.steps_in(self.train_dir)[-1], self.task)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -230,6 +239,8 @@ class Setup:
         if checkpoint is None:
             loop.progress.saved = -1  # nothing is in this folder yet
         loop.fit()
+        if loop.sharding:
+            self._build_again()
         if self.config["average"]:
             write_average(self.task, self.config, self.train_dir, validate=validate, save=save)
         if self.world.main:

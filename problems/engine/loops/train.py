@@ -26,6 +26,7 @@ from problems.engine.loops.monitoring.extras import Extras
 from problems.engine.loops.monitoring.step_times import StepTimes
 from problems.engine.loops.prefetch import prefetch
 from problems.engine.loops.reduction import SumAfterwards, reduction_of
+from problems.engine.loops.sharding import Sharding, sharding_of
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.progress import Progress
 from problems.engine.loops.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
@@ -105,7 +106,13 @@ class TrainLoop(Loop):
     @functools.cached_property
     def optimizers(self) -> list[OptimScheduler]:
         """The optimizers, built when they are first needed; none if no step is taken at all."""
+        _ = self.sharding  # they move what it leaves on this process
         return self.init_optimizers() if self.train["total_steps"] else []
+
+    @functools.cached_property
+    def sharding(self) -> Sharding | None:
+        """The division of the model among the processes, if there is one."""
+        return sharding_of(self)
 
     @functools.cached_property
     def ema(self) -> EMA | None:
@@ -221,7 +228,8 @@ class TrainLoop(Loop):
         self.cadence.open()
         if self.budget:
             self.budget.begin(self.progress)
-        distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
+        if "sharding" not in vars(self):  # which begins with this
+            distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
             with self.stop, watching(self.train["watchdog"]):
@@ -316,7 +324,7 @@ class TrainLoop(Loop):
     def _leave_out(self, batch: Batch | Unreadable, error: Exception) -> None:
         """Go on without a batch that failed, and without those before it if their gradients cannot be told apart."""
         # a process cannot leave out a batch by itself if the forward pass waits for the others
-        may_skip = not (self.train["sync_batchnorm"] and self.world.size > 1)
+        may_skip = self.world.size == 1 or not (self.train["sync_batchnorm"] or self.sharding)
         failure = classify_failure(batch, error, skip_errors=self.train["skip_errors"], may_skip=may_skip)
         if self.window.is_torn:
             if self.window.units:

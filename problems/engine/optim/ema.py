@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from problems.engine.runtime.sharded import divided_as
+
 
 class EMA:
     """m <- d m + (1 - d) w after each step, with d = min(decay, (1 + n)/(10 + n)) for the n-th, so that it starts fast.
@@ -62,4 +64,4 @@ class EMA:
             return
         self.mean = [p.detach().clone() for p in self.parameters]
         for p, weights in zip(self.parameters, state["weights"]):
-            p.copy_(weights)
+            p.copy_(divided_as(weights, p))

@@ -14,6 +14,7 @@ from problems.engine.config.signatures import check_conf, find_class
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.named_parameters import NamedParameters, matches
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.sharded import is_sharded
 
 Section = Mapping[str, Any]
 MAIN = "loss"
@@ -125,7 +126,7 @@ def _may_fuse(optimizer_cls: type, settings: Sequence[Section], parameters: Sequ
         return False
     if "momentum" in keys:  # torch's fused SGD never fills the momentum of a first step that is skipped
         return False
-    return all(p.is_cuda and p.is_floating_point() for p in parameters)
+    return all(p.is_cuda and p.is_floating_point() and not is_sharded(p) for p in parameters)
 
 
 def _groups(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.optimizers import MAIN
+from problems.engine.runtime.sharded import divide_state, divided_as, whole
 
 
 @dataclasses.dataclass
@@ -79,7 +80,7 @@ class OptimScheduler:
 
     def norm(self) -> Tensor:
         """The norm of its gradients."""
-        return torch.nn.utils.get_total_norm(self.gradients, self.norm_type)
+        return whole(torch.nn.utils.get_total_norm(self.gradients, self.norm_type))
 
     def due(self, step: int) -> bool:
         """Return True if it updates after the window numbered ``step`` (from 1)."""
@@ -151,7 +152,9 @@ class OptimScheduler:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
+        divide_state(self.optimizer)
         if self.scheduler and state["scheduler"]:
             lr_schedules.load_schedule(self.scheduler, state["scheduler"])
-        self.held = {number: g.to(self.parameters[number].device) for number, g in state["held"].items()}
+        held = ((number, g, self.parameters[number]) for number, g in state["held"].items())
+        self.held = {number: divided_as(g.to(p.device), p) for number, g, p in held}
         self.held_units = state["held_units"]

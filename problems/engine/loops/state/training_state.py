@@ -17,6 +17,7 @@ from problems.engine.loops.state.progress import Progress
 from problems.engine.runtime import distributed
 from problems.engine.runtime.checkpoint_names import step_of
 from problems.engine.runtime.errors import CheckpointError
+from problems.engine.runtime.sharded import gathered
 
 if TYPE_CHECKING:
     from problems.engine.loops.train import TrainLoop
@@ -84,12 +85,16 @@ def state_of(loop: TrainLoop) -> dict[str, Any]:
         "total_steps": loop.train["total_steps"],
         "budget": loop.budget and loop.budget.seconds,
         "ranking": loop.cadence.checkpoints.state(),
-        "optimizers": [optimizer.state_dict() for optimizer in loop.optimizers],
+        "optimizers": _whole(loop, [optimizer.state_dict() for optimizer in loop.optimizers]),
         "scaler": loop.scaler.state_dict() if loop.scaler else None,
-        "ema": loop.ema.state_dict() if loop.ema else None,
+        "ema": _whole(loop, loop.ema.state_dict()) if loop.ema else None,
         "callbacks": [c.state_dict() if hasattr(c, "state_dict") else None for c in loop.callbacks],
         "rng": distributed.gather(seeding.get_state()),
     }
+
+
+def _whole(loop: TrainLoop, state: Any) -> Any:
+    return gathered(state, keeps=loop.world.writes) if loop.sharding else state
 
 
 def restore(loop: TrainLoop, state: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ assert len(set(same)) == 1, same
 def trained(folder, parallel="ddp", count=2, spoil=None, **train):
     """Train by several processes; the weights, and the counts of steps, of lost batches and of skipped steps."""
     folder.mkdir()
-    kind = "SumAfterwards" if parallel == "sum" else "SumInBackward"
+    kind = {"sum": "SumAfterwards", "ddp": "SumInBackward", "fsdp": "Sharding"}[parallel]
     body = TRAIN.format(folder=str(folder), spoil=spoil or {}, train=train | {"parallel": parallel}, kind=kind)
     ranks = run_ranks(body, count=count)
     assert all(rank.code == 0 for rank in ranks), ranks[0].err + ranks[1].err
