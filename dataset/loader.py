@@ -17,15 +17,27 @@ import multiprocessing
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from dataset.protocols import BatchSampler, CollateFn, HasEpochs, HasIds, IndexableDataset, LimitsWorkers, offers
+from dataset.protocols import (
+    BatchSampler,
+    CollateFn,
+    HasEpochs,
+    HasIds,
+    HasParts,
+    IndexableDataset,
+    LimitsWorkers,
+    offers,
+)
 from dataset.samplers.base import NumberedBatchSampler
 from dataset.seeding import derive, isolated, seed_cpu
+
+Keys = list[tuple[int, int]]
+"""The epoch, which augmentation is seeded by, and the index of each utterance of a batch."""
 
 
 class LoaderError(ValueError):
@@ -70,12 +82,14 @@ class Place:
         batches: batches in the epoch.
         real: False if the epoch ended before this process's turn. Its batch is then a copy of another's, and must
             get no weight.
+        sets: the weight of each set, if the batch is a dict of sub-batches by set.
     """
 
     epoch: int
     done: int
     batches: int
     real: bool
+    sets: Mapping[str, float] | None = None
 
     @property
     def last(self) -> bool:
@@ -155,11 +169,15 @@ def require_indexable(dataset: Any) -> None:
 
 
 def require_readable(batch: Any) -> Any:
-    """Return the batch, or raise the error of an :class:`Unreadable` with its worker's traceback as a note."""
-    if isinstance(batch, Unreadable):
-        if hasattr(batch.error, "add_note"):
-            batch.error.add_note(batch.trace)
-        raise batch.error
+    """Return the batch, or raise the error of an :class:`Unreadable`, alone or as a sub-batch.
+
+    The traceback of its worker is added as a note.
+    """
+    for part in (batch, *batch.values()) if isinstance(batch, Mapping) else (batch,):
+        if isinstance(part, Unreadable):
+            if hasattr(part.error, "add_note"):
+                part.error.add_note(part.trace)
+            raise part.error
     return batch
 
 
@@ -177,6 +195,7 @@ def train_stream(
 ) -> Iterator[tuple[Place, Any]]:
     """Return every batch with its place, without end, from batch ``position`` of ``epoch`` on.
 
+    If the sampler has parts (:class:`dataset.protocols.HasParts`), a batch is a dict of sub-batches by set.
     The workers start at once. Process ``rank`` of ``size`` gets each ``size``-th batch; all processes get equally many.
 
     Raises:
@@ -202,15 +221,16 @@ def eval_stream(
 
 
 class _TrainKeys:
-    """The batch sampler of the stream: yields (epoch, index) keys, and queues the place of each batch."""
+    """The batch sampler of the stream: yields (epoch, index) keys, by set if there are sets, and queues each place."""
 
     def __init__(self, batch_sampler: BatchSampler, seed: int, *, epoch: int, position: int, rank: int, size: int):
         self.batch_sampler, self.seed = batch_sampler, seed
         self.epoch, self.position = epoch, position
         self.rank, self.size = rank, size
+        self.sets = dict(batch_sampler.weights) if offers(batch_sampler, HasParts) else None
         self.places: deque[Place] = deque()
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[Keys | dict[str, Keys]]:
         epoch, start = self.epoch, self.position
         while True:
             batches = epoch_batches(self.batch_sampler, self.seed, epoch)
@@ -220,8 +240,14 @@ class _TrainKeys:
                 )
             for first in range(start, len(batches), self.size):
                 real = first + self.rank < len(batches)
-                self.places.append(Place(epoch, min(first + self.size, len(batches)), len(batches), real))
-                yield [(epoch, index) for index in batches[first + self.rank if real else first]]
+                done = min(first + self.size, len(batches))
+                self.places.append(Place(epoch, done, len(batches), real, self.sets))
+                number = first + self.rank if real else first
+                if self.sets is None:
+                    yield [(epoch, index) for index in batches[number]]
+                else:
+                    parts = self.batch_sampler.parts(self.seed, epoch, number)
+                    yield {name: [(own, index) for index in indices] for name, (own, indices) in parts.items()}
             epoch, start = epoch + 1, 0
 
 
@@ -236,7 +262,12 @@ class _Reader(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
+    def __getitems__(self, keys: Keys | dict[str, Keys]) -> Any:
+        if isinstance(keys, dict):
+            return {name: self._batch(own) for name, own in keys.items()}
+        return self._batch(keys)
+
+    def _batch(self, keys: Keys) -> Any:
         in_worker = torch.utils.data.get_worker_info() is not None
         try:
             with contextlib.nullcontext() if in_worker else _as_in_a_worker():

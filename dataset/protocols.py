@@ -89,6 +89,16 @@ class BatchSampler(Protocol):
     def __iter__(self) -> Iterator[Sequence[int]]: ...
 
 
+class HasParts(Protocol):
+    """A batch sampler each of whose batches has a sub-batch of each of several named sets."""
+
+    weights: Mapping[str, float]
+    """By set: how often each of its utterances counts in the loss."""
+
+    def parts(self, seed: int, epoch: int, number: int) -> Mapping[str, tuple[int, Sequence[int]]]:
+        """The set's own epoch, and the indices, of each sub-batch of a batch."""
+
+
 class HasEpochs(Protocol):
     """A sampler whose batches differ between epochs, counted from 0."""
 

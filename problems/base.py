@@ -110,12 +110,16 @@ class Problem(ModelBuilding, Looping, Checkpointing):
         """Refuse what only a later stage would read: it is called before the first one.
 
         Raises:
-            ConfigError: an augmentation cannot be built, or a file that the task reads does not exist.
+            ConfigError: an augmentation or sub-batches cannot be built, or a file that the task reads does not exist.
         """
         from problems.methods.augmentation import build_augmentation
+        from problems.methods.batches import check_sets
 
         if not is_overridden(self, "build_dataset") and "speeds" in config["build_dataset"]:
             build_augmentation(config["build_dataset"])
+        batches = (config.get("build_batch_sampler") or {}).get("train") or {}
+        if batches.get("sets") is not None and not is_overridden(self, "build_batch_sampler"):
+            check_sets(batches, "build_batch_sampler.train")
         for source in call(self, "task_sources", build_task=config["build_task"]):
             if not Path(source).expanduser().is_file():
                 raise ConfigError(f"build_task: there is no file {source}")

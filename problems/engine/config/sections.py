@@ -117,10 +117,21 @@ class Batches:
 
 
 @dataclass
+class TrainBatches(Batches):
+    """Batches to train on."""
+
+    sets: dict | None = setting(
+        None,
+        "a sub-batch of each of these corpora in every batch, with a weight and the keys above that differ, e.g."
+        " {digits: {batch_size: 8}, sentences: {weight: 0.5}}; null: no sub-batches",
+    )
+
+
+@dataclass
 class BuildBatchSampler:
     """The batches of each mode."""
 
-    train: Batches = setting(Batches("bucket"), "batches to train on")
+    train: TrainBatches = setting(TrainBatches("bucket"), "batches to train on")
     valid: Batches = setting(Batches(), "batches to validate on")
     test: Batches = setting(Batches(), "batches to test on")
 

@@ -17,6 +17,7 @@ import torch
 from dataset import SAMPLE_RATE
 from dataset.loader import Unreadable
 from problems.engine.loops import memory_trial
+from problems.engine.loops.sub_batches import parts_of, with_sets
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
@@ -32,11 +33,13 @@ def dry_run(loop: TrainLoop) -> None:
     loop.hook("on_fit_start")
     started, batches, utterances, samples = time.monotonic(), 0, 0, 0.0
     for place, batch in loop.open_stream():
-        if isinstance(batch, Unreadable):
-            log.warning("cannot be read: %s: %s", ", ".join(batch.ids), batch.error)
-        elif place.real:
-            batches, utterances = batches + 1, utterances + len(batch.get("id", ()))
-            samples += float(batch["wav_len"].sum()) if "wav_len" in batch else 0.0
+        batches += place.real
+        for part in parts_of([(with_sets(place, batch), place.real)]):
+            if isinstance(part.batch, Unreadable):
+                log.warning("cannot be read: %s: %s", ", ".join(part.batch.ids), part.batch.error)
+            elif part.weight:
+                utterances += len(part.batch.get("id", ()))
+                samples += float(part.batch["wav_len"].sum()) if "wav_len" in part.batch else 0.0
         if place.last:
             break
     seconds = max(time.monotonic() - started, 1e-9)

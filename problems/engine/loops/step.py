@@ -22,6 +22,7 @@ from problems.engine.loops.base import Batch
 from problems.engine.loops.failed_batches import BatchFailure
 from problems.engine.loops.named_sums import NamedSums
 from problems.engine.loops.state.progress import Progress
+from problems.engine.loops.sub_batches import SubBatches
 from problems.engine.optim.nonfinite import SkippedSteps
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
@@ -31,7 +32,7 @@ from tasks.base import StepOutput, Task
 
 log = logging.getLogger(__name__)
 
-Window = list[tuple[Batch | Unreadable, bool]]
+Window = list[tuple[Batch | SubBatches | Unreadable, bool]]
 """Batches, each with True if it counts; the others only keep this process in step with those that have a batch."""
 
 
@@ -62,10 +63,11 @@ class GradientWindow:
         """The loss whose gradient is added to the window's: u_b * L_b."""
         return loss if self.is_unscaled else loss * units
 
-    def add(self, output: StepOutput, units: float) -> None:
-        """Add a batch whose gradients are complete."""
+    def add(self, output: StepOutput, units: float, of_set: str | None = None) -> None:
+        """Add a batch whose gradients are complete; its loss also by the name of its set, if it is a sub-batch."""
         loss = output.loss
-        self.named.add({**output.losses, **output.metrics}, units)
+        of_set = {} if of_set is None else {f"loss/{of_set}": loss}
+        self.named.add({**output.losses, **output.metrics, **of_set}, units)
         # full_like, as a tensor made of a number on the host would wait for the device
         self.sums += torch.stack([loss.detach().double() * units, torch.full_like(self.sums[0], units)])
         self.units += units

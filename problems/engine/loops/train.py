@@ -30,6 +30,7 @@ from problems.engine.loops.sharding import Sharding, sharding_of
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.progress import Progress
 from problems.engine.loops.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
+from problems.engine.loops.sub_batches import Part, parts_of, with_sets
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.ema import EMA
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
@@ -280,7 +281,7 @@ class TrainLoop(Loop):
         window, progress = [], self.progress
         with self.times.part("data"):
             for place, batch in stream:
-                window.append((batch, place.real))
+                window.append((with_sets(place, batch), place.real))
                 progress.batches = place.batches
                 progress.epoch, progress.position = (place.epoch + 1, 0) if place.last else (place.epoch, place.done)
                 if place.last or len(window) == self.train["gradient_accumulate"]:
@@ -295,14 +296,15 @@ class TrainLoop(Loop):
             self.task.model.set_step(self.progress.step)
         self.zero_grad()
         accumulates = any(optimizer.step_per_update > 1 for optimizer in self.optimizers)
-        self.window.open(is_unscaled=len(window) == 1 and self.world.size == 1 and not accumulates)
+        parts = list(parts_of(window))
+        self.window.open(is_unscaled=len(parts) == 1 and self.world.size == 1 and not accumulates)
         self.reduction.open()
-        for number, (batch, is_counted) in enumerate(window, 1):
-            self.reduction.begin_batch(is_last=number == len(window))
+        for number, part in enumerate(parts, 1):
+            self.reduction.begin_batch(is_last=number == len(parts))
             try:
-                self._add_batch(batch, is_counted)
+                self._add_batch(part)
             except Exception as error:
-                self._leave_out(batch, error)
+                self._leave_out(part.batch, error)
         units = self._agree()
         if units > 0:
             with self.times.part("optimizer"):
@@ -312,14 +314,14 @@ class TrainLoop(Loop):
         if self.progress.step <= self.train["total_steps"]:  # some schedulers of torch refuse to go past it
             self.advance_schedules(lr_schedules.STEP)
 
-    def _add_batch(self, batch: Batch | Unreadable, is_counted: bool) -> None:
-        self.window.is_torn = False
+    def _add_batch(self, part: Part) -> None:
+        self.window.is_torn, batch = False, part.batch
         if isinstance(batch, Unreadable):
             raise batch.error
         self.hook("on_fit_batch_start", batch)
-        output = self.fit_batch(batch, lambda output: float(output.weight) if is_counted else 0.0)
+        output = self.fit_batch(batch, lambda output: float(output.weight) * part.weight)
         self.hook("on_fit_batch_end", batch, output)
-        self.window.add(output, float(output.weight) if is_counted else 0.0)
+        self.window.add(output, float(output.weight) * part.weight, part.set)
 
     def _leave_out(self, batch: Batch | Unreadable, error: Exception) -> None:
         """Go on without a batch that failed, and without those before it if their gradients cannot be told apart."""

@@ -144,7 +144,8 @@ def _steps_per_epoch(config: Mapping[str, Any], folder: TargetFolder) -> int | N
     batches = (config.get("build_batch_sampler") or {}).get("train") or {}
     number = batches.get("batches_per_epoch")
     if number is None:
-        if batches.get("name") not in OF_EQUAL_SIZE or not batches.get("batch_size") or batches.get("max_seconds"):
+        of_equal_size = batches.get("name") in OF_EQUAL_SIZE and not batches.get("sets")
+        if not of_equal_size or not batches.get("batch_size") or batches.get("max_seconds"):
             return None
         count, _ = _size(folder.csvs()[0])
         number = math.ceil(count / batches["batch_size"])
@@ -160,6 +161,8 @@ def _steps(train: Mapping[str, Any], config: Mapping[str, Any], steps_per_epoch:
     batches = (config.get("build_batch_sampler") or {}).get("train") or {}
     size, seconds, joined = batches.get("batch_size"), batches.get("max_seconds"), train["gradient_accumulate"]
     limits = ([f"{size} utterances"] if size else []) + ([f"{seconds:g} s"] if seconds else [])
+    if batches.get("sets"):
+        seconds, limits = None, [f"a batch each of {', '.join(map(str, batches['sets']))}"]
     if config["budget"] is not None:
         text, steps_per_epoch = f"as many steps as {duration(seconds_of(config['budget']))} allow", None
     elif train["epochs"]:

@@ -54,11 +54,15 @@ class Display(Sink):
             self.bar.update(step - self.bar.n)
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-        """Show the metrics of a split but those with a slash; those of training in the bar, if there is one."""
+        """Show the metrics of a split, those of training in the bar if there is one; only losses may have a slash."""
         if split != "train":
             self._print(split, step, epoch, format_metrics(values, self.declarations, self.train["valid_metric"]))
             return
-        shown = ((name, value) for name, value in numbers_in(values) if name not in TIMES and "/" not in name)
+        shown = (
+            (name, value)
+            for name, value in numbers_in(values)
+            if name not in TIMES and ("/" not in name or name.startswith("loss/"))
+        )
         text = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)
         if self.bar is not None:
             self.bar.set_postfix_str(text)
