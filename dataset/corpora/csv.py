@@ -38,7 +38,9 @@ class Csv(Corpus):
     """
 
     train: str = setting(REQUIRED, "CSV file of the training utterances")
-    valid: str | None = setting(None, "CSV file to validate on; null: hold out valid_fraction of train")
+    valid: str | dict | None = setting(
+        None, "CSV file to validate on, or several as {name: path}; null: hold out valid_fraction of train"
+    )
     test: str | list | dict = setting([], "CSV file or files to test on: a path, a list of paths, or {name: path}")
     columns: dict = setting({}, "names of your columns, ours first: {wav_path: path, transcription: text}")
     where: dict = setting(
@@ -75,7 +77,7 @@ class Csv(Corpus):
             held_out, train = self._hold_out(train, self.test_fraction, len(train), "test")
             test = {"test": held_out}
         if self.valid is not None:
-            valid = self._read(self.valid, "valid")
+            valid = self._read_valid()
         elif not self.valid_fraction:
             valid = []
         else:
@@ -95,8 +97,30 @@ class Csv(Corpus):
 
     def _paths(self) -> list[str]:
         """The sets as the user wrote them; those that are not given are left out."""
-        others = (path for path in (self.train, self.valid) if path not in (REQUIRED, None))
-        return [*others, *self._test_paths().values()]
+        train = [] if self.train == REQUIRED else [self.train]
+        return [*train, *self._valid_paths().values(), *self._test_paths().values()]
+
+    def _valid_paths(self) -> dict[str, str]:
+        """The validation sets by name; a single one has none."""
+        if isinstance(self.valid, Mapping):
+            if not self.valid:
+                raise CorpusError("valid is {}: expected {name: path}, or null to hold out valid_fraction of train")
+            return {str(name): path for name, path in self.valid.items()}
+        return {} if self.valid is None else {"": self.valid}
+
+    def _read_valid(self) -> list[CsvRow]:
+        """The validation sets, one after another; the column ``corpus`` tells several of them apart."""
+        utterances = []
+        for name, path in self._valid_paths().items():
+            for utterance in self._read(path, "valid"):
+                if name and "corpus" in utterance.row:
+                    raise CorpusError(
+                        f"{path} has a column 'corpus', which is to hold the name of the validation set; rename it"
+                    )
+                utterances.append(
+                    dataclasses.replace(utterance, row=utterance.row | ({"corpus": name} if name else {}))
+                )
+        return utterances
 
     @property
     def _has_folds(self) -> bool:
@@ -146,7 +170,7 @@ class Csv(Corpus):
         if sum(choices) > 1:
             raise CorpusError("test, test_fraction, folds and fold_by each choose the test set: set one of them")
         if not any(choices):
-            for path in filter(None, (self.train, self.valid)):
+            for path in (self.train, *self._valid_paths().values()):
                 self._lines(path)  # whose own error comes first
             raise CorpusError("there is no test set: set test to a path, or test_fraction to hold out a part of train")
         return paths

@@ -272,7 +272,10 @@ class Train:
     )
 
     valid_metric: str | None = setting(
-        "loss", "validation metric that ranks the checkpoints; null: train without validation", heading="selection"
+        "loss",
+        "validation metric that ranks the checkpoints, e.g. wer, or wer/digits of one of several sets; null: train"
+        " without validation",
+        heading="selection",
     )
     valid_higher_better: bool | None = setting(
         None, "true if a higher value of it is better; null: as the task declares, or else lower"

@@ -24,6 +24,8 @@ from problems.engine.loops import lockstep
 from problems.engine.loops.analysis import Analysis
 from problems.engine.loops.base import Batch, Loop
 from problems.engine.loops.prefetch import prefetch
+from problems.engine.loops.valid_sets import metrics_by_set, sets_of
+from problems.engine.report.history import of_all_sets
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.watchdog import beat
@@ -168,13 +170,17 @@ class EvalLoop(Loop):
             raise ValueError(f"every utterance of the {mode} failed, such as {id}: {text}")
         self.hook("on_evaluate_end", mode, records)
         metrics = self._reduce(mode, records)
+        indices = sorted(index for batch in batches for index in batch if index not in skipped)
+        sets = None if dump_dir is not None or self.task.paired else sets_of(dataset)
+        if sets is not None:
+            by_set = distributed.on_main(lambda: metrics_by_set(self.task, mode, records, sets[indices]))
+            metrics |= {name: value for name, value in by_set.items() if of_all_sets(name) in metrics}
         if dump_dir is not None and world.main:
             seconds = time.monotonic() - started
             more = dict(place or {}) | ({} if eval_batch < 0 else {"only_batches": eval_batch})
             if skipped:
                 more["skipped"] = dict(skipped[index] for index in sorted(skipped))
             if analysis is not None:
-                indices = sorted(index for batch in batches for index in batch if index not in skipped)
                 more |= analysis.run(self.task, mode, records, dataset, indices)
             (save_predictions or write_predictions)(records, dump_dir)
             self._publish(dump_dir, metrics, len(records["id"]), seconds, more)

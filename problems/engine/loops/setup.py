@@ -43,8 +43,10 @@ from problems.engine.loops.monitoring.profiler import Profiler
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.restore import load_weights, restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
+from problems.engine.loops.valid_sets import sets_of, with_declarations
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
+from problems.engine.report.history import of_all_sets, of_set
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import ConfigError
@@ -109,11 +111,12 @@ class Setup:
         self.global_config = global_config
         self.task = self._build_task()
         if self.config["valid_higher_better"] is None:
-            metric = self.task.metrics.get(self.config["valid_metric"], UNDECLARED)
+            metric = self.task.metrics.get(of_all_sets(self.config["valid_metric"]), UNDECLARED)
             self.config["valid_higher_better"] = metric.better == "higher"
         self.extras = Extras(self.config, global_config)
         self.windows = 0  # steps in an epoch
         self.valid_batches = 0
+        self.valid_sets: list[str] = []
         self.make_stream: Callable[[int, int, Callable], Stream]
 
     def _build_task(self) -> Task:
@@ -145,6 +148,10 @@ class Setup:
 
     def with_valid_features(self, dataset: IndexableDataset, batches: Sequence[list[int]]) -> IndexableDataset:
         """Return the validation set like :meth:`with_features`, and count its batches and the time for the budget."""
+        sets = sets_of(dataset)
+        if sets is not None:
+            self.valid_sets = sorted(set(sets.tolist()))
+            self.task.metrics = with_declarations(self.task.metrics, self.valid_sets)
         began = time.monotonic()
         dataset, self.valid_batches = self.with_features(dataset, utterances_in(batches)), len(batches)
         if self.budget:
@@ -295,10 +302,12 @@ class Setup:
         """
         state = copy.deepcopy(self.task.get_state())
         with seeding.isolated():
-            metrics = validate(batches=1, workers=0)
+            metrics = list(validate(batches=1, workers=0))
             if self.budget:
                 self.budget.evaluation = self._validation_seconds(validate)
         self.task.set_state(state)  # what the task learns from weights that nothing has trained is dropped
+        of_sets = [of_set(m, name) for m in metrics if of_all_sets(m) == m for name in self.valid_sets]
+        metrics = list(dict.fromkeys(metrics + of_sets))  # one batch may have no utterance of a set
         keys = {"train.valid_metric": self.config["valid_metric"]}
         keys |= {f"train.best_rules[{n}].metric": rule["metric"] for n, rule in enumerate(self.config["best_rules"])}
         errors = [

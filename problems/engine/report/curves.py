@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
 from collections.abc import Iterable
 
 from problems.engine.report.charts.plot import MUTED, RUNS, TRAIN, VALID, Plot, Series
-from problems.engine.report.history import MEMORY, STEP_PARTS, TIMES
+from problems.engine.report.history import MEMORY, STEP_PARTS, TIMES, of_all_sets
 from problems.engine.report.read import Run
 from tasks.metrics.kinds import UNDECLARED, Count
 
@@ -23,13 +24,18 @@ def curves(run: Run) -> list[Plot]:
     """The loss of training and validation, every validation metric that is not a count, and the learning rate."""
     loss_curves = _series(run, "train", LOSS) + _series(run, "valid", LOSS)
     plots = [_loss_plot(run, loss_curves)] if loss_curves else []
+    if loss_by_set := _by_set(run, "train", LOSS):
+        plots.append(Plot("loss_by_set.png", "training loss by set", UNDECLARED, loss_by_set, log=is_wide(loss_by_set)))
     files: set[str] = set()
-    for metric in run.logged_metrics("valid"):
+    logged = run.logged_metrics("valid")
+    for metric in logged:
         declaration, validation_curve = run.declarations.get(metric, UNDECLARED), _series(run, "valid", metric)
-        if metric == LOSS or isinstance(declaration, Count) or not validation_curve:
+        is_of_set = metric != of_all_sets(metric) in logged  # drawn with those of all sets
+        if metric == LOSS or isinstance(declaration, Count) or is_of_set or not validation_curve:
             continue
         training_curve = _series(run, "train", metric)
         title = f"{'' if training_curve else 'validation '}{declaration.heading(metric)}"
+        validation_curve += _by_set(run, "valid", metric)
         file = _file_name(metric, files)
         plots.append(Plot(file, title, declaration, training_curve + validation_curve, best=_best(run, metric)))
     plots += _of_training_alone(run, files)
@@ -45,7 +51,8 @@ def _of_training_alone(run: Run, files: set[str]) -> list[Plot]:
     plots = []
     for name in run.logged_metrics("train"):
         curve = _series(run, "train", name)
-        if name not in own and name not in valid and re.split("[_/]", name)[0] != LEARNING_RATE and curve:
+        is_drawn = name in own or name in valid or of_all_sets(name) == LOSS
+        if not is_drawn and re.split("[_/]", name)[0] != LEARNING_RATE and curve:
             declaration = run.declarations.get(name, UNDECLARED)
             title = f"training {declaration.heading(name)}"
             plots.append(Plot(_file_name(name, files, "train_"), title, declaration, curve))
@@ -88,6 +95,16 @@ def _series(run: Run, split: str, metric: str) -> list[Series]:
     return [Series(NAMES[split], steps, values, colour, sparse=not is_training and len(points) <= SPARSE)]
 
 
+def _by_set(run: Run, split: str, metric: str) -> list[Series]:
+    """The curve of a metric of each of several sets."""
+    names = [name for name in run.logged_metrics(split) if name != metric and of_all_sets(name) == metric]
+    curves = []
+    for name, colour in zip(names, itertools.cycle(RUNS[2:])):
+        for series in _series(run, split, name):
+            curves.append(dataclasses.replace(series, name=name.removeprefix(f"{metric}/"), colour=colour))
+    return curves
+
+
 def _learning_curves(run: Run) -> list[Plot]:
     """For each test set, the metric on growing parts of the training set, beside those of trivial models."""
     curve, plots = run.learning_curve, []
@@ -119,8 +136,8 @@ def _learning_rates(run: Run) -> list[Series]:
 
 
 def _best(run: Run, metric: str) -> tuple[float, float] | None:
-    """The best validation point of a metric that a rule follows."""
-    rule = next((rule for rule in run.rules if rule.metric == metric), None)
+    """The best validation point of a metric, of all sets or of one, that a rule follows."""
+    rule = next((rule for rule in run.rules if metric in (rule.metric, of_all_sets(rule.metric))), None)
     return run.best_point(rule) if rule else None
 
 

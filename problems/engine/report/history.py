@@ -18,6 +18,16 @@ TIMES = ("seconds", "steps_per_second", *(f"{part}_ms" for part in STEP_PARTS), 
 """The values that differ between two equal runs."""
 
 
+def of_set(metric: str, name: str) -> str:
+    """Return the name of a metric of one of several sets, such as ``wer/digits``."""
+    return f"{metric}/{name}"
+
+
+def of_all_sets(metric: str) -> str:
+    """Return the name of the same metric of all sets together: ``wer`` for ``wer/digits``."""
+    return metric.partition("/")[0]
+
+
 def read_history(train_dir: Path) -> list[dict[str, Any]]:
     """Return the rows of the metric history, without lines that are damaged, as the last one may be after a kill."""
     return parse_history(train_dir)[0]

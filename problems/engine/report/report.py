@@ -10,6 +10,7 @@ from typing import Any
 
 from dataset.storage.files import finite, write_bytes
 from problems.engine.report.cases import save
+from problems.engine.report.history import of_all_sets
 from problems.engine.report.rankings import Ranking
 from problems.engine.report.read import Result, Rule, Run, Settings, read_run
 from problems.engine.report.views import TestView, views_of
@@ -51,7 +52,7 @@ class Report:
     @property
     def headline_metric(self) -> str | None:
         """The metric that chooses checkpoints if the results have it, else their first."""
-        primary = self.run.rules[0].metric if self.run.rules else None
+        primary = of_all_sets(self.run.rules[0].metric) if self.run.rules else None
         return primary if primary in self.columns else next(iter(self.columns), None)
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json, write_json
+from problems.engine.report.history import of_all_sets
 from problems.engine.report.read import CHECKPOINTS, CHOICE
 from tasks.metrics.kinds import UNDECLARED, Metric
 
@@ -74,5 +75,6 @@ class Choice:
 
 def metric_of(wanted: str | None, declared: Mapping[str, Metric]) -> tuple[str, str]:
     """The metric that chooses, and its better direction: the wanted one, or else the first that has a direction."""
-    metric = wanted if wanted in declared else next((name for name, own in declared.items() if own.better), "loss")
-    return metric, declared.get(metric, UNDECLARED).better or "lower"
+    is_known = wanted is not None and of_all_sets(wanted) in declared
+    metric = wanted if is_known else next((name for name, own in declared.items() if own.better), "loss")
+    return metric, declared.get(of_all_sets(metric), UNDECLARED).better or "lower"

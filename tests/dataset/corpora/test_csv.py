@@ -368,3 +368,17 @@ def test_the_index_that_pandas_writes_is_no_column(tmp_path):
     assert Csv(train, test_fraction=0.3).load(tmp_path).train[0].keys() == {"wav_path", "id"}
     with pytest.raises(CorpusError, match="all different"):
         Csv(write(tmp_path / "b.csv", "wav_path,\n1.wav,\n"), test_fraction=0.3).load(tmp_path)
+
+
+def test_several_validation_sets_are_told_apart_by_the_column_corpus(tmp_path):
+    train, clean, noisy = (numbered(tmp_path / f"{name}.csv", 3) for name in ("train", "clean", "noisy"))
+    valid = {"clean": clean, "noisy": noisy}
+    corpus = Csv(train, valid, test_fraction=0.4)
+    assert [row["corpus"] for row in corpus.load(tmp_path).valid] == ["clean"] * 3 + ["noisy"] * 3
+    assert {path.name for path in corpus.sources()} == {"train.csv", "clean.csv", "noisy.csv"}
+    assert "corpus" not in Csv(train, clean, test_fraction=0.4).load(tmp_path).valid[0]
+    with pytest.raises(CorpusError, match="valid is {}: expected {name: path}"):
+        Csv(train, {}, test_fraction=0.4).load(tmp_path)
+    named = write(tmp_path / "named.csv", "wav_path,corpus\na/x.wav,mine\n")
+    with pytest.raises(CorpusError, match="named.csv has a column 'corpus'"):
+        Csv(train, {"a": named}, test_fraction=0.4).load(tmp_path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from problems.engine.loops.monitoring.history import Sink, numbers_in
-from problems.engine.report.history import TIMES
+from problems.engine.report.history import TIMES, of_all_sets
 from problems.engine.runtime.formatting import duration
 from tasks.metrics.kinds import UNDECLARED, Count, Metric
 
@@ -17,9 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def format_metrics(values: Mapping[str, Any], declarations: Mapping[str, Metric], first: str | None = None) -> str:
-    """Return the metrics on one line, each formatted as declared: ``first`` comes first, counts are left out."""
+    """Return the metrics on one line, each formatted as declared: ``first`` comes first, counts are left out.
+
+    Of each of several sets there is only the metric of ``first``.
+    """
     metrics = {name: declarations.get(name, UNDECLARED) for name, _ in numbers_in(values)}
     names = [name for name, metric in metrics.items() if name == first or not isinstance(metric, Count)]
+    names = [name for name in names if of_all_sets(name) in (name, of_all_sets(first or ""))]
     names.sort(key=lambda name: name != first)
     return "  ".join(f"{metrics[name].heading(name)} {metrics[name].format(values[name])}" for name in names)
 
