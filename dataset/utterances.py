@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from dataset import audio
+from dataset.augmentations.timing import augmented, moved_cell, moves_time
 from dataset.metadata import MetadataError
 from dataset.table import Table, open_table
 
@@ -29,6 +30,7 @@ class Utterances(torch.utils.data.Dataset):
             every access, in the loader's workers.
         augment: from a waveform (T,) to another, at every access.
         table: the rows, if they are derived from the CSV and not in it (the utterances of its trials).
+        timed: columns of ``[[start, end, ...], ...]`` in seconds, as JSON, which move with the augmented audio.
 
     Attributes:
         seconds: float64 (N,), from the CSV.
@@ -45,11 +47,13 @@ class Utterances(torch.utils.data.Dataset):
         labels: Callable[[dict[str, str]], dict[str, Any]] | None = None,
         augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
         table: pd.DataFrame | None = None,
+        timed: Sequence[str] = (),
     ) -> None:
         self.table = open_table(csv, ("id", "wav_path", "seconds")) if table is None else Table.of(table, csv)
         self.csv = os.fspath(csv)
         self.labels = labels
         self.augment = augment
+        self.timed = timed
         self.seconds = self.table.numbers("seconds")
         self._start, self._end = (self.table.times(column) for column in ("start_sec", "end_sec"))
         for column, values in (("seconds", self.seconds), ("start_sec", self._start), ("end_sec", self._end)):
@@ -86,6 +90,8 @@ class Utterances(torch.utils.data.Dataset):
     @property
     def num_variants(self) -> int | None:
         """The number of waveforms that an item may have; None if the augmentation gives any number of them."""
+        if self.timed and moves_time(self.augment):
+            return None
         return 1 if self.augment is None else getattr(self.augment, "num_variants", None)
 
     def draw_variant(self) -> int:
@@ -102,7 +108,10 @@ class Utterances(torch.utils.data.Dataset):
             wav = audio.read(row["wav_path"], *self._segment(index))
         except audio.AudioError as error:
             raise audio.AudioError(f"{self.csv}, id {row['id']!r}: {error}") from error
-        if augment is not None:
+        if augment is not None and self.timed:
+            wav, timings = augmented(augment, wav)
+            row = row | {column: moved_cell(row[column], timings) for column in self.timed}
+        elif augment is not None:
             wav = augment(wav)
         return self._labelled({"id": row["id"], "wav": wav, "wav_len": len(wav)}, row)
 

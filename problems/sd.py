@@ -144,7 +144,7 @@ class SD(Problem):
         return config
 
     def check_config(self, config: Section) -> None:
-        """Refuse outputs, speeds and windows that later stages would refuse."""
+        """Refuse outputs and windows that later stages would refuse."""
         from dataset import encoders
 
         super().check_config(config)
@@ -152,8 +152,6 @@ class SD(Problem):
             encoders.build_encoder(self.fixed_encoder, [], **config["build_encoder"])
         except encoders.EncoderError as error:
             raise ConfigError(f"build_encoder: {error}") from error
-        if config["build_dataset"]["speeds"] != [1.0]:
-            raise ConfigError("build_dataset.speeds: another speed moves the turns, which is not supported here")
         task = config["build_task"]
         window = task["window"] or config["build_dataset"]["window"]
         if config["build_downstream"]["name"] != NONE and (task["hop"] or 0) > window:
@@ -179,7 +177,7 @@ class SD(Problem):
             return Recordings(data_csv, check_turns)
         window = build_dataset["window"]
         table = windows_of(data_csv, window, build_dataset["hop"] or window / 2)
-        return Utterances(data_csv, check_turns, build_augmentation(build_dataset), table)
+        return Utterances(data_csv, check_turns, build_augmentation(build_dataset), table, timed=["turns"])
 
     def build_model(
         self,

@@ -13,9 +13,6 @@ from problems.engine.config import sections
 from problems.engine.runtime.errors import ConfigError
 from problems.methods.labelled import Labelled
 
-MOVING = ("crop", "speed", "tempo", "time_shift")
-"""Augmentations that move the events."""
-
 
 @dataclass
 class BuildDataset(sections.BuildDataset):
@@ -76,13 +73,9 @@ class SED(Labelled):
     refuses_unknown = False
 
     def check_config(self, config: Section) -> None:
-        """Refuse augmentations that move events, and windows with gaps between them."""
+        """Refuse windows with gaps between them."""
         super().check_config(config)
         section, task = config["build_dataset"], config["build_task"]
-        moving = [own["name"] for own in section["augment"] or () if own.get("name") in MOVING]
-        if section["speeds"] != [1.0] or moving:
-            key = f"augment: {moving[0]}" if moving else "speeds: another speed"
-            raise ConfigError(f"build_dataset.{key} moves the events, which is not supported here")
         window = task["window"] or section["window"]
         if (task["hop"] or 0) > window:
             raise ConfigError(f"build_task.hop is {task['hop']} s, which leaves gaps between windows of {window} s")
@@ -107,7 +100,7 @@ class SED(Labelled):
             return Recordings(data_csv, _events_of)
         window = build_dataset["window"]
         table = windows_of(data_csv, window, build_dataset["hop"] or window, "events")
-        return Utterances(data_csv, _events_of, build_augmentation(build_dataset), table)
+        return Utterances(data_csv, _events_of, build_augmentation(build_dataset), table, timed=["events"])
 
     def task_arguments(
         self,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from dataset.augmentations.timing import Timing, augmented, moves_time
+
 Augmentation = Callable[[torch.Tensor], torch.Tensor]
 """From a waveform (T,) to another."""
 
@@ -50,6 +52,19 @@ class Chain:
             wav = step(wav)
         return wav
 
+    @property
+    def moves_time(self) -> bool:
+        """True if a step may move sounds in time."""
+        return any(moves_time(step) for step in self.steps)
+
+    def timed(self, wav: torch.Tensor) -> tuple[torch.Tensor, list[Timing]]:
+        """(T,) -> (T',), and what the steps did to time."""
+        timings: list[Timing] = []
+        for step in self.steps:
+            wav, own = augmented(step, wav)
+            timings += own
+        return wav, timings
+
 
 class Sometimes:
     """Apply an augmentation to a part of the utterances.
@@ -66,4 +81,16 @@ class Sometimes:
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (T',)."""
-        return self.step(wav) if float(torch.rand(())) < self.prob else wav
+        return self.step(wav) if self._is_drawn() else wav
+
+    @property
+    def moves_time(self) -> bool:
+        """True if it may move sounds in time."""
+        return moves_time(self.step)
+
+    def timed(self, wav: torch.Tensor) -> tuple[torch.Tensor, list[Timing]]:
+        """(T,) -> (T',), and what that did to time."""
+        return augmented(self.step, wav) if self._is_drawn() else (wav, [])
+
+    def _is_drawn(self) -> bool:
+        return float(torch.rand(())) < self.prob

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from dataset import SAMPLE_RATE
+from dataset.augmentations.timing import Timing, length_of
 
 
 class RandomCrop:
@@ -21,7 +22,12 @@ class RandomCrop:
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (min(T, samples),)."""
+        return self.timed(wav)[0]
+
+    def timed(self, wav: torch.Tensor) -> tuple[torch.Tensor, list[Timing]]:
+        """(T,) -> (min(T, samples),), and what that did to time."""
         if len(wav) <= self.samples:
-            return wav
+            return wav, []
         start = int(torch.randint(len(wav) - self.samples + 1, ()))
-        return wav[start : start + self.samples]
+        result = wav[start : start + self.samples]
+        return result, [Timing(1.0, -start / SAMPLE_RATE, length_of(result))]

@@ -8,6 +8,7 @@ from fractions import Fraction
 import torch
 
 from dataset.augmentations.choice import Choice
+from dataset.augmentations.timing import Timing, length_of
 
 
 class SpeedPerturb(Choice):
@@ -29,5 +30,15 @@ class SpeedPerturb(Choice):
         speed = self.values[number]
         if speed == 1 or len(wav) == 0:
             return wav
-        ratio = Fraction(speed).limit_denominator(100)  # a small fraction keeps the filter small
+        ratio = self._ratio(speed)
         return resample(wav, ratio.numerator, ratio.denominator)
+
+    def timed(self, wav: torch.Tensor) -> tuple[torch.Tensor, list[Timing]]:
+        """(T,) -> (T',), and what that did to time."""
+        number = self.draw()
+        result = self.apply(wav, number)
+        return result, [Timing(float(1 / self._ratio(self.values[number])), 0.0, length_of(result))]
+
+    @staticmethod
+    def _ratio(speed: float) -> Fraction:
+        return Fraction(speed).limit_denominator(100)  # a small fraction keeps the filter small

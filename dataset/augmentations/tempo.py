@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from dataset.augmentations.levels import drawn_between, range_of
+from dataset.augmentations.timing import Timing, length_of
 
 WINDOW, HOP = 512, 128  # samples at 16 kHz
 
@@ -23,14 +24,19 @@ class Tempo:
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (round(T / factor),)."""
+        return self.timed(wav)[0]
+
+    def timed(self, wav: torch.Tensor) -> tuple[torch.Tensor, list[Timing]]:
+        """(T,) -> (round(T / factor),), and what that did to time."""
         from torchaudio.functional import phase_vocoder
 
         factor = drawn_between(self.factors)
         length = round(len(wav) / factor)
         if len(wav) < WINDOW or length == len(wav):
-            return wav
+            return wav, []
         window = torch.hann_window(WINDOW)
         spectrum = torch.stft(wav, WINDOW, HOP, window=window, return_complex=True)
         advance = torch.linspace(0, torch.pi * HOP, WINDOW // 2 + 1)[:, None]
         stretched = phase_vocoder(spectrum, factor, advance)
-        return torch.istft(stretched, WINDOW, HOP, window=window, length=length)
+        result = torch.istft(stretched, WINDOW, HOP, window=window, length=length)
+        return result, [Timing(1 / factor, 0.0, length_of(result))]

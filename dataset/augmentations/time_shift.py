@@ -6,6 +6,7 @@ import torch
 
 from dataset import SAMPLE_RATE
 from dataset.augmentations.levels import drawn_between, range_of
+from dataset.augmentations.timing import Timing, length_of
 
 
 class TimeShift:
@@ -20,6 +21,11 @@ class TimeShift:
 
     def __call__(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (T,)."""
+        return self.timed(wav)[0]
+
+    def timed(self, wav: torch.Tensor) -> tuple[torch.Tensor, list[Timing]]:
+        """(T,) -> (T,), and what that did to time."""
         shift = max(-len(wav), min(len(wav), round(drawn_between(self.seconds) * SAMPLE_RATE)))
         kept = wav[: len(wav) - shift] if shift >= 0 else wav[-shift:]
-        return torch.nn.functional.pad(kept, (max(0, shift), max(0, -shift)))
+        result = torch.nn.functional.pad(kept, (max(0, shift), max(0, -shift)))
+        return result, [Timing(1.0, shift / SAMPLE_RATE, length_of(result))]

@@ -154,7 +154,6 @@ def test_nothing_is_trained_with_an_encoder_of_speakers(run, clustering):
     ("options", "words"),
     [
         (["--build_encoder.at_once=3", "--build_encoder.num_speakers=2"], "at_once is 3; expected from 1 to"),
-        (["--build_dataset.speeds=[0.9,1.0]"], "another speed moves the turns"),
         (["--build_task.hop=9"], "leaves gaps between windows"),
         (["--prepare_data.columns={speaker: who}"], "columns is the wrong way round"),
     ],
@@ -260,3 +259,15 @@ def test_a_threshold_does_not_touch_a_powerset(name):
     ).eval()
     ((start, end, _),) = task.turns(torch.ones(32000))
     assert (start, round(end, 2)) == (0.0, 2.0)
+
+
+def test_labels_move_with_the_speed(run):
+    """At twice the speed a window and its turns are half as long, as they are in the audio."""
+    target = run("--stop=0")
+    items = []
+    for speed in (1.0, 2.0):
+        settings = SD().default_config()["build_dataset"] | {"window": 3.0, "speeds": [speed]}
+        items.append(SD().build_dataset(settings, "", "", "train", str(target / "data/train.csv"), "", None)[0])
+    assert items[1]["wav_len"] == pytest.approx(items[0]["wav_len"] / 2, abs=1)
+    own, faster = (json.loads(item["turns"]) for item in items)
+    assert faster == [[pytest.approx(start / 2), pytest.approx(end / 2), name] for start, end, name in own] != []

@@ -111,7 +111,7 @@ class Setup:
         self.global_config = global_config
         self.task = self._build_task()
         if self.config["valid_higher_better"] is None:
-            metric = self.task.metrics.get(of_all_sets(self.config["valid_metric"]), UNDECLARED)
+            metric = self.task.metrics.get(of_all_sets(self.config["valid_metric"] or ""), UNDECLARED)
             self.config["valid_higher_better"] = metric.better == "higher"
         self.extras = Extras(self.config, global_config)
         self.windows = 0  # steps in an epoch
