@@ -46,6 +46,7 @@ def pack(
     shard_bytes: int = 500_000_000,
     num_workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    url: str | None = None,
 ) -> Summary:
     """Write shards of ``csvs`` to ``folder``, and each CSV with the places of its audio there.
 
@@ -57,12 +58,15 @@ def pack(
         shard_bytes: the size of a shard, about.
         num_workers: threads that read and write.
         progress: called with the number of utterances done, and of all.
+        url: of a folder of any ``fsspec`` file system, where each shard is moved once it is whole; CSVs stay here.
 
     Raises:
         BadAudioError: utterances cannot be read. All are listed, and all other shards are complete.
         PackingError: the folder holds a file of the same name that is not of an earlier packing.
         OSError: the folder cannot be written to, such as on a full disk.
+        AudioError: the URL cannot.
     """
+    url = url and url.rstrip("/")
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     sets = rows_of(csvs)
@@ -70,17 +74,18 @@ def pack(
     names = {"sets": [rows.name for rows in sets], "shards": [shard.name for shard in shards]}
     earlier = _earlier(folder)
     _require_own(folder, _files(names) - _files(earlier))
-    places = {shard.name: complete_places(folder, shard) for shard in shards}
+    places = {shard.name: complete_places(folder, shard, url) for shard in shards}
     missing = [shard for shard in shards if places[shard.name] is None]
     if missing:
         all_names = {key: [*dict.fromkeys(earlier[key] + names[key])] for key in names}
         write_json(folder / LIST, {**all_names, "complete": False})
-    places |= _write_all(folder, missing, num_workers, _Counter(progress, sets, missing))
+    counter = _Counter(progress, sets, missing)
+    places |= _write_all(folder, missing, num_workers=num_workers, count=counter, url=url)
     _write_csvs(csvs, sets, folder, {rows.name: [] for rows in sets} | _joined(shards, places))
     write_json(folder / LIST, {**names, "complete": True})
     for name in _files(earlier) - _files(names):
         (folder / name).unlink(missing_ok=True)
-    size = sum(os.stat(folder / shard.name).st_size for shard in shards)
+    size = sum(read_json(index_of(folder / shard.name))["size"] for shard in shards)
     return Summary(sum(map(len, sets)), len(shards), len(shards) - len(missing), size)
 
 
@@ -128,7 +133,7 @@ class _Counter:
 
 
 def _write_all(
-    folder: Path, shards: Sequence[Shard], num_workers: int, count: Callable[[], None]
+    folder: Path, shards: Sequence[Shard], *, num_workers: int, count: Callable[[], None], url: str | None
 ) -> dict[str, list[str]]:
     """Write shards in threads, since decoding and compressing are done outside of Python; give the places in each."""
     stop = threading.Event()
@@ -141,7 +146,7 @@ def _write_all(
     places: dict[str, list[str]] = {}
     bad: dict[str, list[str]] = {}
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
-        names = {pool.submit(write_shard, folder, shard, each): shard.name for shard in shards}
+        names = {pool.submit(write_shard, folder, shard, each, url): shard.name for shard in shards}
         try:
             for future in as_completed(names):
                 try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dataset.packing.member import member
 from dataset.packing.plan import Shard
+from dataset.places import remote
 from dataset.places.audio_error import AudioError
 from dataset.places.names import Part
 from dataset.storage.files import read_json, replacing, write_json
@@ -40,26 +41,34 @@ def index_of(path: Path) -> Path:
     return path.with_suffix(INDEX)
 
 
-def complete_places(folder: Path, shard: Shard) -> list[str] | None:
-    """The places in a shard that is complete and was made from the same; None for any other."""
+def complete_places(folder: Path, shard: Shard, url: str | None = None) -> list[str] | None:
+    """The places in a shard that is complete and was made from the same; None for any other.
+
+    Args:
+        url: where the shard is, if not in the folder.
+    """
     path = folder / shard.name
     try:
         index = read_json(index_of(path))
-        is_complete = index["inputs"] == shard.digest() and index["size"] == os.stat(path).st_size
-        return list(index["places"]) if is_complete else None
+        if index["inputs"] != shard.digest():
+            return None
+        size = os.stat(path).st_size if url is None else remote.stored_size(f"{url}/{shard.name}")
+        return list(index["places"]) if index["size"] == size else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_shard(folder: Path, shard: Shard, each: Callable[[], None]) -> list[str]:
+def write_shard(folder: Path, shard: Shard, each: Callable[[], None], url: str | None = None) -> list[str]:
     """Write a shard and its index, and return the place of each utterance, relative to the folder.
 
     Args:
         each: called after each utterance; what it raises ends the writing.
+        url: where the shard is moved once it is whole; its index stays in the folder.
 
     Raises:
         BadAudioError: utterances cannot be read; all are looked at, and no shard is left.
         OSError: the folder cannot be written to.
+        AudioError: the URL cannot.
     """
     path, digest = folder / shard.name, shard.digest()
     places: list[str] = []
@@ -81,6 +90,9 @@ def write_shard(folder: Path, shard: Shard, each: Callable[[], None]) -> list[st
         if messages:
             raise BadAudioError(messages)
         size = file.tell()
+    if url is not None:
+        remote.upload(path, f"{url}/{shard.name}")
+        path.unlink()
     write_json(index_of(path), {"inputs": digest, "size": size, "places": places})
     return places
 

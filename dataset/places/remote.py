@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from dataset.places.audio_error import AudioError
@@ -66,13 +67,43 @@ def size(url: str) -> int:
     Raises:
         AudioError: as for :func:`read`; the server does not tell it.
     """
-    length = _tried(url, lambda: _on_file_system(url, "size"))
+    length = _tried(url, lambda: _on_file_system(url, lambda file_system, place: file_system.size(place)))
     if length is None:
         raise AudioError(f"{url}: the server does not tell its size, without which it cannot be read; copy it here")
     return int(length)
 
 
-def _tried(name: str, read_once: Callable[[], T]) -> T:
+def upload(path: Path, url: str) -> None:
+    """Write a file to a URL, and check that its size is the same there.
+
+    Raises:
+        AudioError: that failed in ``1 + len(WAITS_SEC)`` attempts; or the file system is not known, or not installed.
+    """
+    wanted = path.stat().st_size
+
+    def write_once() -> None:
+        _on_file_system(url, lambda file_system, place: file_system.put_file(str(path), place))
+        found = _stored_size(url)
+        if found != wanted:
+            raise OSError(f"{found} of {wanted} bytes arrived")
+
+    _tried(url, write_once, "written")
+
+
+def stored_size(url: str) -> int:
+    """Return the size that a file has now, as :func:`size`."""
+    return int(_tried(url, lambda: _stored_size(url)))
+
+
+def _stored_size(url: str) -> Any:
+    def ask(file_system: Any, place: str) -> Any:
+        file_system.invalidate_cache()  # of its listings
+        return file_system.size(place)
+
+    return _on_file_system(url, ask)
+
+
+def _tried(name: str, read_once: Callable[[], T], what: str = "read") -> T:
     """Call until it succeeds, as often as that may help."""
     for wait in WAITS_SEC:
         try:
@@ -80,14 +111,14 @@ def _tried(name: str, read_once: Callable[[], T]) -> T:
         except Exception as failure:  # each file system has its own
             error = _cause(failure)
             if not _may_pass(error):
-                raise AudioError(f"{name}: {_explained(error)}") from error
+                raise AudioError(f"{name}: {_explained(error, what)}") from error
             log.info("%s: %s; trying again in %g s", name, _reason(error), wait)
             time.sleep(wait)
     try:
         return read_once()
     except Exception as failure:
         error = _cause(failure)
-        raise AudioError(f"{name}: {_explained(error)}, at the last of {1 + len(WAITS_SEC)} attempts") from error
+        raise AudioError(f"{name}: {_explained(error, what)}, at the last of {1 + len(WAITS_SEC)} attempts") from error
 
 
 def _cause(error: Exception) -> Exception:
@@ -100,7 +131,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _explained(error: Exception) -> str:
+def _explained(error: Exception, what: str) -> str:
     if isinstance(error, ImportError):
         return (
             f"{_reason(error)}; install what reads it: pip install 'soundstage[remote]' for http, s3fs for s3, gcsfs "
@@ -108,7 +139,7 @@ def _explained(error: Exception) -> str:
         )
     if isinstance(error, FileNotFoundError) or getattr(error, "status", None) == 404:
         return "no such file; check the URL"
-    return f"cannot be read ({_reason(error)}); check the URL and the connection"
+    return f"cannot be {what} ({_reason(error)}); check the URL and the connection"
 
 
 def _may_pass(error: Exception) -> bool:
@@ -138,18 +169,19 @@ def _ranged(url: str, offset: int, size: int) -> bytes:
         return _ahead.content[offset - _ahead.begin : end - _ahead.begin]
     follows = is_known and 0 <= offset - _ahead.read_to <= GAP_BYTES
     wanted = max(size, AHEAD_BYTES) if follows else size
-    content = _on_file_system(url, "cat_file", start=offset, end=offset + wanted)
+    span = {"start": offset, "end": offset + wanted}
+    content = _on_file_system(url, lambda file_system, place: file_system.cat_file(place, **span))
     if len(content) > wanted:
         raise ValueError(f"asked for {wanted} bytes, got {len(content)}: the server cannot send a part of a file")
     _ahead.url, _ahead.begin, _ahead.content, _ahead.read_to = url, offset, content, end
     return content[:size]
 
 
-def _on_file_system(url: str, method: str, **arguments: Any) -> Any:
-    """Call a method of the file system of a URL with its path there."""
+def _on_file_system(url: str, call: Callable[[Any, str], T]) -> T:
+    """Call with the file system of a URL and its path there."""
     import fsspec
 
     if "::" in url:
         raise ValueError("chained URLs (::) are not supported")
     file_system, path = fsspec.core.url_to_fs(url)  # kept by fsspec, and made anew in a worker
-    return getattr(file_system, method)(path, **arguments)
+    return call(file_system, path)

@@ -49,7 +49,7 @@ VERBS = {
     ),
     "pack": Verb(
         "problems.engine.cli.commands.pack:pack",
-        "[--out DIR] [--shard_mb 500] [--config NAME|FILE]... [--KEY VALUE]...",
+        "[--out DIR] [--shards URL] [--shard_mb 500] [--config NAME|FILE]... [--KEY VALUE]...",
         "write the audio of stage 0 to tar shards, in <target_dir>/shards or DIR, and CSVs that refer to them",
     ),
     "fit": Verb(

@@ -16,9 +16,13 @@ import numpy as np
 import pytest
 import torch
 
+from dataset import audio
+from dataset.corpora.packed import Packed
 from dataset.metadata import read_csv, write_csv
 from dataset.packing.pack import LIST, PackingError, pack, read_list
 from dataset.packing.shards import BadAudioError
+from dataset.places import remote
+from dataset.places.audio_error import AudioError
 from dataset.places.names import part_of
 from dataset.utterances import Utterances
 from tests.conftest import ROOT
@@ -211,3 +215,59 @@ def test_a_disk_that_takes_no_more_is_told_and_nothing_half_written_stays(csvs, 
     assert not list((tmp_path / "out").glob(".*.tmp")) and not read_list(tmp_path / "out")["complete"]
     pack(csvs, tmp_path / "out", shard_bytes=60_000)
     assert json.loads((tmp_path / "out" / LIST).read_text())["complete"]
+
+
+class TestUrl:
+    """Shards at a URL: those of a folder, byte by byte, which are read from there."""
+
+    @pytest.fixture
+    def url(self, monkeypatch, tmp_path):
+        fsspec = pytest.importorskip("fsspec")
+        monkeypatch.setattr(remote, "WAITS_SEC", (0.01, 0.01))
+        self.files = fsspec.filesystem("memory")
+        yield f"memory://{tmp_path.name}/"
+        self.files.rm(f"/{tmp_path.name}", recursive=True)
+
+    def test_they_are_those_of_a_folder_and_are_read_from_there(self, csvs, tmp_path, url):
+        here, there = tmp_path / "here", tmp_path / "there"
+        summaries = [pack(csvs, here, shard_bytes=60_000), pack(csvs, there, shard_bytes=60_000, url=url)]
+        assert summaries[0] == summaries[1]
+        shards = {path.name: path.read_bytes() for path in here.glob("*.tar")}
+        stored = {Path(path).name: self.files.cat_file(path) for path in self.files.ls(url, detail=False)}
+        assert stored == shards and not list(there.glob("*.tar"))
+        others = {name: content for name, content in contents(here).items() if not name.endswith(".tar")}
+        assert contents(there) == others
+        rows = Packed(str(there), shards=url.rstrip("/")).load(tmp_path).train
+        assert rows[0]["wav_path"].startswith("memory://")
+        local = Packed(str(here)).load(tmp_path).train
+        assert all(torch.equal(audio.read(a["wav_path"]), audio.read(b["wav_path"])) for a, b in zip(rows, local))
+
+    def test_a_second_call_writes_what_is_missing_or_cut_there(self, csvs, tmp_path, url):
+        first = pack(csvs, tmp_path / "out", shard_bytes=60_000, url=url)
+        stored = {path: self.files.cat_file(path) for path in self.files.ls(url, detail=False)}
+        lost, cut, *_ = stored
+        self.files.rm(lost)
+        self.files.pipe_file(cut, stored[cut][:1000])
+        again = pack(csvs, tmp_path / "out", shard_bytes=60_000, url=url)
+        assert again.complete == first.shards - 2
+        assert {path: self.files.cat_file(path) for path in self.files.ls(url, detail=False)} == stored
+
+    @pytest.mark.parametrize("failures", [2, 3])
+    def test_a_connection_that_fails_is_tried_three_times(self, csvs, tmp_path, url, failures, monkeypatch):
+        left, put = [None] * failures, type(self.files).put_file
+
+        def failing(file_system, *arguments, **more):
+            if left:
+                left.pop()
+                raise ConnectionError("reset")
+            return put(file_system, *arguments, **more)
+
+        monkeypatch.setattr(type(self.files), "put_file", failing)
+        if failures == 2:
+            assert pack(csvs, tmp_path / "out", url=url).complete == 0
+            return
+        with pytest.raises(AudioError, match=r"tar: cannot be written \(reset\).*at the last of 3 attempts"):
+            pack(csvs, tmp_path / "out", url=url)
+        assert not read_list(tmp_path / "out")["complete"]
+        pack(csvs, tmp_path / "out", url=url)
+        assert read_list(tmp_path / "out")["complete"]

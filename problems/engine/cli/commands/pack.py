@@ -13,7 +13,7 @@ from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError, SoundstageError
 from problems.engine.runtime.folder_lock import folder_lock
 
-OPTIONS = ("out", "shard_mb")
+OPTIONS = ("out", "shard_mb", "shards")
 MOST_LISTED, UNUSABLE = 20, "unusable.txt"
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def pack(problem: Any, arguments: Arguments) -> int:
     """Prepare the data if stage 0 is not done and fresh, and pack it; print the command that trains on it."""
     own = {key: value for key, value in arguments.overrides if key in OPTIONS}
     overrides = [(key, value) for key, value in arguments.overrides if key not in OPTIONS]
-    shard_bytes = _shard_bytes(own.get("shard_mb", "500"))
+    shard_bytes, url = _shard_bytes(own.get("shard_mb", "500")), _url(own.get("shards"))
     config = resolve_config(problem, arguments.configs, overrides, recorded=True)
     from problems.engine.stages.pipeline import Pipeline
 
@@ -35,18 +35,20 @@ def pack(problem: Any, arguments: Arguments) -> int:
     train, valid, tests = pipeline.folder.csvs()
     folder = Path(own.get("out", pipeline.root / "shards")).expanduser().absolute()
     with folder_lock(folder, option="out"):
-        summary = _packed([train, valid, *tests], folder, shard_bytes, max(1, reading_workers(config)))
+        csvs, workers = [train, valid, *tests], max(1, reading_workers(config))
+        summary = _packed(csvs, folder, shard_bytes=shard_bytes, num_workers=workers, url=url)
     log.info(
         "%s utterances in %s shards (%s complete before), %.1f MB, in %s",
         *(f"{number:,}" for number in summary[:3]),
         summary.bytes / 1e6,
-        folder,
+        url or folder,
     )
     log.info(
-        "next:\n  python -m problems.%s run --prepare_data.corpus packed --prepare_data.dataset_root %s"
+        "next:\n  python -m problems.%s run --prepare_data.corpus packed --prepare_data.dataset_root %s%s"
         " --target_dir DIR",
         problem.families()[0],
         folder,
+        f" --prepare_data.shards {url}" if url else "",
     )
     return 0
 
@@ -61,7 +63,15 @@ def _shard_bytes(text: str) -> int:
     return round(megabytes * 1e6)
 
 
-def _packed(csvs: list[str], folder: Path, shard_bytes: int, num_workers: int) -> Any:
+def _url(text: str | None) -> str | None:
+    from dataset.places.names import is_url
+
+    if text is not None and (not is_url(text) or text.lower().startswith("file://")):
+        raise ConfigError(f"shards is {text!r}: expected a URL, such as s3://bucket/folder; a folder here is --out DIR")
+    return text
+
+
+def _packed(csvs: list[str], folder: Path, *, shard_bytes: int, num_workers: int, url: str | None) -> Any:
     from tqdm import tqdm
 
     from dataset.packing.pack import pack as pack_csvs
@@ -77,7 +87,8 @@ def _packed(csvs: list[str], folder: Path, shard_bytes: int, num_workers: int) -
                 bar.total = total
                 bar.update(done - bar.n)
 
-            summary = pack_csvs(csvs, folder, shard_bytes=shard_bytes, num_workers=num_workers, progress=progress)
+            options = {"shard_bytes": shard_bytes, "num_workers": num_workers, "url": url}
+            summary = pack_csvs(csvs, folder, **options, progress=progress)
     except BadAudioError as error:
         listed = error.messages[:MOST_LISTED]
         if len(error.messages) > MOST_LISTED:

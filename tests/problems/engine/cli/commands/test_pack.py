@@ -81,6 +81,25 @@ def test_a_wrong_size_is_refused_before_anything_is_done(tiny, tmp_path, capfd, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("url", ["shards", "file:///tmp/shards"])
+def test_a_folder_is_no_url(tiny, tmp_path, capfd, url):
+    assert execute(ASR(), ["pack", *tiny, f"--shards={url}"]) == 2
+    assert f"shards is '{url}': expected a URL" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_shards_at_a_url_are_trained_on_with_the_command_that_is_shown(tiny, tmp_path, capfd):
+    pytest.importorskip("fsspec")
+    url = f"memory://{tmp_path.name}"
+    assert execute(ASR(), ["pack", *tiny, f"--shards={url}"]) == 0
+    shown = (
+        f"--prepare_data.corpus packed --prepare_data.dataset_root {tmp_path}/run/shards --prepare_data.shards {url}"
+    )
+    assert shown in capfd.readouterr().err
+    own = [word for word in tiny if not word.startswith(("--prepare_data", "--target_dir"))]
+    assert execute(ASR(), ["run", *own, *shown.split(), f"--target_dir={tmp_path / 'packed'}", "--stop=2"]) == 0
+
+
 def test_two_at_once_and_files_of_others_are_refused(tiny, tones, tmp_path, capfd):
     with folder_lock(tmp_path / "out"):
         codes = []
