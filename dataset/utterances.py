@@ -16,6 +16,7 @@ from dataset import audio
 from dataset.augmentations.timing import augmented, moved_cell, moves_time
 from dataset.metadata import MetadataError
 from dataset.table import Table, open_table
+from dataset.wording import nearest
 
 
 class Utterances(torch.utils.data.Dataset):
@@ -28,7 +29,8 @@ class Utterances(torch.utils.data.Dataset):
         csv: with at least the columns ``id, wav_path, seconds``.
         labels: from a row of the CSV (strings) to further entries, such as ``{"tokens": int64 (S,)}``. It is called at
             every access, in the loader's workers.
-        augment: from a waveform (T,) to another, at every access.
+        augment: from a waveform (T,) to another, at every access; if it has ``sets``, its ``of_set(name)`` for the
+            value of the column ``corpus``.
         table: the rows, if they are derived from the CSV and not in it (the utterances of its trials).
         timed: columns of ``[[start, end, ...], ...]`` in seconds, as JSON, which move with the augmented audio.
 
@@ -36,8 +38,8 @@ class Utterances(torch.utils.data.Dataset):
         seconds: float64 (N,), from the CSV.
 
     Raises:
-        MetadataError: the CSV cannot be read, or a time is negative or not a number; at access, ``labels`` raised a
-            ValueError. The message names file and id.
+        MetadataError: the CSV cannot be read, a time is negative or not a number, or there is no set of ``augment``;
+            at access, ``labels`` raised a ValueError. The message names file and id.
         AudioError: at access, the audio cannot be read. The message names file and id.
     """
 
@@ -54,12 +56,23 @@ class Utterances(torch.utils.data.Dataset):
         self.labels = labels
         self.augment = augment
         self.timed = timed
+        self._require_sets()
         self.seconds = self.table.numbers("seconds")
         self._start, self._end = (self.table.times(column) for column in ("start_sec", "end_sec"))
         for column, values in (("seconds", self.seconds), ("start_sec", self._start), ("end_sec", self._end)):
             if values is not None and (values < 0).any():
                 row = int(np.argmax(values < 0))
                 raise MetadataError(f"{csv}, row {row + 2}, column {column!r}: {values[row]:g} is negative")
+
+    def _require_sets(self) -> None:
+        """Check that the utterances have every set that the augmentation names."""
+        for name in sorted(getattr(self.augment, "sets", ())):
+            known = sorted(set(self.table.columns["corpus"])) if "corpus" in self.table.columns else []
+            if name not in known:
+                raise MetadataError(
+                    f"{self.csv}: an augmentation is for the set {name!r}, which the column corpus does not hold"
+                    f"{nearest(name, known)}; it holds {', '.join(known) or 'nothing'}"
+                )
 
     @property
     def ids(self) -> Sequence[str]:
@@ -108,6 +121,8 @@ class Utterances(torch.utils.data.Dataset):
             wav = audio.read(row["wav_path"], *self._segment(index))
         except audio.AudioError as error:
             raise audio.AudioError(f"{self.csv}, id {row['id']!r}: {error}") from error
+        if getattr(augment, "sets", None):
+            augment = augment.of_set(row["corpus"])
         if augment is not None and self.timed:
             wav, timings = augmented(augment, wav)
             row = row | {column: moved_cell(row[column], timings) for column in self.timed}

@@ -24,6 +24,16 @@ class Chain:
         self.steps = list(steps)
 
     @property
+    def sets(self) -> set[str]:
+        """The sets of which only some steps are."""
+        return {name for step in self.steps if isinstance(step, OfSets) for name in step.sets}
+
+    def of_set(self, name: str) -> Chain:
+        """The steps for the utterances of a set."""
+        own = (step for step in self.steps if not isinstance(step, OfSets) or name in step.sets)
+        return Chain([step.step if isinstance(step, OfSets) else step for step in own])
+
+    @property
     def num_variants(self) -> int | None:
         """The number of waveforms that one may become; None if a step gives any number of them."""
         numbers = [getattr(step, "num_variants", None) for step in self.steps]
@@ -64,6 +74,23 @@ class Chain:
             wav, own = augmented(step, wav)
             timings += own
         return wav, timings
+
+
+class OfSets:
+    """A step for the utterances of some sets only, which :meth:`Chain.of_set` chooses.
+
+    Args:
+        step: from a waveform (T,) to another.
+        sets: values of the column ``corpus``.
+    """
+
+    def __init__(self, step: Augmentation, sets: Sequence[str]):
+        self.step, self.sets = step, tuple(sets)
+
+    @property
+    def moves_time(self) -> bool:
+        """True if it may move sounds in time."""
+        return moves_time(self.step)
 
 
 class Sometimes:

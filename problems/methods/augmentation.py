@@ -7,13 +7,13 @@ from typing import Any
 
 from dataset.augmentations import AUGMENTATIONS
 from dataset.augmentations.band_limit import BandLimit
-from dataset.augmentations.chain import Augmentation, Chain, Sometimes
+from dataset.augmentations.chain import Augmentation, Chain, OfSets, Sometimes
 from dataset.augmentations.crop import RandomCrop
 from dataset.augmentations.speed import SpeedPerturb
 from problems.engine.config.registry import build, resolve
 from problems.engine.runtime.errors import ConfigError
 
-KEYS = ("name", "prob", "conf")
+KEYS = ("name", "prob", "conf", "sets")
 
 
 def build_augmentation(build_dataset: Mapping[str, Any]) -> Chain | None:
@@ -44,4 +44,10 @@ def _named(entry: Mapping[str, Any], key: str) -> Augmentation:
         wrong = f"has {unknown[0]!r}" if unknown else "has no name"
         raise ConfigError(f"{key} {wrong}: expected {{name: noise, prob: 0.5, conf: {{...}}}}")
     step = build(resolve(entry["name"], AUGMENTATIONS, f"{key}.name"), entry.get("conf") or {}, key)
-    return step if entry.get("prob", 1.0) == 1 else Sometimes(step, entry["prob"])
+    step = step if entry.get("prob", 1.0) == 1 else Sometimes(step, entry["prob"])
+    sets = entry.get("sets")
+    if sets is None:
+        return step
+    if not isinstance(sets, list) or not sets or not all(isinstance(name, str) for name in sets):
+        raise ConfigError(f"{key}.sets is {sets!r}: expected a list of corpora of a mixture, such as [digits]")
+    return OfSets(step, sets)

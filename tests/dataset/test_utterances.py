@@ -12,6 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from dataset.audio import AudioError
+from dataset.augmentations.chain import Chain, OfSets
+from dataset.augmentations.speed import SpeedPerturb
+from dataset.augmentations.volume import Volume
 from dataset.collate import collate
 from dataset.metadata import MetadataError, write_csv
 from dataset.samplers.sorted import SortedBatchSampler
@@ -107,3 +110,18 @@ def test_a_loader_gives_the_same_with_any_number_of_workers(corpus):
         assert one.keys() == other.keys() and torch.equal(one["wav"], other["wav"])
         assert one["wav_len"].tolist() == other["wav_len"].tolist()
         assert all(np.array_equal(w[:n], NOISE[:n]) for w, n in zip(one["wav"], one["wav_len"].tolist()))
+
+
+def test_an_augmentation_of_a_set_leaves_the_others_alone(write, tmp_path):
+    path = write("a.wav", np.full(800, 0.1))
+    rows = [{"id": name, "wav_path": str(path), "seconds": "0.05", "corpus": name} for name in ("digits", "home")]
+    csv = tmp_path / "sets.csv"
+    write_csv(csv, rows)
+    loud, long = OfSets(Volume([6, 6]), ["digits"]), OfSets(SpeedPerturb([0.5]), ["home"])
+    both = Utterances(csv, augment=Chain([loud, long]))
+    digits, home = both[0], both[1]
+    assert len(digits["wav"]) == 800 and digits["wav"].max() == pytest.approx(0.1 * 10 ** (6 / 20), rel=1e-3)
+    assert len(home["wav"]) == 1600 and home["wav"][400] == pytest.approx(0.1, rel=1e-2)
+    assert Utterances(csv, augment=Chain([loud])).num_variants is None
+    with pytest.raises(MetadataError, match="the set 'digit'.*did you mean 'digits'.*it holds digits, home"):
+        Utterances(csv, augment=Chain([OfSets(Volume(), ["digit"])]))

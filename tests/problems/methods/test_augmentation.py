@@ -35,6 +35,12 @@ def test_the_order_is_speed_then_the_named_then_the_band_then_the_crop():
     assert build_augmentation(OFF | {"speeds": [0.9, 1.0]}).num_variants == 2
 
 
+def test_an_entry_may_be_for_some_sets_only():
+    chain = build_augmentation(OFF | {"augment": [{"name": "volume", "prob": 0.5, "sets": ["digits"]}]})
+    assert chain.sets == {"digits"} and chain.of_set("home").steps == []
+    assert [type(step) for step in chain.of_set("digits").steps] == [Sometimes]
+
+
 def test_a_class_of_ones_own_is_named_by_its_module():
     entry = {"name": "dataset.augmentations.volume:Volume", "conf": {"gain_db": [-6, -6]}}
     wav = build_augmentation(OFF | {"augment": [entry]})(torch.ones(4))
@@ -51,6 +57,7 @@ def test_a_class_of_ones_own_is_named_by_its_module():
         ({"name": "noise"}, "source is not set"),
         ({"name": "noise", "conf": {"source": "nowhere"}}, "nowhere does not exist"),
         ({"name": "volume", "prob": 2}, "prob is 2; expected from 0 to 1"),
+        ({"name": "volume", "sets": "digits"}, r"augment\[0\].sets is 'digits': expected a list of corpora"),
     ],
 )
 def test_mistakes_name_their_entry(entry, message):
