@@ -117,9 +117,8 @@ class Csv(Corpus):
                     raise CorpusError(
                         f"{path} has a column 'corpus', which is to hold the name of the validation set; rename it"
                     )
-                utterances.append(
-                    dataclasses.replace(utterance, row=utterance.row | ({"corpus": name} if name else {}))
-                )
+                own = {"corpus": name} if name else {}
+                utterances.append(dataclasses.replace(utterance, row={**utterance.row, **own}))
         return utterances
 
     @property

@@ -29,6 +29,7 @@ class CsvTrials(Csv):
     it names no speakers.
     """
 
+    valid: str | None = setting(None, "CSV file of utterances or trials to validate on; null: hold out valid_fraction")
     trials: str | None = setting(
         None,
         "CSV file of the trials between the utterances of the test set: id1, id2, label; null: the test CSV has them,"

@@ -28,6 +28,11 @@ def format_metrics(values: Mapping[str, Any], declarations: Mapping[str, Metric]
     return "  ".join(f"{metrics[name].heading(name)} {metrics[name].format(values[name])}" for name in names)
 
 
+def _is_shown(name: str) -> bool:
+    """True but for the learning rates of further parameter groups, which have a slash as losses of sets do."""
+    return "/" not in name or name.startswith("loss/")
+
+
 class Display(Sink):
     """Shows a training's progress and metrics.
 
@@ -62,11 +67,7 @@ class Display(Sink):
         if split != "train":
             self._print(split, step, epoch, format_metrics(values, self.declarations, self.train["valid_metric"]))
             return
-        shown = (
-            (name, value)
-            for name, value in numbers_in(values)
-            if name not in TIMES and ("/" not in name or name.startswith("loss/"))
-        )
+        shown = ((name, value) for name, value in numbers_in(values) if name not in TIMES and _is_shown(name))
         text = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)
         if self.bar is not None:
             self.bar.set_postfix_str(text)
