@@ -78,3 +78,12 @@ def test_each_set_is_in_history_log_and_report_and_one_chooses(options, tmp_path
 def test_a_set_that_is_not_there_is_named_with_those_that_are(options, capfd):
     assert execute(ASR(), ["run", *options, "--train.valid_metric=wer/fwe"]) == 2
     assert "validation has no metric 'wer/fwe' (did you mean 'wer/few'?)" in capfd.readouterr().err
+
+
+def test_settings_of_a_test_are_chosen_by_the_same_set(options, tmp_path):
+    settings = "--evaluate.settings=[{name: greedy}, {name: beam, decode.name: beam, decode.lm: null}]"
+    assert execute(ASR(), ["run", *options, "--train.valid_metric=wer/few", settings]) == 0
+    (choice,) = (tmp_path / "run" / "evaluate").glob("*/settings.json")
+    choice = json.loads(choice.read_text())
+    assert choice["metric"] == "wer/few" and choice["better"] == "lower"
+    assert all("wer/few" in own["valid"] for own in choice["settings"].values())
