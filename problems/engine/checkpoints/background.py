@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import torch
-
 log = logging.getLogger(__name__)
 
 Write = Callable[[], None]
@@ -44,6 +42,8 @@ def later(write: Write) -> None:
 
 def copied(value: Any) -> Any:
     """Return a copy that shares nothing with ``value``, its tensors on the CPU."""
+    import torch
+
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if type(value) is dict:
