@@ -22,6 +22,7 @@ from problems.__main__ import main as problems_main
 from problems.asr import ASR
 from problems.base import Problem
 from problems.engine.cli.arguments import parse
+from problems.engine.cli.commands.fit import OPTIONS as FIT_OPTIONS
 from problems.engine.cli.commands.pack import OPTIONS as PACK_OPTIONS
 from problems.engine.cli.main import execute
 from problems.engine.cli.verbs import VERBS
@@ -29,6 +30,8 @@ from tests.conftest import ROOT
 from tests.parts import python
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OWN_OPTIONS = {"pack": PACK_OPTIONS, "fit": FIT_OPTIONS}
+"""Options of verbs that take the keys of the config too."""
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 
 
@@ -251,9 +254,10 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
             own = {name: rest.pop(rest.index(name) + 1) for name in ("--to", "--out")}
             assert own["--to"] in WRITERS
             rest = [word for word in rest if word not in own]
-        if verb == "pack":
-            assert {*rest[::2]} & {f"--{option}" for option in PACK_OPTIONS}
-            pairs = [pair for pair in zip(rest[::2], rest[1::2]) if pair[0].removeprefix("--") not in PACK_OPTIONS]
+        if verb in OWN_OPTIONS:
+            own = {f"--{option}" for option in OWN_OPTIONS[verb]}
+            assert {*rest[::2]} & own
+            pairs = [pair for pair in zip(rest[::2], rest[1::2]) if pair[0] not in own]
             rest = [word for pair in pairs for word in pair]
         known = [] if "hubert_base" in UPSTREAMS or "superb" not in rest else ["--build_upstream.name=fbank"]
         assert execute(problem, [verb] if verb == "--help" else ["config", *rest, *known]) == 0
