@@ -3,7 +3,8 @@
     python benchmarks/sharding.py --millions 100 --processes 2
 
 Random weights, Adam, batches of 2 x 100 frames, float32, on the CPU. Prints one JSON line: for each way the largest
-resident memory of a rank while it steps and after a step (GB, without that of the libraries), and the seconds of a step.
+resident memory of a rank while it steps and after a step, in GB without that of the libraries, and the seconds of a
+step.
 """
 
 from __future__ import annotations

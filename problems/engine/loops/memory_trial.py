@@ -28,7 +28,7 @@ class MemoryTrial:
 
     batches: int
     seconds: float = 0.0
-    """The mean of a step, without the first, which builds what later ones use."""
+    """Of the second step on the first batch: the first one also builds what later ones use."""
     peak: int = 0
     """Bytes: on a GPU those that torch reserved, else those of the process in RAM."""
     is_out_of_memory: bool = False
@@ -39,7 +39,7 @@ def run_trial(loop: TrainLoop) -> None:
     trial: MemoryTrial = loop.train[KEY]
     loop.task.train()
     _ = loop.optimizers
-    loop.progress.step, seconds = LAST_STEP, []
+    loop.progress.step, seconds = LAST_STEP, 0.0
     stream = loop.open_stream()
     for _ in range(trial.batches + 1):
         window = loop.next_window(stream)
@@ -47,12 +47,12 @@ def run_trial(loop: TrainLoop) -> None:
         loop.step(window)
         if loop.device.type == "cuda":
             torch.cuda.synchronize(loop.device)
-        seconds.append(time.monotonic() - began)
+        seconds = time.monotonic() - began
         if loop.progress.out_of_memory:
             trial.is_out_of_memory = True
             break
     stream.close()
-    trial.seconds = sum(seconds[1:]) / max(1, len(seconds) - 1)
+    trial.seconds = seconds
     trial.peak = torch.cuda.max_memory_reserved(loop.device) if loop.device.type == "cuda" else _most_resident()
 
 

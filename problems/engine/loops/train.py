@@ -229,7 +229,7 @@ class TrainLoop(Loop):
         self.cadence.open()
         if self.budget:
             self.budget.begin(self.progress)
-        if "sharding" not in vars(self):  # which begins with this
+        if not vars(self).get("sharding"):  # which begins with this
             distributed.broadcast_tensors([*self.task.parameters(), *self.task.buffers()])
         stream: Stream | None = None
         try:
