@@ -39,15 +39,41 @@ def _frames(file: soundfile.SoundFile, name: str, start: int, stop: int) -> torc
 
 
 def _resampled(pieces: Iterator[torch.Tensor], rate: int) -> Iterator[torch.Tensor]:
-    """Resample a stream of pieces of (T,), each with the samples around it that the filter needs."""
-    resample = resampler(rate)
-    step, new = resample.orig_freq // resample.gcd, resample.new_freq // resample.gcd
-    margin = step * math.ceil((resample.width + step) / step)
-    rest, behind = next(pieces), 0  # samples that are not resampled yet, after those that only precede them
+    resampling = Resampling(rate)
     for piece in pieces:
-        rest = torch.cat([rest, piece])
-        ready = (len(rest) - behind - margin) // step * step
-        if ready > margin:
-            yield resample(rest[: behind + ready + margin])[behind * new // step : (behind + ready) * new // step]
-            rest, behind = rest[behind + ready - margin :], margin
-    yield resample(rest)[behind * new // step :]
+        if len(resampled := resampling.add(piece)):
+            yield resampled
+    yield resampling.finish()
+
+
+class Resampling:
+    """A recording on its way to 16 kHz, piece by piece, each with the samples around it that the filter needs.
+
+    Args:
+        rate: of the pieces, Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.resample = resampler(rate)
+        self.step = self.resample.orig_freq // self.resample.gcd
+        self.new = self.resample.new_freq // self.resample.gcd
+        self.margin = self.step * math.ceil((self.resample.width + self.step) / self.step)
+        self.rest, self.behind = torch.zeros(0), 0
+        """Samples that are not resampled yet, after those that only precede them."""
+
+    def add(self, piece: torch.Tensor) -> torch.Tensor:
+        """The samples (T',) that a piece (T,) completes; T' may be 0."""
+        self.rest = torch.cat([self.rest, piece])
+        behind, margin = self.behind, self.margin
+        ready = (len(self.rest) - behind - margin) // self.step * self.step
+        if ready <= margin:
+            return torch.zeros(0)
+        resampled = self.resample(self.rest[: behind + ready + margin])
+        self.rest, self.behind = self.rest[behind + ready - margin :], margin
+        return resampled[behind * self.new // self.step : (behind + ready) * self.new // self.step]
+
+    def finish(self) -> torch.Tensor:
+        """The last samples (T',)."""
+        rest, behind = self.rest, self.behind
+        self.rest, self.behind = torch.zeros(0), 0
+        return self.resample(rest)[behind * self.new // self.step :] if len(rest) else rest

@@ -59,6 +59,11 @@ class Featurizer(nn.Module):
         """True if mean-pooling the states first gives the mean of the output."""
         return not self.normalize and max(self.ratios) == 1
 
+    @property
+    def framewise(self) -> bool:
+        """True if each frame of the output depends on the same frame of the states alone."""
+        return max(self.ratios) == 1
+
     def layer_weights(self) -> Tensor:
         """The weights of the selected layers, in the order of ``layers``; they sum to one."""
         if len(self.layers) == 1:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nn.finetune.schedule import FineTuning, Trainable, hold_frozen
+from nn.streaming import ModelStream
 from nn.traits import trait
 
 
@@ -120,6 +121,14 @@ class UpstreamDownstreamModel(nn.Module):
         if self.augment is not None and self.training:
             x = self.augment(x, lengths)
         return self.downstream(x, lengths)
+
+    def stream(self) -> ModelStream:
+        """A stream, which takes a recording in chunks and gives the logits of each.
+
+        Raises:
+            CannotStream: parts need the whole recording.
+        """
+        return ModelStream(self)
 
 
 class FrozenUpstream(nn.Module):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nn.streaming import CannotStream
 from tasks.metrics.kinds import Metric
 from tasks.metrics.resampling import ratio
 
@@ -50,6 +51,14 @@ class StepOutput:
     records: dict[str, list[Any]] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
     metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+class ResultStream(Protocol):
+    """One recording on its way through a task and its model."""
+
+    def __call__(self, wav: Tensor, is_last: bool) -> Any:
+        """The result of all samples so far, of which these (1, T) are the next; T may be 0."""
+        ...
 
 
 class Task(nn.Module):
@@ -173,6 +182,14 @@ class Task(nn.Module):
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[Any]:
         """One prediction an utterance, in evaluation mode and without gradients."""
         raise NotImplementedError(f"{type(self).__name__} does not define infer(wav, wav_len)")
+
+    def stream(self) -> ResultStream:
+        """A recording that arrives in chunks.
+
+        Raises:
+            CannotStream: the task, or its model, needs the whole recording.
+        """
+        raise CannotStream(f"{type(self).__name__} takes a recording as a whole")
 
     # ---- state ----
 

@@ -1,6 +1,6 @@
 """Connectionist temporal classification: sequences of labels without an alignment.
 
-Graves et al., "Connectionist Temporal Classification", ICML 2006. Loss by torch, decoding by
+Graves et al., "Connectionist Temporal Classification", ICML 2006. Loss by ``nn.losses.ctc``, decoding by
 ``tasks.decoding``, errors by ``tasks.metrics.text``.
 """
 
@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nn.decode.greedy import PathToken
+from nn.losses.ctc import ctc_losses
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Vocabulary
+from tasks.ctc_stream import CTCStream
 from tasks.decoding import CTCDecoder, Decoded, DecodedWord, Ngrams
 from tasks.metrics import resampling
 from tasks.metrics.classification import BINS, calibration_error
@@ -193,8 +194,19 @@ class CTCTask(Task):
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[Result]:
         """The transcript of each utterance."""
-        decoded = self.decoder(*self._logits({"wav": wav, "wav_len": wav_len}))
-        return [self._transcript(own) for own in decoded]
+        return self.results(*self._logits({"wav": wav, "wav_len": wav_len}))
+
+    def results(self, logits: Tensor, lengths: Tensor) -> list[Result]:
+        """The transcript of each utterance, from the logits (B, T', V)."""
+        return [self._transcript(own) for own in self.decoder(logits, lengths)]
+
+    def path_result(self, path: Sequence[PathToken]) -> Result:
+        """The transcript of a best path."""
+        return self._transcript(self.greedy.of_path(path))
+
+    def stream(self) -> CTCStream:
+        """A recording that arrives in chunks."""
+        return CTCStream(self)
 
     def _transcript(self, decoded: Decoded) -> Transcript:
         frame_sec = self.frame_sec
@@ -263,32 +275,6 @@ class CTCTask(Task):
         rows = zip(records["id"], records["reference"], records["hypothesis"])
         for id, reference, hypothesis in sorted(rows)[: self.log_predictions]:
             log.info("%s\n  reference:  %s\n  hypothesis: %s", id, reference, hypothesis)
-
-
-def ctc_losses(logits: Tensor, lengths: Tensor, tokens: Tensor, tokens_len: Tensor) -> tuple[Tensor, Tensor]:
-    """The negative log likelihood of each utterance divided by its target length (by 1 for an empty target).
-
-    Args:
-        logits: (B, T', V), any precision; normalised in float32.
-        lengths: (B,) frames. tokens: int64 (B, S). tokens_len: (B,) labels.
-
-    Returns:
-        losses: float32 (B,), 0 if an utterance has no alignment; too_short: bool (B,), true for these.
-    """
-    lengths, tokens_len = lengths.to(tokens.device), tokens_len.to(tokens.device)
-    log_probs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
-    if log_probs.shape[0] == 0:  # torch needs storage for one frame even if every length is 0
-        log_probs = F.pad(log_probs, (0, 0, 0, 0, 0, 1))
-    values = log_probs, tokens, lengths, tokens_len
-    if log_probs.is_cuda and torch.are_deterministic_algorithms_enabled():
-        values = tuple(value.cpu() for value in values)  # torch's kernel for GPUs is not deterministic
-    nll = F.ctc_loss(*values, blank=BLANK, reduction="none", zero_infinity=True).to(tokens.device)
-    # equal neighbours need a blank between them, one frame more
-    positions = torch.arange(tokens.shape[1], device=tokens.device)[1:]
-    repeats = (tokens[:, 1:] == tokens[:, :-1]) & (positions < tokens_len[:, None])
-    too_short = lengths < (tokens_len + repeats.sum(dim=1)).clamp(min=1)
-    losses = nll / tokens_len.clamp(min=1)
-    return torch.where(too_short, torch.zeros_like(losses), losses), too_short
 
 
 def _right_words(records: Records) -> list[str]:

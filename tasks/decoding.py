@@ -134,7 +134,7 @@ class CTCDecoder:
             logits: (B, T', V). lengths: (B,) frames.
         """
         if self.name == "greedy":
-            return [self._best_path(path) for path in ctc_best_path(logits, lengths, blank=self.blank)]
+            return [self.of_path(path) for path in ctc_best_path(logits, lengths, blank=self.blank)]
         self._to(logits.device)
         log_probs = torch.log_softmax(logits.float(), dim=-1)
         found = ctc_beam_search(log_probs, lengths, self.beam, self.scoring, self.blank)
@@ -149,7 +149,8 @@ class CTCDecoder:
                 if part is not None:
                     part.to(device)
 
-    def _best_path(self, path: Sequence[PathToken]) -> Decoded:
+    def of_path(self, path: Sequence[PathToken]) -> Decoded:
+        """The text and the words of a best path."""
         ids = [token.token for token in path]
         words = self._words(ids, path)
         return Decoded(self.encoder.decode(ids), words=words)

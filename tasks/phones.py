@@ -134,11 +134,14 @@ class PhoneTask(CTCTask):
             for (first, last), phone in zip(spans, phones)
         ]
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Phones]:
-        """The phones of each utterance."""
-        paths = ctc_best_path(*self._logits({"wav": wav, "wav_len": wav_len}), blank=BLANK)
+    def results(self, logits: Tensor, lengths: Tensor) -> list[Phones]:
+        """The phones of each utterance, from the logits (B, T', V)."""
+        return [self.path_result(own) for own in ctc_best_path(logits, lengths, blank=BLANK)]
+
+    def path_result(self, path: Sequence[PathToken]) -> Phones:
+        """The phones of a best path."""
         frame_sec = self.frame_sec
-        return [Phones(self._text(own), [] if frame_sec is None else self._segments(own, frame_sec)) for own in paths]
+        return Phones(self._text(path), [] if frame_sec is None else self._segments(path, frame_sec))
 
     def _text(self, path: Sequence[PathToken]) -> str:
         return self.encoder.decode([token.token for token in path])

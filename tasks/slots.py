@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from nn.decode.greedy import PathToken
 from tasks.base import Records
 from tasks.ctc import CTCTask
 from tasks.metrics.kinds import Count, Number, Rate
@@ -82,10 +83,16 @@ class SlotTask(CTCTask):
             corpus_rate([ErrorCounts()], "word")  # raises
         return metrics | {"utterances": number, "too_short": sum(records["too_short"])}
 
-    def infer(self, wav: Tensor, wav_len: Tensor) -> list[Slots]:
-        """The text of each utterance, with its slots and its intent."""
-        texts = [own.text for own in super().infer(wav, wav_len)]
-        return [Slots(*self.meaning(text), marked=text) for text in texts]
+    def results(self, logits: Tensor, lengths: Tensor) -> list[Slots]:
+        """The text of each utterance, with its slots and its intent, from the logits (B, T', V)."""
+        return [self._slots(own.text) for own in super().results(logits, lengths)]
+
+    def path_result(self, path: Sequence[PathToken]) -> Slots:
+        """The text of a best path, with its slots and its intent."""
+        return self._slots(super().path_result(path).text)
+
+    def _slots(self, text: str) -> Slots:
+        return Slots(*self.meaning(text), marked=text)
 
 
 def _columns(scores: SlotScores) -> dict[str, float]:

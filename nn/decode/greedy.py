@@ -63,3 +63,33 @@ def _tokens(begins: np.ndarray, path: np.ndarray, probabilities: np.ndarray, len
         PathToken(int(path[first]), int(first), int(last) - 1, float(probabilities[first:last].max()))
         for first, last in zip(firsts, lasts)
     ]
+
+
+class GrowingPath:
+    """The best path of an utterance whose logits come in chunks; only its last token can still change.
+
+    Attributes:
+        tokens: those of :func:`ctc_best_path` for all frames so far.
+        frames: their number.
+    """
+
+    def __init__(self, blank: int = 0) -> None:
+        self.blank, self.frames = blank, 0
+        self.tokens: list[PathToken] = []
+
+    def add(self, logits: Tensor) -> None:
+        """Continue with the logits (1, T, V) of further frames."""
+        count = logits.shape[1]
+        (tokens,) = ctc_best_path(logits, torch.tensor([count]), self.blank) if count else ([],)
+        moved = [own._replace(first=own.first + self.frames, last=own.last + self.frames) for own in tokens]
+        if moved and self.tokens and _continues(self.tokens[-1], moved[0]):
+            before, rest = self.tokens.pop(), moved[0]
+            probability = max(before.probability, rest.probability)
+            moved[0] = PathToken(rest.token, before.first, rest.last, probability)
+        self.tokens += moved
+        self.frames += count
+
+
+def _continues(token: PathToken, following: PathToken) -> bool:
+    """True if two tokens are parts of one."""
+    return following.token == token.token and following.first == token.last + 1

@@ -18,6 +18,7 @@ class FrameLinear(nn.Module):
     """
 
     downsample_rate = 1
+    framewise = True
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int = 256) -> None:
         super().__init__()

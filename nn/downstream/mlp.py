@@ -25,6 +25,7 @@ class FrameMLP(nn.Module):
     """
 
     downsample_rate = 1
+    framewise = True
 
     def __init__(
         self,

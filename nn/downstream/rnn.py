@@ -13,7 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nn.downstream.rnn_stream import RNNStream
 from nn.mask import zero_padding
+from nn.streaming import CannotStream
 
 MODULES = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
 SAMPLE_STYLES = ("drop", "concat")
@@ -51,7 +53,7 @@ def subsample(x: Tensor, x_len: Tensor, rate: int, style: str) -> tuple[Tensor, 
     if style == "drop":
         return x[:, ::rate][:, :frames], lengths
     x = nn.functional.pad(zero_padding(x, x_len), (0, 0, 0, max(0, rate - x.shape[1])))
-    return x[:, : frames * rate].reshape(len(x), frames, -1), lengths
+    return x[:, : frames * rate].reshape(x.shape[0], frames, -1), lengths
 
 
 def reversal(x_len: Tensor, num_frames: int) -> Tensor:
@@ -62,7 +64,8 @@ def reversal(x_len: Tensor, num_frames: int) -> Tensor:
     step = torch.arange(num_frames, device=x_len.device)
     length = x_len.unsqueeze(1)
     index = torch.where(step < length, length - 1 - step, step)
-    start = torch.arange(len(x_len), device=x_len.device).unsqueeze(1) * num_frames
+    # shape[0], as len() is a constant to exporters
+    start = torch.arange(x_len.shape[0], device=x_len.device).unsqueeze(1) * num_frames
     return (index + start).flatten()
 
 
@@ -104,6 +107,10 @@ class RNNLayer(nn.Module):
             index = reversal(x_len, x.shape[1])
             past, _ = self.backward_rnn(_reorder(x, index))
             y = torch.cat([y, _reorder(past, index)], dim=-1)
+        return self.after_recurrence(y, x_len)
+
+    def after_recurrence(self, y: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
+        """What follows the recurrence: (B, T, units of both directions) -> (B, max(1, T // rate), output_size)."""
         if self.norm is not None:
             y = self.norm(y)
         y = self.dropout(y)
@@ -216,6 +223,16 @@ class RNNEncoder(nn.Module):
         for layer in self.layers:
             x, x_len = layer(x, x_len)
         return self.output(x), x_len
+
+    def stream(self) -> RNNStream:
+        """A stream, which takes a recording in chunks and carries the state of each layer.
+
+        Raises:
+            CannotStream: the layers are bidirectional.
+        """
+        if any(layer.backward_rnn is not None for layer in self.layers):
+            raise CannotStream(f"{type(self).__name__} also reads a recording from its end (bidirectional is true)")
+        return RNNStream(self)
 
 
 def _reorder(x: Tensor, index: Tensor) -> Tensor:

@@ -163,6 +163,20 @@ def test_the_blocks_of_a_file_are_the_file(write, rate, seconds):
     assert torch.cat(blocks).shape == whole.shape and (torch.cat(blocks) - whole).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_chunks_of_any_size_are_resampled_as_the_whole(rate):
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal(rate)).float()
+    resampling, sizes = audio_blocks.Resampling(rate), [rate // 50, 1, 0, rate // 7]
+    for _ in range(2):  # the second recording knows nothing of the first
+        pieces = [
+            resampling.add(own)
+            for own in noise.split(sizes + [rate // 10] * 8 + [rate - sum(sizes) - 8 * (rate // 10)])
+        ]
+        resampled = torch.cat([*pieces, resampling.finish()])
+        assert (resampled - audio.resampler(rate)(noise)).abs().max() < 1e-6
+    assert not len(audio_blocks.Resampling(rate).finish())
+
+
 def test_an_open_file_is_read_as_its_path_and_named_in_errors(write, tmp_path):
     path = write("a.flac", tone(0.5, 8000), 8000)
     with open(path, "rb") as file:

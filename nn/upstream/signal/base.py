@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nn.mask import zero_padding
+from nn.streaming import CannotStream
 from nn.upstream.signal.deltas_cmvn import CMVN, add_deltas, normalise
+from nn.upstream.signal.streaming import SignalStream
 
 SAMPLE_RATE = 16000
 
@@ -29,7 +31,8 @@ class SignalUpstream(nn.Module):
         frame_length: window length in milliseconds
         frame_shift: step between windows in milliseconds
         deltas: orders of time derivatives appended (0, 1 or 2)
-        cmvn: normalisation over each utterance's frames: "none", "mean", or "utterance" (mean and variance)
+        cmvn: normalisation over each utterance's frames: "none", "mean", "utterance" (mean and variance), or
+            "sliding" (mean of the last 3 s at the usual shift, so that a recording can be taken in chunks)
     """
 
     num_layers = 1
@@ -94,6 +97,19 @@ class SignalUpstream(nn.Module):
             x = add_deltas(self.features(self.windows(wav, wav_len)), lengths, self.deltas)
             x = normalise(zero_padding(x, lengths), lengths, self.cmvn)
         return [x], [lengths]
+
+    def stream(self) -> SignalStream:
+        """A stream, which takes a recording in chunks.
+
+        Raises:
+            CannotStream: the normalisation, or the place of the windows, depends on the whole recording.
+        """
+        name = type(self).__name__
+        if type(self).windows is not SignalUpstream.windows:
+            raise CannotStream(f"{name} reflects a recording at its end")
+        if self.cmvn not in ("none", "sliding"):
+            raise CannotStream(f"{name} normalises over the whole recording (cmvn is {self.cmvn}, not sliding or none)")
+        return SignalStream(self)
 
 
 def power_spectrum(windows: Tensor, n_fft: int) -> Tensor:

@@ -19,6 +19,7 @@ from problems.engine.config.test_settings import task_settings
 from problems.engine.inference.card import card_of
 from problems.engine.inference.pieces import Piece, joined, pieces_of
 from problems.engine.inference.recordings import Recording, is_single, recordings
+from problems.engine.inference.stream import Stream
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.numerics import numerics
@@ -138,8 +139,16 @@ class Predictor:
         if batch_seconds is None:
             batch_seconds = 0.0 if self.device.type == "cpu" else BATCH_SECONDS
         single = is_single(audio)
-        results = self._stream(recordings(audio), batch_seconds, 0 if single else num_workers, errors == "return")
+        results = self._results(recordings(audio), batch_seconds, 0 if single else num_workers, errors == "return")
         return next(results) if single else results
+
+    def stream(self, rate: int = SAMPLE_RATE) -> Stream:
+        """A stream, which takes recordings in chunks of samples at ``rate`` Hz, and gives partial and final results.
+
+        Raises:
+            ConfigError: the model needs the whole recording; the message says why.
+        """
+        return Stream(self, rate)
 
     def verify(self, enrolled: Any, test: Any, **options: Any) -> Any:
         """The score of a recording, or an iterator over those of many, against the enrolment of one or several.
@@ -190,9 +199,9 @@ class Predictor:
             states, lengths = upstream(wav[None].to(self.device), length)
         return [state[0, : int(own[0])].float().cpu() for state, own in zip(states, lengths)]
 
-    # ---- the stream ----
+    # ---- from recordings to results ----
 
-    def _stream(
+    def _results(
         self, items: Iterator[Recording], batch_seconds: float, num_workers: int, keep_errors: bool
     ) -> Iterator[Result | Failure]:
         queue: deque[_Pending] = deque()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nn.decode.greedy import ctc_greedy
+from nn.decode.greedy import GrowingPath, ctc_best_path, ctc_greedy
 
 
 def slow_greedy(path: list[int], blank: int) -> list[int]:
@@ -29,3 +29,18 @@ def test_greedy_with_mixed_lengths_is_greedy_of_each():
     logits, lens = torch.randn(6, 30, 5), torch.tensor([30, 0, 1, 17, 29, 5])
     expected = [slow_greedy(row[:n].argmax(-1).tolist(), 0) for row, n in zip(logits, lens.tolist())]
     assert ctc_greedy(logits, lens) == expected
+
+
+@pytest.mark.parametrize("sizes", [[1], [2, 0, 3], [7], [40]])
+def test_a_path_that_grows_by_chunks_is_that_of_all_frames(sizes):
+    torch.manual_seed(0)
+    for _ in range(20):
+        logits = torch.randn(1, 40, 3) * 3
+        path, place = GrowingPath(), 0
+        for size in itertools.cycle(sizes):
+            path.add(logits[:, place : place + size])
+            place += size
+            frames = min(place, 40)
+            assert [path.tokens] == ctc_best_path(logits, torch.tensor([frames])) and path.frames == frames
+            if place >= 40:
+                break

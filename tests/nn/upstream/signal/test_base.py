@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nn.upstream.signal.deltas_cmvn import CMVN
 from nn.upstream.signal.kaldi import MFCC, Fbank
 from nn.upstream.signal.stft import Linear
 from tests.parts.signals import LENGTHS, SIGNALS, alone, noise, signal_upstream
@@ -12,7 +13,7 @@ from tests.parts.upstreams import padded
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-@pytest.mark.parametrize("cmvn", ["none", "mean", "utterance"])
+@pytest.mark.parametrize("cmvn", CMVN)
 def test_an_utterance_gives_the_same_features_in_a_batch_as_alone(name, cmvn):
     upstream = signal_upstream(name, cmvn=cmvn, deltas=2)
     wav, wav_len = padded(LENGTHS)
@@ -71,7 +72,7 @@ def test_interface_and_empty_state(name):
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: Fbank(cmvn="global"), "cmvn is 'global', expected one of none, mean, utterance"),
+        (lambda: Fbank(cmvn="global"), "cmvn is 'global', expected one of none, mean, utterance, sliding"),
         (lambda: Fbank(deltas=3), "deltas is 3, expected 0, 1 or 2"),
         (lambda: Fbank(num_mel_bins=2), "num_mel_bins is 2"),
         (lambda: MFCC(num_ceps=30), "num_ceps is 30, expected from 1 to num_mel_bins"),

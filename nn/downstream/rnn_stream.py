@@ -1,0 +1,71 @@
+"""A unidirectional recurrent encoder on a recording that arrives in chunks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+if TYPE_CHECKING:
+    from nn.downstream.rnn import RNNEncoder, RNNLayer
+
+
+class RNNStream:
+    """One recording on its way through an :class:`RNNEncoder`.
+
+    Frames wait for those that are stacked or sub-sampled with them. At the end, a stack is filled with zeros, and
+    frames that make no whole sub-sampled one are dropped, as in ``forward``.
+    """
+
+    def __init__(self, encoder: RNNEncoder) -> None:
+        self.encoder = encoder
+        self.layers = [_LayerStream(layer) for layer in encoder.layers]
+        self.waiting: Tensor | None = None
+
+    def __call__(self, x: Tensor, is_last: bool) -> Tensor:
+        """(1, T, input_size) -> (1, T', output_size)."""
+        x = self._stacked(x, is_last)
+        if self.encoder.input_proj is not None:
+            x = self.encoder.input_proj(x)
+        for layer in self.layers:
+            x = layer(x, is_last)
+        return self.encoder.output(x)
+
+    def _stacked(self, x: Tensor, is_last: bool) -> Tensor:
+        size = self.encoder.stack
+        x, self.waiting = _whole_groups(x, self.waiting, size)
+        if is_last and self.waiting.shape[1]:
+            x = torch.cat([x, pad(self.waiting, (0, 0, 0, size - self.waiting.shape[1]))], dim=1)
+        return x.reshape(1, x.shape[1] // size, size * x.shape[2])
+
+
+class _LayerStream:
+    """One recording on its way through a layer."""
+
+    def __init__(self, layer: RNNLayer) -> None:
+        self.layer = layer
+        self.state: Any = None
+        self.waiting: Tensor | None = None
+        self.is_empty = True
+
+    def __call__(self, x: Tensor, is_last: bool) -> Tensor:
+        layer = self.layer
+        y = x.new_zeros(1, 0, layer.forward_rnn.hidden_size)
+        if x.shape[1]:  # torch refuses to apply a recurrence to no frames
+            y, self.state = layer.forward_rnn(x, self.state)
+        y, self.waiting = _whole_groups(y, self.waiting, layer.rate)
+        if is_last and self.is_empty and not y.shape[1]:
+            y = self.waiting  # a short recording keeps one frame
+        if not y.shape[1]:
+            return x.new_zeros(1, 0, layer.output_size)
+        self.is_empty = False
+        return layer.after_recurrence(y, torch.tensor([y.shape[1]], device=y.device))[0]
+
+
+def _whole_groups(x: Tensor, waiting: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
+    """The frames of whole groups of ``size``, and those that wait for others."""
+    x = x if waiting is None else torch.cat([waiting, x], dim=1)
+    whole = x.shape[1] // size * size
+    return x[:, :whole], x[:, whole:]

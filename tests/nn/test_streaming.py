@@ -1,0 +1,104 @@
+"""A recording in chunks of any size gives the output of the whole recording, or the model says why it cannot."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from nn.downstream.linear import FrameLinear, MeanPoolLinear
+from nn.downstream.mlp import FrameMLP, MeanPoolMLP
+from nn.downstream.rnn import RNNEncoder
+from nn.downstream.tdnn import TDNN
+from nn.featurizer import Featurizer
+from nn.model import UpstreamDownstreamModel
+from nn.streaming import CannotStream, stream_of
+from nn.upstream.signal.kaldi import MFCC, Fbank, Spectrogram
+from nn.upstream.signal.stft import Mel
+
+CAUSAL = {"bidirectional": False, "hidden_size": [7, 6]}
+
+
+def built(upstream: torch.nn.Module, head=RNNEncoder, **conf) -> UpstreamDownstreamModel:
+    torch.manual_seed(0)
+    featurizer = Featurizer(upstream)
+    return UpstreamDownstreamModel(upstream, featurizer, head(featurizer.output_size, 5, **conf)).eval()
+
+
+def streamed(model: UpstreamDownstreamModel, wav: torch.Tensor, sizes) -> torch.Tensor:
+    """The logits of a waveform in chunks whose sizes are taken in turn."""
+    stream, place, logits = stream_of(model), 0, []
+    with torch.inference_mode():
+        for size in itertools.cycle(sizes):
+            logits.append(stream(wav[:, place : place + size], False))
+            place += size
+            if place >= wav.shape[1]:
+                break
+        logits.append(stream(wav[:, wav.shape[1] :], True))
+    return torch.cat(logits, dim=1)
+
+
+def check(model: UpstreamDownstreamModel, samples: int, sizes) -> None:
+    wav = torch.randn(1, samples, generator=torch.Generator().manual_seed(samples)) * 0.1
+    with torch.inference_mode():
+        expected, (length,) = model(wav=wav, wav_len=torch.tensor([samples]))
+    logits = streamed(model, wav, sizes)
+    assert logits.shape[1] == length
+    assert torch.allclose(logits, expected[:, :length], atol=2e-5)
+
+
+@pytest.mark.parametrize("cmvn", ["none", "sliding"])
+@pytest.mark.parametrize("deltas", [0, 1, 2])
+@pytest.mark.parametrize("upstream", [Fbank, MFCC, Spectrogram])
+def test_every_causal_front_end_in_chunks_equals_the_whole(upstream, deltas, cmvn):
+    model = built(upstream(deltas=deltas, cmvn=cmvn), **CAUSAL)
+    for samples, sizes in ((80000, [1600]), (9001, [1, 159, 2000, 0, 37])):
+        check(model, samples, sizes)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"stack": 3},
+        {"sample_rate": [2, 3], "sample_style": "concat"},
+        {"sample_rate": [3, 1], "sample_style": "drop", "layer_norm": True, "proj": True, "stack": 2},
+        {"module": "GRU", "proj_size": 4},
+        {"module": "RNN", "stack": 4, "sample_rate": 2, "dropout": 0.5},
+    ],
+)
+def test_every_unidirectional_encoder_in_chunks_equals_the_whole(conf):
+    model = built(Fbank(20, cmvn="sliding"), **CAUSAL, **conf)
+    for samples in (0, 100, 399, 400, 560, 800, 1200, 5000, 24017):
+        check(model, samples, [700])
+    check(model, 20000, [123, 4567])
+
+
+@pytest.mark.parametrize("head", [FrameLinear, FrameMLP])
+def test_heads_of_single_frames_stream(head):
+    check(built(Fbank(20, cmvn="none"), head), 8000, [640])
+
+
+def test_all_reasons_against_chunks_are_given_at_once():
+    with pytest.raises(
+        CannotStream, match=r"Fbank normalises over the whole .*; RNNEncoder also reads .* from its end"
+    ):
+        stream_of(built(Fbank(20), hidden_size=[4]))
+    for upstream, head, reason in (
+        (Fbank(20, cmvn="mean"), FrameLinear, "cmvn is mean"),
+        (Mel(20, cmvn="none"), FrameLinear, "Mel reflects a recording at its end"),
+        (Fbank(20, cmvn="none"), TDNN, "^TDNN takes a recording as a whole$"),
+        (Fbank(20, cmvn="none"), MeanPoolLinear, "MeanPoolLinear takes"),
+        (Fbank(20, cmvn="none"), MeanPoolMLP, "MeanPoolMLP takes"),  # although FrameMLP is its base
+    ):
+        with pytest.raises(CannotStream, match=reason):
+            stream_of(built(upstream, head))
+
+
+def test_a_subclass_with_a_forward_of_its_own_must_say_again_that_it_streams():
+    class Smoothed(FrameLinear):
+        def forward(self, x, x_len):
+            return super().forward(x + x.roll(1, 1), x_len)
+
+    with pytest.raises(CannotStream, match="Smoothed"):
+        stream_of(built(Fbank(20, cmvn="none"), Smoothed))
