@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml
 
 # resemblyzer for its weights alone: what it depends on needs a compiler
 $(TEST_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,hf,peft,g2p,textgrid,remote,onnx,serve,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,hf,peft,g2p,textgrid,hub,remote,onnx,serve,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
 	@touch $@
 

@@ -10,6 +10,7 @@ from problems.registry import NAMES, find_class, get
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
     from pathlib import Path
 
     from problems.base import Problem
@@ -25,7 +26,7 @@ except ImportError as _error:
 
 
 def load(
-    folder: str,
+    folder: str | PathLike[str],
     problem: type[Problem] | None = None,
     device: str = "auto",
     upstream: str | None = None,
@@ -34,7 +35,9 @@ def load(
     """Load a trained model for new audio: ``problems.load("result/asr/default").predict("my.wav")``.
 
     Args:
-        folder: a checkpoint (``.../train/step_00001000``), or a target or training folder, whose best one is loaded.
+        folder: a checkpoint (``.../train/step_00001000``); a target or training folder, whose best one is loaded; the
+            URL of an exported folder; or a name on the Hugging Face hub, ``user/name`` or ``hf://user/name``, if there
+            is no such folder here. What is downloaded is kept, and not asked for again.
         problem: the class that trained it, if it is your own.
         device: auto, cpu, cuda, ...
         upstream: the file or folder of its frozen upstream, if that has moved.
@@ -44,12 +47,11 @@ def load(
         ConfigError: a key of ``task`` is not free in a test, or its value is wrong.
         CheckpointError: there is no checkpoint, it is damaged, or the class that saved it is not imported.
     """
-    from pathlib import Path
-
     from problems.engine.checkpoints.find import find
+    from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.inference.predictor import Predictor
 
-    checkpoint = find(Path(folder))
+    checkpoint = find(fetch(folder))
     return Predictor(checkpoint, (problem or _class_of(checkpoint))(), device, upstream, task)
 
 

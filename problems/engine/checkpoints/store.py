@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dataset.storage.files import (
@@ -56,6 +56,12 @@ def damage(folder: Path) -> str | None:
         if sha256(path) != expected["sha256"]:
             return f"{name} differs from what was written"
     return None
+
+
+def is_inside(name: str) -> bool:
+    """True if a name of a manifest, which may come from elsewhere, is that of a file inside its folder."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and ":" not in parts[0]
 
 
 def is_interim(folder: Path) -> bool:

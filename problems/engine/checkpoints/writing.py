@@ -14,7 +14,9 @@ from problems.engine.checkpoints.background import deferring
 from problems.engine.runtime.errors import CheckpointError
 
 MANIFEST = "manifest.json"
-"""The size and the SHA-256 of each file."""
+"""The size and the SHA-256 of each file but the README."""
+README = "README.md"
+"""The card of an exported folder, for people: it is not verified, as they may edit it."""
 
 
 def write(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> None:
@@ -47,7 +49,7 @@ def begin(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> 
     def write_rest(temporary: Path) -> None:
         for write_part in deferred:
             write_part()
-        files = sorted(p for p in temporary.rglob("*") if p.is_file())
+        files = sorted(p for p in temporary.rglob("*") if p.is_file() and p != temporary / README)
         digests = {p.relative_to(temporary).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
         write_json(temporary / MANIFEST, {"files": digests} | ({"interim": True} if interim else {}))
 

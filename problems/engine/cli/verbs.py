@@ -90,6 +90,13 @@ VERBS = {
         options=("ckpt", "include_upstream", "onnx", "torch_export", "license", "upstream"),
         flags=("include_upstream",),
     ),
+    "push": Verb(
+        "problems.engine.cli.commands.push:push",
+        "--ckpt DIR [--private] [--include_upstream] [--license NAME] USER/NAME",
+        "write a trained checkpoint to the Hugging Face hub, as the folder that export writes",
+        options=("ckpt", "private", "include_upstream", "license", "upstream"),
+        flags=("private", "include_upstream"),
+    ),
     "serve": Verb(
         "problems.engine.cli.commands.serve:serve",
         "--ckpt DIR [--host NAME] [--port N] [--task.KEY VALUE]...",

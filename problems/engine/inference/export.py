@@ -12,7 +12,7 @@ from dataset.storage.files import read_json, write_json, write_text
 from problems.engine.checkpoints import weights
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.checkpoints.moved_upstream import UPSTREAM_FOLDER
-from problems.engine.checkpoints.writing import write
+from problems.engine.checkpoints.writing import README, write
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
 from problems.engine.inference.card import CARD, card_of, readme_of, without_folders
@@ -67,7 +67,7 @@ def export(
             config = yaml_text.load((source / CONFIG).read_text("utf-8"))
             write_text(folder / CONFIG, yaml_text.dump(without_folders(config)))
         write_json(folder / CARD, card)
-        write_text(folder / "README.md", readme_of(card))
+        write_text(folder / README, readme_of(card))
         if write_more:
             write_more(folder)
 

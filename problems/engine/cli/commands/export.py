@@ -27,10 +27,11 @@ def export(problem: Any, arguments: Arguments) -> int:
         missing = "the folder to write" if "ckpt" in options else "--ckpt DIR"
         raise ConfigError(f"export needs {missing}: export {VERBS['export'].usage}")
     from problems.engine.checkpoints.find import find
+    from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.inference.export import export as write_folder
     from problems.engine.inference.predictor import Predictor
 
-    checkpoint, out = find(Path(options["ckpt"])), Path(arguments.files[0])
+    checkpoint, out = find(fetch(options["ckpt"])), Path(arguments.files[0])
     predictor = Predictor(checkpoint, problem, "cpu", options.get("upstream"))
     include = options.get("include_upstream", "false").lower() in ("true", "yes", "on")
     programs = {kind: _recordings(kind, options[kind]) for kind in PROGRAMS if kind in options}

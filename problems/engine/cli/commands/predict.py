@@ -29,6 +29,7 @@ def predict(problem: Any, arguments: Arguments) -> int:
         missing = "an audio file" if "ckpt" in options else "--ckpt DIR"
         raise ConfigError(f"predict needs {missing}: predict {VERBS['predict'].usage}")
     from problems.engine.checkpoints.find import find
+    from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.inference.formats import FORMATS
     from problems.engine.inference.predictor import Failure, Predictor
     from problems.engine.inference.recordings import Recording, recordings
@@ -39,7 +40,7 @@ def predict(problem: Any, arguments: Arguments) -> int:
     task = task_of(options)
     sources = [Recording("-", io.BytesIO(sys.stdin.buffer.read())) if word == "-" else word for word in arguments.files]
     items = list(recordings(sources))
-    checkpoint = find(Path(options["ckpt"]))
+    checkpoint = find(fetch(options["ckpt"]))
     origin = {"checkpoint": _identity(checkpoint), "task": task, "enrol": _digest(options.get("enrol"))}
     output = _output(options.get("out"), form, items, origin)
     todo = [items[place] for place in output.missing([own.name for own in items])]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 from problems.engine.cli.arguments import Arguments, number_of
@@ -40,9 +39,10 @@ def serve(problem: Any, arguments: Arguments) -> int:
         raise ConfigError(f"serve needs the extra of its name ({error}): pip install 'soundstage[serve]'") from error
     _require_free(host, port)
     from problems.engine.checkpoints.find import find
+    from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.inference.predictor import Predictor
 
-    checkpoint = find(Path(options["ckpt"]))
+    checkpoint = find(fetch(options["ckpt"]))
     predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task_of(options))
     names = {"max_bytes": "bytes", "max_seconds": "seconds", "max_waiting": "waiting"}
     limits = Limits(**{field: int(number_of(key, options[key], 1)) for key, field in names.items() if key in options})

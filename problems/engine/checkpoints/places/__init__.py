@@ -1,0 +1,1 @@
+"""Trained models that are elsewhere: at URLs, and on the Hugging Face hub."""
