@@ -1,11 +1,13 @@
 """Models as programs of other runtimes: ONNX, and torch.export.
 
 The program takes a padded batch, ``wav`` float32 (B, T) and ``wav_len`` int64 (B,), and gives the model's ``scores``
-and ``lengths`` (B,). B and T may vary. Recurrent layers cannot be written: torch unrolls them to a fixed length.
+and ``lengths`` (B,). B and T may vary. Recurrent layers become ONNX nodes; torch.export unrolls them to a fixed length,
+so that its programs cannot have any.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from problems.engine.inference.onnx_recurrence import translations, with_operators
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.numerics import flushing_denormals
 
@@ -63,10 +66,10 @@ def write(model: nn.Module, path: Path, kind: str, recordings: Sequence[Tensor])
         ConfigError: the model cannot be written, or its program differs by more than :data:`TOLERANCE`.
     """
     recurrent = [name for name, own in model.named_modules() if isinstance(own, nn.RNNBase)]
-    if recurrent:
+    if recurrent and kind != "onnx":
         raise ConfigError(
             f"--{kind}: {recurrent[0]} is a recurrent layer, which torch can only write for one fixed length: leave"
-            " the option out, or train a head without recurrence"
+            " the option out, use --onnx, or train a head without recurrence"
         )
     scores = _Scores(model).eval()
     program = _exported(scores, kind)
@@ -89,7 +92,7 @@ def _exported(scores: nn.Module, kind: str) -> torch.export.ExportedProgram:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             return torch.export.export(
-                scores, (wav, wav_len), dynamic_shapes=({0: free, 1: free}, {0: free}), strict=False
+                with_operators(scores), (wav, wav_len), dynamic_shapes=({0: free, 1: free}, {0: free}), strict=False
             )
     except Exception as error:  # of any kind: torch's exporter has no class of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -117,8 +120,20 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> Program:
         raise ConfigError(
             f"--onnx needs onnxscript and onnxruntime ({error}): pip install 'soundstage[onnx]'"
         ) from error
-    names = {"input_names": ["wav", "wav_len"], "output_names": ["scores", "lengths"]}
-    torch.onnx.export(program, dynamo=True, verbose=False, **names).save(str(path))
+    logging.getLogger(torch.onnx.__name__).setLevel(logging.ERROR)  # it warns that torchvision is not there
+    written = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        input_names=["wav", "wav_len"],
+        output_names=["scores", "lengths"],
+        dynamic_shapes=({0: "batch", 1: "samples"}, {0: "batch"}),
+        custom_translation_table=translations(),
+    )
+    scores = written.model.graph.outputs[0]
+    if scores.shape is not None and len(scores.shape) > 2:
+        scores.shape[1] = "frames"  # torch names it by its formula
+    written.save(str(path))
     return load_onnx(path)
 
 

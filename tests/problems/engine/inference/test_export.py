@@ -112,12 +112,35 @@ def test_a_program_that_differs_is_refused_and_leaves_nothing(classifier, sounds
     assert not (tmp_path / "out").exists() and not list(tmp_path.iterdir())
 
 
-def test_a_recurrent_model_is_refused_by_the_name_of_its_layer(tones, tiny, tmp_path, capsys):
+def test_a_recurrent_model_becomes_an_onnx_program_of_any_length_and_no_program_of_torch(tones, tiny, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'soundstage[onnx]'")
     assert execute(ASR(), ["run", *tiny, "--stop=2"]) == 0
-    command = ["export", "--ckpt", str(tmp_path / "run"), "--onnx", str(tones), str(tmp_path / "out")]
+    command = ["export", "--ckpt", str(tmp_path / "run"), "--torch_export", str(tones), str(tmp_path / "out")]
     assert execute(ASR(), command) == 2
     assert "downstream.layers.0.forward_rnn is a recurrent layer" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    command[3] = "--onnx"
+    assert execute(ASR(), command) == 0
+    said = capsys.readouterr()
+    assert "34 recordings" in said.out and not said.err
+    path, model = tmp_path / "out" / "model.onnx", problems.load(str(tmp_path / "out"), device="cpu").model
+    session = onnxruntime.InferenceSession(path)
+    axes = [own.shape for own in (*session.get_inputs(), *session.get_outputs())]
+    assert axes == [
+        ["batch", "samples"],
+        ["batch"],
+        ["batch", "frames", model.downstream.output.out_features],
+        ["batch"],
+    ]
+    program = onnx.load_onnx(path)
+    for sizes in ([5000], [900, 48000, 16000], [160_000]):
+        wav, wav_len = torch.randn(len(sizes), max(sizes)) * 0.1, torch.tensor(sizes)
+        with torch.inference_mode():
+            expected, lengths = model(wav=wav, wav_len=wav_len)
+        scores, program_lengths = program(wav, wav_len)
+        assert program_lengths.tolist() == lengths.tolist()
+        for own, theirs, length in zip(expected, scores, lengths.tolist()):
+            assert torch.allclose(own[:length], theirs[:length], atol=1e-4)
 
 
 def test_folders_of_this_machine_are_left_out_and_named_files_can_be_given_again(tones, tmp_path, capsys):
