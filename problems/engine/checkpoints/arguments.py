@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json, write_json
+from problems.engine.runtime import carried_files
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 
 ARGUMENTS = "arguments.json"
@@ -94,7 +95,7 @@ def load_arguments(folder: Path, load_encoder: Callable[[str], Any]) -> dict[str
         saved = read_json(folder / ARGUMENTS)
     except (FileNotFoundError, ValueError) as error:
         raise CheckpointError(f"{folder} is not part of a checkpoint: {error}") from error
-    arguments = dict(saved["values"])
+    arguments = dict(carried_files.resolved(saved["values"], folder.parent))
     for name, kind in saved["files"].items():
         if kind == "csv":
             import pandas

@@ -5,11 +5,12 @@ Izmailov et al., "Averaging weights leads to wider optima and better generalizat
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset.storage.files import read_json
+from dataset.storage.files import read_json, write_json
 from problems.engine.checkpoints import store
 from problems.engine.runtime.errors import CheckpointError
 
@@ -57,6 +58,28 @@ def candidates(train_dir: Path, of: str, newest: int | None = None) -> list[Path
 def is_of(folder: Path, names: Sequence[str]) -> bool:
     """Return True if ``folder`` is a whole checkpoint with the average of the checkpoints of these names."""
     return store.damage(folder) is None and read_json(Path(folder) / MEMBERS)["of"] == list(names)
+
+
+def write_mean(folders: Sequence[Path], target: Path) -> None:
+    """Write a checkpoint with the mean of the weights of some, without what only a training needs.
+
+    What a task has learnt in a validation, such as a calibration, is that of the first.
+    """
+
+    def fill(folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        from problems.engine.checkpoints.weights import WEIGHTS
+
+        for part in ("model", "task"):
+            shutil.copytree(folders[0] / part, folder / part)
+            if (folder / part / WEIGHTS).exists():
+                save_file(mean_of([own / part / WEIGHTS for own in folders]), folder / part / WEIGHTS)
+        if (folders[0] / "config.yaml").is_file():
+            shutil.copyfile(folders[0] / "config.yaml", folder / "config.yaml")
+        write_json(folder / MEMBERS, {"of": [own.name for own in folders]})
+
+    store.write(target, fill)
 
 
 def mean_of(paths: Sequence[Path]) -> dict[str, Tensor]:

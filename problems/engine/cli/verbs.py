@@ -85,9 +85,9 @@ VERBS = {
     ),
     "export": Verb(
         "problems.engine.cli.commands.export:export",
-        "--ckpt DIR [--include_upstream] [--onnx AUDIO] [--torch_export AUDIO] [--license NAME] OUT",
+        "--ckpt DIR [--average N] [--include_upstream] [--onnx AUDIO] [--torch_export AUDIO] [--license NAME] OUT",
         "write a trained checkpoint as one portable folder with a model card; also as a program of other runtimes",
-        options=("ckpt", "include_upstream", "onnx", "torch_export", "license", "upstream"),
+        options=("ckpt", "average", "include_upstream", "onnx", "torch_export", "license", "upstream"),
         flags=("include_upstream",),
     ),
     "push": Verb(

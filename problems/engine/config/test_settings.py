@@ -15,6 +15,7 @@ from dataset.storage.files import read_json
 from dataset.wording import nearest
 from problems.engine.config.schema import Configurable, resume_keys, schema, test_time_keys
 from problems.engine.config.types import accepted
+from problems.engine.runtime import carried_files
 from problems.engine.runtime.errors import ConfigError
 
 Tree = dict[str, Any]
@@ -70,7 +71,8 @@ def task_settings(problem: Configurable, checkpoint: Path, tree: Mapping[str, An
     Raises:
         ConfigError: a key is not free in a test, or a value is wrong.
     """
-    section = read_json(checkpoint / "task" / "arguments.json")["values"].get("build_task") or {}
+    values = carried_files.resolved(read_json(checkpoint / "task" / "arguments.json")["values"], checkpoint)
+    section = values.get("build_task") or {}
     config = problem.default_config()
     config["build_task"] = merged(config.get("build_task") or {}, section)
     return merged(section, _checked(problem, config, "build_task", _nested(tree), "build_task"))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from dataset.storage.files import finite, read_json
+from problems.engine.checkpoints.averaging import MEMBERS
 from problems.engine.config import yaml_text
 from problems.engine.runtime.environment import versions
 
@@ -38,6 +39,7 @@ def card_of(checkpoint: Path, problem: Any, model: nn.Module, license: str | Non
         "problem": read_json(checkpoint / "model" / "problem.json")["problem"],
         "summary": problem.summary,
         "checkpoint": checkpoint.name,
+        "average_of": read_json(members)["of"] if (members := checkpoint / MEMBERS).is_file() else None,
         "license": license,
         "sample_rate": 16000,
         "parameters": {"all": parameters, "upstream": in_upstream, "head": parameters - in_upstream},

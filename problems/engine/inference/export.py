@@ -17,6 +17,7 @@ from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
 from problems.engine.inference.card import CARD, card_of, readme_of, without_folders
 from problems.engine.inference.predictor import Predictor
+from problems.engine.runtime import carried_files
 from problems.engine.runtime.errors import ConfigError
 
 CONFIG = "config.yaml"
@@ -33,8 +34,8 @@ def export(
 ) -> None:
     """Write the folder: weights, settings, label encoder, ``card.json`` and ``README.md``.
 
-    What only a training needs is left out, and so are folders of this machine: a file that a setting names, such as a
-    language model, is to be copied beside, and named again when the model is loaded.
+    What only a training needs is left out, and so are folders of this machine. Files that ``build_task`` reads, such as
+    a language model, are copied into the folder, and used from there.
 
     Args:
         include_upstream: also write the weights of a frozen upstream, which a checkpoint refers to.
@@ -53,9 +54,11 @@ def export(
     card["upstream_included"] = not refers or include_upstream
 
     def fill(folder: Path) -> None:
+        names = _carry_files(predictor, folder / carried_files.FOLDER)
         for part in ("model", "task"):
             shutil.copytree(source / part, folder / part)
             arguments = read_json(folder / part / ARGUMENTS)
+            arguments["values"] = carried_files.replaced(carried_files.resolved(arguments["values"], source), names)
             write_json(folder / part / ARGUMENTS, without_folders(arguments))
             origin = read_json(folder / part / "problem.json")
             write_json(folder / part / "problem.json", origin | {"file": Path(origin["file"]).name})
@@ -74,6 +77,28 @@ def export(
     if out.exists():
         out.rmdir()
     write(out, fill)
+
+
+def _carry_files(predictor: Predictor, folder: Path) -> dict[str, str]:
+    """Copy the files that ``build_task`` reads; return by path the setting that stands for each.
+
+    Raises:
+        ConfigError: one is not there.
+    """
+    arguments = read_json(predictor.folder / "task" / ARGUMENTS)["values"]
+    section = carried_files.resolved(arguments.get("build_task") or {}, predictor.folder)
+    names: dict[str, str] = {}
+    for number, source in enumerate(predictor.problem.task_sources(section)):
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise ConfigError(
+                f"build_task names the file {source}, which is not there: put it back, so that it is copied"
+            )
+        folder.mkdir(exist_ok=True)
+        name = path.name if not (folder / path.name).exists() else f"{number}_{path.name}"
+        shutil.copyfile(path, folder / name)
+        names[source] = f"{carried_files.PREFIX}{name}"
+    return names
 
 
 def _include_upstream(model: Any, folder: Path) -> None:

@@ -38,6 +38,8 @@ class PredictingProblem(Protocol):
 
     long_audio: str
 
+    def task_sources(self, build_task: Mapping[str, Any]) -> list[str]: ...
+
     def load_model_and_task(self, ckpts_dir: str, **options: Any) -> tuple[torch.nn.Module, Task]: ...
 
 

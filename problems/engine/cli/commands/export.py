@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from problems.engine.cli.arguments import Arguments
+from problems.engine.cli.arguments import Arguments, number_of
 from problems.engine.cli.console import spin_briefly
 from problems.engine.cli.verbs import VERBS
 from problems.engine.runtime.errors import ConfigError
@@ -31,14 +32,36 @@ def export(problem: Any, arguments: Arguments) -> int:
     from problems.engine.inference.export import export as write_folder
     from problems.engine.inference.predictor import Predictor
 
-    checkpoint, out = find(fetch(options["ckpt"])), Path(arguments.files[0])
-    predictor = Predictor(checkpoint, problem, "cpu", options.get("upstream"))
+    out = Path(arguments.files[0])
     include = options.get("include_upstream", "false").lower() in ("true", "yes", "on")
     programs = {kind: _recordings(kind, options[kind]) for kind in PROGRAMS if kind in options}
-    more = {"license": options.get("license"), "write_more": _writers(predictor, programs)}
-    write_folder(predictor, out, include_upstream=include, **more)
-    print(f"{checkpoint} is now {out}, with README.md; use it: predict --ckpt {out} some.wav")
+    with tempfile.TemporaryDirectory() as temporary:
+        if "average" in options:
+            checkpoint = _average(options["ckpt"], number_of("average", options["average"], 2), Path(temporary))
+        else:
+            checkpoint = find(fetch(options["ckpt"]))
+        predictor = Predictor(checkpoint, problem, "cpu", options.get("upstream"))
+        more = {"license": options.get("license"), "write_more": _writers(predictor, programs)}
+        write_folder(predictor, out, include_upstream=include, **more)
+        members = predictor.card["average_of"]
+    source = f"the average of {', '.join(members)}" if members else checkpoint
+    print(f"{source} is now {out}, with README.md; use it: predict --ckpt {out} some.wav")
     return 0
+
+
+def _average(place: str, count: float, folder: Path) -> Path:
+    """A checkpoint in ``folder`` with the mean of the last ``count`` checkpoints' weights of a training."""
+    from problems.engine.checkpoints import averaging, store
+
+    train_dir = next((own for own in (Path(place), Path(place) / "train") if store.steps_in(own)), Path(place))
+    kept = [own for own in store.steps_in(train_dir) if not store.is_interim(own)]
+    if len(kept) < count:
+        raise ConfigError(
+            f"--average {count}: {train_dir} has {len(kept)} checkpoints: average fewer, or keep more in a training, by"
+            " train.keep_num_ckpts"
+        )
+    averaging.write_mean(averaging.members(train_dir, averaging.NEWEST, int(count)), folder / averaging.NAME)
+    return folder / averaging.NAME
 
 
 def _recordings(kind: str, source: str) -> list[Tensor]:

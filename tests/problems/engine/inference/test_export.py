@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 
 import problems
 from dataset.audio import read
@@ -143,20 +145,55 @@ def test_a_recurrent_model_becomes_an_onnx_program_of_any_length_and_no_program_
             assert torch.allclose(own[:length], theirs[:length], atol=1e-4)
 
 
-def test_folders_of_this_machine_are_left_out_and_named_files_can_be_given_again(tones, tmp_path, capsys):
+def test_a_language_model_is_carried_in_the_folder_and_no_path_of_this_machine_is(tones, tmp_path, capsys):
     arpa = tmp_path / "secret home" / "lm.arpa"
     arpa.parent.mkdir()
     words = ("ba", "de", "gi", "ko")
-    lines = [f"-0.6\t{word}\t0" for word in ("<unk>", "<s>", "</s>", *words)]
+    lines = [f"{-0.1 if word == 'gi' else -2.6}\t{word}\t0" for word in ("<unk>", "<s>", "</s>", *words)]
     arpa.write_text("\\data\\\nngram 1=7\n\n\\1-grams:\n" + "\n".join(lines) + "\n\n\\end\\\n")
-    options = [*tiny_options(tones, tmp_path), f"--build_task.decode={{name: beam, lm: '{arpa}'}}", "--stop=2"]
+    options = [
+        *tiny_options(tones, tmp_path),
+        f"--build_task.decode={{name: beam, lm: '{arpa}', lm_weight: 3}}",
+        "--stop=2",
+    ]
     assert execute(ASR(), ["run", *options]) == 0
     wav = next(tones.rglob("*.wav"))
     expected = str(problems.load(str(tmp_path / "run")).predict(wav))
     assert execute(ASR(), ["export", "--ckpt", str(tmp_path / "run"), str(tmp_path / "out")]) == 0
     everything = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert b"secret home" not in everything
-    assert str(problems.load(str(tmp_path / "out"), task={"decode.lm": str(arpa)}).predict(wav)) == expected
+    moved = shutil.move(arpa, tmp_path / "other.arpa")
+    out = shutil.move(tmp_path / "out", tmp_path / "moved")
+    assert str(problems.load(str(out)).predict(wav)) == expected
+    assert str(problems.load(str(out), task={"decode.hot_word_score": 1.0}).predict(wav)) == expected
+    assert str(problems.load(str(out), task={"decode.lm": None}).predict(wav)) != expected, "it was used"
+    assert execute(ASR(), ["export", "--ckpt", str(out), str(tmp_path / "again")]) == 0
+    shutil.rmtree(out)
+    assert str(problems.load(str(tmp_path / "again")).predict(wav)) == expected
+    (tmp_path / "again" / "files" / "lm.arpa").write_text(Path(moved).read_text().replace("gi", "ba"))
+    with pytest.raises(CheckpointError, match="damaged: files/lm.arpa differs"):
+        problems.load(str(tmp_path / "again"))
+    capsys.readouterr()
+    assert execute(ASR(), ["export", "--ckpt", str(tmp_path / "run"), str(tmp_path / "third")]) != 0
+    assert "lm.arpa" in capsys.readouterr().err and not (tmp_path / "third").exists()
+
+
+def test_the_weights_of_the_last_checkpoints_are_averaged(tones, tiny, tmp_path, capsys):
+    options = ["--train.total_steps=12", "--train.keep_num_ckpts=3", "--stop=2"]
+    assert execute(ASR(), ["run", *tiny, *options]) == 0
+    export, out = ["export", "--ckpt", str(tmp_path / "run")], tmp_path / "out"
+    assert execute(ASR(), [*export, "--average=2", str(out)]) == 0
+    assert "the average of step_00000012, step_00000008 is now" in capsys.readouterr().out
+    names = ("step_00000012", "step_00000008")
+    first, second = (load_file(tmp_path / "run/train" / own / "model/weights.safetensors") for own in names)
+    for name, value in load_file(out / "model" / "weights.safetensors").items():
+        assert torch.allclose(value, (first[name] + second[name]) / 2, atol=1e-7), name
+    card = problems.load(out).card
+    assert card["average_of"] == list(names) and card["results"] == {} and card["corpus"] == "csv"
+    assert execute(ASR(), [*export, "--average=4", str(tmp_path / "more")]) == 2
+    assert "has 3 checkpoints: average fewer" in capsys.readouterr().err
+    assert execute(ASR(), [*export, "--average=1", str(tmp_path / "more")]) == 2
+    assert not (tmp_path / "more").exists()
 
 
 def test_the_licence_of_an_exported_folder_can_be_changed(classifier, tmp_path):
