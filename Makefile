@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
-.PHONY: help setup asr ks test test-slow lint clean
+.PHONY: help setup asr ks test test-slow lint docs clean
 
 help:
 	@echo "make asr        set up, then train and test a speech recogniser on the built-in corpus: two minutes"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the slow ones: many kills, real corpora at length"
 	@echo "make lint       ruff check and format"
+	@echo "make docs       the pages as a site, in build/site, with a reference made of the docstrings"
 
 setup: $(STAMP)
 
@@ -25,7 +26,7 @@ $(STAMP): pyproject.toml
 
 # resemblyzer for its weights alone: what it depends on needs a compiler
 $(TEST_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,hf,peft,g2p,textgrid,hub,remote,onnx,serve,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[toy,bpe,hf,peft,g2p,textgrid,hub,remote,onnx,serve,docs,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
 	@touch $@
 
@@ -44,6 +45,9 @@ test-slow: $(TEST_STAMP)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: $(TEST_STAMP)
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

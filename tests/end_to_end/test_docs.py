@@ -210,8 +210,9 @@ def test_the_example_of_an_upstream_trains_and_keeps_to_its_interface(tiny, tmp_
 
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])
 def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, monkeypatch, capsys):
-    for name, text in {**code("docs/extend.md"), **code("docs/data.md"), **code("docs/upstreams.md")}.items():
-        (tmp_path / name).write_text(text)
+    for own in ("docs/extend.md", "docs/data.md", "docs/upstreams.md", "docs/cookbook.md"):
+        for name, text in code(own).items():
+            (tmp_path / name).write_text(text)
     parts = code("docs/extend.md")["my_asr.py"].partition("class MyASR")[0] + code("docs/data.md")["my_parts.py"]
     (tmp_path / "my_parts.py").write_text(
         "from __future__ import annotations\n"
@@ -241,8 +242,8 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
     if words[1] == "-m":
         problem = problems.get(words[2].removeprefix("problems."))()
     else:
-        names = {"my_asr.py": "MyASR", "folder_asr.py": "FolderASR", "sounds.py": "Sounds", "tags.py": "Tags"}
-        problem = runpy.run_path(words[1])[names[words[1]]]()
+        (name,) = re.findall(r"^    (\w+)\(\)\.main\(\)$", (tmp_path / words[1]).read_text(), re.M)
+        problem = runpy.run_path(words[1])[name]()
     verb, *rest = words[3:] if words[1] == "-m" else words[2:]
     assert verb in (*VERBS, "--help")
     takes_files = verb in VERBS and VERBS[verb].options is not None
