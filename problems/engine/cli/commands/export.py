@@ -43,7 +43,7 @@ def export(problem: Any, arguments: Arguments) -> int:
         predictor = Predictor(checkpoint, problem, "cpu", options.get("upstream"))
         more = {"license": options.get("license"), "write_more": _writers(predictor, programs)}
         write_folder(predictor, out, include_upstream=include, **more)
-        members = predictor.card["average_of"]
+        members = predictor.card.get("average_of")
     source = f"the average of {', '.join(members)}" if members else checkpoint
     print(f"{source} is now {out}, with README.md; use it: predict --ckpt {out} some.wav")
     return 0
