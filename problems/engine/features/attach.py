@@ -42,6 +42,14 @@ class CachedFeatures(torch.utils.data.Dataset):
         return {**self.dataset.without_audio(index), "hidden_states": self.cache.get(index)}
 
 
+def form_of(dataset: IndexableDataset) -> str:
+    """The form of a dataset's items: what of an utterance they hold."""
+    if not isinstance(dataset, CachedFeatures):
+        return type(dataset).__name__
+    shards = dataset.cache.shards
+    return f"{shards.folder.name} {shards.layers}"
+
+
 def attach_features(
     task: Task,
     dataset: IndexableDataset,

@@ -20,6 +20,7 @@ from dataset.loader import LoaderSettings, Unreadable, epoch_batches, eval_strea
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.storage.files import finite, read_json, write_json
+from problems.engine.features.attach import form_of
 from problems.engine.loops import lockstep
 from problems.engine.loops.analysis import Analysis
 from problems.engine.loops.base import Batch, Loop
@@ -210,7 +211,7 @@ class EvalLoop(Loop):
                     stream = eval_stream(dataset, [batches[number] for number in numbers], collate_fn, settings)
                     return prefetch(zip(numbers, stream), self.device)
 
-                stream = lockstep.shared_evaluation(f"{mode} {type(dataset).__name__}", share, open_at)
+                stream = lockstep.shared_evaluation(f"{mode} {form_of(dataset)}", share, open_at)
                 for number, batch in self._with_bar(mode, stream, len(share)):
                     try:
                         results = self.evaluate_batch(require_readable(batch), mode), {}

@@ -47,6 +47,8 @@ class Lane(threading.Thread):
         self.lockstep, self.number, self.function = lockstep, number, function
         self.trained: Clock = BEFORE
         self.clock: Clock = BEFORE
+        self.batches = "train"
+        """What the training's batches follow from; they are shared with lanes that have the same."""
         self.state = seeding.get_state(), numerics.flags()
         """The random generators and torch's settings, which the process has once."""
         self.error: BaseException | None = None
@@ -153,6 +155,13 @@ def judge(train: Mapping[str, Any], step: int) -> None:
 # ---- batches ----
 
 
+def name_training_batches(*causes: object) -> None:
+    """Say what the batches of this lane's training follow from, beside the data: the seed, the form of the items."""
+    lane = own_lane()
+    if lane is not None:
+        lane.batches = " ".join(map(str, ("train", *causes)))
+
+
 def shared_training(
     open_at: Callable[[int, int], Iterator[Any]], epoch: int, position: int
 ) -> Generator[Any, None, None] | Iterator[Any]:
@@ -169,7 +178,7 @@ def shared_training(
         place = item[0]
         return (place.epoch + 1, 0) if place.last else (place.epoch, place.done)
 
-    return _shared(lane, "train", (epoch, position), lambda clock: open_at(*clock), after)
+    return _shared(lane, lane.batches, (epoch, position), lambda clock: open_at(*clock), after)
 
 
 def shared_evaluation(kind: str, numbers: Sequence[int], open_at: Callable[[Sequence[int]], Iterator[Any]]) -> Any:

@@ -31,7 +31,7 @@ from problems.engine.checkpoints.background import deferring
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class
 from problems.engine.features import attach, policy
-from problems.engine.loops import diagnostics
+from problems.engine.loops import diagnostics, lockstep
 from problems.engine.loops.average import write_average
 from problems.engine.loops.base import Callback
 from problems.engine.loops.build_task import BuildsTask, Section, build_task
@@ -179,6 +179,7 @@ class Setup:
         needed = first_utterances(batch_sampler, seed, self.config["total_steps"] * batches_per_step)
         passes = 1 if diagnostics.requested(self.config) else self.config["total_steps"] / self.windows
         with_features = self.with_features(dataset, needed, passes)
+        lockstep.name_training_batches(seed, attach.form_of(with_features))
 
         def make_stream(epoch: int, position: int, make_dataloader: Callable) -> Stream:
             settings = LoaderSettings(

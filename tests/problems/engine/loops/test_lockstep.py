@@ -161,3 +161,24 @@ def test_every_lane_has_random_generators_and_settings_of_its_own():
     for seed, values in drawn.items():
         torch.manual_seed(seed)
         assert values == torch.stack([torch.rand(()) for _ in range(3)]).tolist()
+
+
+def test_trainings_with_other_batches_or_other_layers_do_not_share_them(tones, tmp_path):
+    variants = {
+        "plain": [],
+        "seed": ["--train.seed=1"],
+        "last": ["--build_featurizer.layer_selections=last"],
+        "again": ["--build_optimizer.conf.lr=0.003"],
+    }
+    for folder in ("alone", "together"):
+        runs = [
+            run_words(tones, tmp_path / folder, 0.01, *more, "--features.cache=disk", f"--target_dir={name}")
+            for name, more in ((str(tmp_path / folder / name), more) for name, more in variants.items())
+        ]
+        if folder == "together":
+            assert [end.code for end in run_in_one_pass(ASR, runs)] == [0] * len(variants)
+        else:
+            assert [end.code for run in runs for end in run_in_one_pass(ASR, [run])] == [0] * len(variants)
+    for name in variants:
+        one, other = (contents(tmp_path / folder / name) for folder in ("together", "alone"))
+        assert one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one), name
