@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark.halving import Halving
 from problems.benchmark.jobs import Group
+from problems.benchmark.passes import folder_name, of_data, plain
 from problems.benchmark.spaces import Space, Suggestions, space_of
 from problems.benchmark.trials import Trial, best_of, run_groups, run_passes
 from problems.engine.cli.arguments import flags_of, number_of, parse, resolve_config
@@ -29,16 +29,6 @@ USAGE = (
 )
 OWN = ("trials", "halving", "parallel", "target_dir")
 OVER = "over."
-OF_TRAINING = (
-    "build_featurizer",
-    "build_downstream",
-    "build_model",
-    "build_task",
-    "build_optimizer",
-    "build_scheduler",
-    "train",
-)
-"""Sections whose values may differ between trainings in one pass over the data."""
 AT_ONCE = 5
 """Trainings that are suggested together, and trained in one pass."""
 
@@ -103,7 +93,7 @@ class _Search:
         own = tuple(f"--{key}={json.dumps(value)}" for key, value in values.items())
         trial = Trial(
             problem=self.problem,
-            name=" ".join(f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in values.items()),
+            name=" ".join(f"{key.rpartition('.')[2]} {plain(value)}" for key, value in values.items()),
             words=(*self.common, *own),
             folder=folder,
             log=self.root / "logs" / f"{folder.name}.log",
@@ -115,21 +105,14 @@ class _Search:
         return trial
 
     def _folder(self, values: Mapping[str, Any]) -> Path:
-        return self.root / "-".join(f"{key.rpartition('.')[2]}_{_plain(value)}" for key, value in values.items())
+        return self.root / folder_name(values)
 
     def passes(self, combinations: Sequence[Mapping[str, Any]]) -> list[list[Trial]]:
         """Trials by what they share: those that differ only in the training are in one pass over the data."""
         groups: dict[str, list[Trial]] = {}
         for values in combinations:
-            shared = {key: value for key, value in values.items() if key.partition(".")[0] not in OF_TRAINING}
-            groups.setdefault(json.dumps(shared), []).append(self.trial(values))
+            groups.setdefault(json.dumps(of_data(values)), []).append(self.trial(values))
         return list(groups.values())
-
-
-def _plain(value: Any) -> str:
-    """A value as a part of a file's name."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return re.sub(r"[^\w.-]+", "_", text).strip("_")
 
 
 def _run(search: _Search, *, count: int | None, parallel: int, halves: bool) -> int:
@@ -175,7 +158,7 @@ def _write(search: _Search, best: Trial) -> None:
     higher = best.validation()[1]
     rows.sort(key=lambda row: (row["validation"] is None, (row["validation"] or 0) * (-1 if higher else 1)))
     write_json(search.root / "sweep.json", {"problem": search.problem, "best": best.folder.name, "trials": rows})
-    cells = [["" if value is None else _plain(value) for value in row.values()] for row in rows]
+    cells = [["" if value is None else plain(value) for value in row.values()] for row in rows]
     write_text(search.root / "sweep.csv", "\n".join(",".join(line) for line in [list(rows[0]), *cells]) + "\n")
     print(table(list(rows[0]), cells, left=0))
     _say(f"\nreport of the best: {best.folder / 'report' / 'report.html'}")
