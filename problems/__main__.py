@@ -10,6 +10,7 @@ from problems.engine.runtime.errors import Interrupted
 
 COMMANDS = {
     "compare": "problems.engine.cli.commands.compare:compare",
+    "results": "problems.benchmark.results.command:results",
     "run": "problems.benchmark.grid:run",
     "superb": "problems.benchmark.superb:superb",
     "sweep": "problems.benchmark.sweep:sweep",
@@ -43,6 +44,7 @@ def main(words: Sequence[str]) -> int:
     for name in problems.NAMES:
         print(f"  python -m problems.{name:{width}} {problems.get(name).summary}")
     print("\n  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
+    print("  python -m problems results VERB                 export, check and import results, and make a leaderboard")
     print("  python -m problems run GRID.yaml                problems, settings, seeds and folds, and one table")
     print("  python -m problems superb --upstream NAME...    every problem for every encoder, and one table")
     print("  python -m problems sweep PROBLEM --over.KEY ... trainings that differ in settings, and a test of the best")

@@ -1,0 +1,1 @@
+"""Results as small JSON files that anyone can submit, and the leaderboard that is generated from them."""
