@@ -1,4 +1,4 @@
-"""The weighted sum of an upstream's layers (SUPERB, Yang et al. 2021, section 3.2)."""
+"""The readout of an upstream's layers: their weighted sum (SUPERB, Yang et al. 2021, section 3.2), or another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nn.mask import frame_mask, zero_padding
+from nn.readouts import GatedSum, HierarchicalConvolution
 from nn.weighted_sum import weighted_sum
+
+READOUTS = ("weighted_sum", "mean", "gated", "gated_utterance", "hierarchical")
 
 
 class UpstreamSizes(Protocol):
@@ -21,7 +24,7 @@ class UpstreamSizes(Protocol):
 
 
 class Featurizer(nn.Module):
-    """Reduces an upstream's L layers to one by a softmax-weighted sum; all weights are equal at the start.
+    """Reduces an upstream's L layers to one, by default by a softmax-weighted sum, equal at the start.
 
     A single selected layer is the result itself, without weights. States in half precision (cached ones) are summed in
     float32. Layers of different strides are brought to the slowest: the frames of the others that fall into one of its
@@ -31,6 +34,9 @@ class Featurizer(nn.Module):
         upstream: any object with hidden_sizes and downsample_rates, the only attributes that are read
         layer_selections: layers to sum: one index or a list (negative: from the end), "last", or null for all
         normalize: give each frame of each layer zero mean and unit variance before the sum
+        readout: "weighted_sum" (as null); "mean": equal weights that are not trained; "gated" and "gated_utterance":
+            weights that follow from each frame, or each utterance (:class:`nn.readouts.GatedSum`); "hierarchical":
+            convolutions over layers (:class:`nn.readouts.HierarchicalConvolution`)
     """
 
     def __init__(
@@ -38,15 +44,23 @@ class Featurizer(nn.Module):
         upstream: UpstreamSizes,
         layer_selections: int | list[int] | str | None = None,
         normalize: bool = False,
+        readout: str | None = None,
     ) -> None:
         super().__init__()
+        if readout is not None and readout not in READOUTS:
+            raise ValueError(f"readout is {readout!r}, expected one of {', '.join(READOUTS)}, or null")
         self.num_layers = len(upstream.hidden_sizes)
         self.layers = _select(layer_selections, self.num_layers)
         self.normalize = normalize
         self.output_size = _common(upstream.hidden_sizes, self.layers, "hidden sizes")
         self.downsample_rate = max(upstream.downsample_rates[i] for i in self.layers)
         self.ratios = [_ratio(self.downsample_rate, upstream.downsample_rates[i]) for i in self.layers]
-        if len(self.layers) > 1:
+        self.readout = "weighted_sum" if readout is None or len(self.layers) == 1 else readout
+        if self.readout.startswith("gated"):
+            self.combine = GatedSum(len(self.layers), self.output_size, self.readout == "gated_utterance")
+        elif self.readout == "hierarchical":
+            self.combine = HierarchicalConvolution(len(self.layers), self.output_size)
+        elif self.readout == "weighted_sum" and len(self.layers) > 1:
             self.weights = nn.Parameter(torch.zeros(len(self.layers)))
 
     @property
@@ -57,7 +71,13 @@ class Featurizer(nn.Module):
     @property
     def commutes_with_mean(self) -> bool:
         """True if mean-pooling the states first gives the mean of the output."""
-        return not self.normalize and max(self.ratios) == 1
+        is_linear = self.has_weights or self.readout == "gated_utterance"
+        return is_linear and not self.normalize and max(self.ratios) == 1
+
+    @property
+    def has_weights(self) -> bool:
+        """True if each layer has one weight, the same for every frame."""
+        return self.readout in ("weighted_sum", "mean")
 
     @property
     def framewise(self) -> bool:
@@ -65,14 +85,20 @@ class Featurizer(nn.Module):
         return max(self.ratios) == 1
 
     def layer_weights(self) -> Tensor:
-        """The weights of the selected layers, in the order of ``layers``; they sum to one."""
-        if len(self.layers) == 1:
-            return torch.ones(1)
+        """The weights of the selected layers, in the order of ``layers``; they sum to one.
+
+        Raises:
+            ValueError: the readout has no weights, or others for each frame or utterance.
+        """
+        if not self.has_weights:
+            raise ValueError(f"the readout {self.readout} has no weights that are the same for every frame")
+        if self.readout == "mean" or len(self.layers) == 1:
+            return torch.full((len(self.layers),), 1 / len(self.layers))
         return self.weights.softmax(dim=0)
 
     def weight_by_layer(self) -> dict[int, float]:
-        """The trained weights as ``{layer: weight}``, layers counted from 0."""
-        return dict(zip(self.layers, self.layer_weights().tolist()))
+        """The trained weights as ``{layer: weight}``, layers counted from 0; empty if the readout has none."""
+        return dict(zip(self.layers, self.layer_weights().tolist())) if self.has_weights else {}
 
     def forward(
         self, hidden_states: Sequence[Tensor] | Tensor, lengths: Sequence[Tensor] | Tensor
@@ -95,7 +121,7 @@ class Featurizer(nn.Module):
         indices = self.layers if len(hidden_states) == self.num_layers else range(len(self.layers))
         lens = [lengths if isinstance(lengths, Tensor) and lengths.dim() == 1 else lengths[i] for i in indices]
         states = [hidden_states[i] for i in indices]
-        if len(states) > 1 and self.commutes_with_mean and all(map(_is_cached, states)):
+        if len(states) > 1 and self.has_weights and self.commutes_with_mean and all(map(_is_cached, states)):
             return weighted_sum(self.layer_weights(), states), lens[0]
         states = [_at_least_float(state) for state in states]
         if self.normalize:
@@ -105,8 +131,10 @@ class Featurizer(nn.Module):
         length = lens[0]
         if max(self.ratios) > 1:
             states, length = _at_one_stride(states, lens, self.ratios)
+        if not self.has_weights:
+            return self.combine(states, length), length
         # not torch.stack: copying 13 states takes longer than summing them one by one
-        weights = self.layer_weights().to(states[0].dtype).unbind()
+        weights = self.layer_weights().to(states[0]).unbind()
         x = weights[0] * states[0]
         for weight, state in zip(weights[1:], states[1:]):
             x = x + weight * state

@@ -146,12 +146,17 @@ class BuildUpstream:
 
 @dataclass
 class BuildFeaturizer:
-    """The featurizer: a weighted sum of the hidden states."""
+    """The featurizer: the hidden states as one, by default their weighted sum."""
 
     layer_selections: int | list[int] | str | None = setting(
         None, "layers to sum, e.g. [0, 5]; a single number; or last; null: all"
     )
     normalize: bool = setting(False, "layer-normalise each layer before the sum")
+    readout: str | None = setting(
+        None,
+        "how layers become one; gated: weights for each frame or utterance; null: weighted_sum",
+        choices=("weighted_sum", "mean", "gated", "gated_utterance", "hierarchical"),
+    )
 
 
 @dataclass
