@@ -8,6 +8,7 @@ from typing import Any
 from dataset.setting import setting
 from problems.base import Section
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.overrides import call
 from problems.methods.labelled import Labelled
 
 
@@ -56,13 +57,27 @@ class Classification(Labelled):
             raise ConfigError(f"build_task: {error}") from error
 
     def baselines(
-        self, train_csv: str, test_csvs: list[str], cache_dir: str, num_workers: int
+        self,
+        train_csv: str,
+        test_csvs: list[str],
+        cache_dir: str,
+        num_workers: int,
+        build_upstream: Section | None = None,
+        probes: bool = False,
+        device: str = "cpu",
     ) -> dict[str, dict[str, dict[str, float]]]:
-        """The most frequent label, and logistic regression on pooled filter banks."""
+        """The most frequent label, logistic regression on pooled filter banks, and with ``probes`` on the upstream."""
         from problems.methods import baselines
 
+        upstream = call(self, "build_upstream", build_upstream=build_upstream) if probes and build_upstream else None
         return baselines.of_labels(
-            train_csv, test_csvs, self.columns[0], has_slots=self.encoder == "categories", num_workers=num_workers
+            train_csv,
+            test_csvs,
+            self.columns[0],
+            has_slots=self.encoder == "categories",
+            num_workers=num_workers,
+            upstream=upstream,
+            device=device,
         )
 
 

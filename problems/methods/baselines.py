@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import math
@@ -19,6 +20,7 @@ from dataset.language.slots import meaning
 from dataset.loader import LoaderSettings, eval_stream
 from dataset.metadata import read_csv
 from dataset.utterances import Utterances
+from nn.featurizer import Featurizer
 from nn.pooling import MeanPooling
 from nn.upstream.signal.kaldi import Fbank
 from tasks import SEPARATOR
@@ -36,6 +38,8 @@ MOST_TRAINING = 5000
 MOST_LABELS = 500
 """Labels up to which logistic regression is fitted."""
 NUM_MEL_BINS = 80
+NEIGHBOURS = 10
+"""As the unparameterised probe of X-ARES, Zhang et al. 2025."""
 BATCH, STATES_BATCH = 32, 8
 
 Metrics = dict[str, float]
@@ -58,11 +62,21 @@ def _slots_of(csv: str) -> list[list[tuple[str, str]]]:
     return [meaning(text).slots for text in read_csv(csv, ("id", "transcription"))["transcription"]]
 
 
-def of_labels(train_csv: str, test_csvs: Sequence[str], column: str, *, has_slots: bool, num_workers: int) -> Baselines:
+def of_labels(
+    train_csv: str,
+    test_csvs: Sequence[str],
+    column: str,
+    *,
+    has_slots: bool,
+    num_workers: int,
+    upstream: torch.nn.Module | None = None,
+    device: str = "cpu",
+) -> Baselines:
     """The most frequent label, and logistic regression on pooled filter banks; for each slot of a label alone.
 
     Args:
         has_slots: True if a cell is ``a ; b``, one label for each slot.
+        upstream: probed too: the mean over layers and time of its states, by logistic regression and by neighbours.
 
     Raises:
         AudioError: an utterance cannot be read.
@@ -70,21 +84,26 @@ def of_labels(train_csv: str, test_csvs: Sequence[str], column: str, *, has_slot
     chosen = _sample(read_csv(train_csv, ("id", column))["id"].tolist())
     train = _slots(train_csv, column, has_slots)
     frequent = [Counter(slot).most_common(1)[0][0] for slot in train]
-    is_fitted = max(len(set(slot)) for slot in train) <= MOST_LABELS
-    if not is_fitted:
+    kinds: list[tuple[Callable[..., np.ndarray], dict[str, Callable]]] = []
+    if max(len(set(slot)) for slot in train) > MOST_LABELS:
         log.info("no logistic regression: the training set has more than %d labels", MOST_LABELS)
+    else:
+        kinds.append((pooled_filter_banks, {"logistic regression": _logistic_regression}))
+        if upstream is not None:
+            probes = {"logistic regression on the upstream": _logistic_regression, "kNN on the upstream": _neighbours}
+            kinds.append((functools.partial(mean_states, upstream, device=device, all_layers=True), probes))
     models = []
-    if is_fitted:
-        x = pooled_filter_banks(Utterances(train_csv), chosen, num_workers)
-        models = [_logistic_regression(x, [slot[index] for index in chosen]) for slot in train]
+    for features, fits in kinds:
+        x = features(Utterances(train_csv), chosen, num_workers=num_workers)
+        fitted = {name: [fit(x, [slot[i] for i in chosen]) for slot in train] for name, fit in fits.items()}
+        models.append((features, fitted))
     baselines = {}
     for csv in test_csvs:
-        references = list(zip(*_slots(csv, column, has_slots)))
+        references, utterances = list(zip(*_slots(csv, column, has_slots))), Utterances(csv)
         by_model = {"most frequent label": [tuple(frequent)] * len(references)}
-        if is_fitted:
-            utterances = Utterances(csv)
-            x = pooled_filter_banks(utterances, range(len(utterances)), num_workers)
-            by_model["logistic regression"] = list(zip(*(model(x) for model in models)))
+        for features, fitted in models:
+            x = features(utterances, range(len(utterances)), num_workers=num_workers)
+            by_model |= {name: list(zip(*(model(x) for model in own))) for name, own in fitted.items()}
         baselines[Path(csv).stem] = {
             name: _label_metrics(references, hypotheses) for name, hypotheses in by_model.items()
         }
@@ -130,19 +149,34 @@ def of_trials(
 
 
 def mean_states(
-    upstream: torch.nn.Module, utterances: Utterances, *, num_workers: int, device: str = "cpu"
+    upstream: torch.nn.Module,
+    utterances: Utterances,
+    indices: Sequence[int] | None = None,
+    *,
+    num_workers: int,
+    device: str = "cpu",
+    all_layers: bool = False,
 ) -> np.ndarray:
-    """The mean over time of an upstream's last state for each utterance: float32 (N, H); zeros without a frame."""
-    order = np.argsort(-utterances.seconds, kind="stable")  # little padding, and memory that runs out does so at once
+    """The mean over time of an upstream's last state, for each utterance: float32 (N, H); zeros without a frame.
+
+    Args:
+        indices: of the utterances; None for all.
+        all_layers: of the mean of all its states instead, if they are of one size.
+    """
+    is_one_size = len(set(upstream.hidden_sizes)) == len(set(upstream.downsample_rates)) == 1
+    selection, readout = (None, "mean") if all_layers and is_one_size else ("last", None)
+    featurizer = Featurizer(upstream, selection, readout=readout)
+    indices = np.arange(len(utterances)) if indices is None else np.asarray(indices)
+    order = indices[np.argsort(-utterances.seconds[indices], kind="stable")]  # little padding
     batches = [order[start : start + STATES_BATCH].tolist() for start in range(0, len(order), STATES_BATCH)]
     stream = eval_stream(utterances, batches, collate, LoaderSettings(num_workers=num_workers))
     upstream, pooling = upstream.to(device).eval(), MeanPooling()
-    means = np.zeros((len(order), upstream.hidden_sizes[-1]), np.float32)
+    means = np.zeros((len(utterances), featurizer.output_size), np.float32)
     with torch.inference_mode():
-        for batch, indices in zip(stream, batches):
-            states, lengths = upstream(batch["wav"].to(device), batch["wav_len"].to(device))
-            means[indices] = pooling(states[-1].float(), lengths[-1]).cpu().numpy()
-    return means
+        for batch, chosen in zip(stream, batches):
+            x, lengths = featurizer(*upstream(batch["wav"].to(device), batch["wav_len"].to(device)))
+            means[chosen] = pooling(x.float(), lengths).cpu().numpy()
+    return means[indices]
 
 
 def of_texts(train_csv: str, test_csvs: Sequence[str]) -> Baselines:
@@ -221,6 +255,14 @@ def _logistic_regression(x: np.ndarray, labels: Sequence[str]) -> Callable[[np.n
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 200 iterations are enough for a baseline, converged or not
         model.fit(x, labels)
+    return lambda features: model.predict(features).tolist() if len(features) else []
+
+
+def _neighbours(x: np.ndarray, labels: Sequence[str]) -> Callable[[np.ndarray], list[str]]:
+    """Return a prediction by the most frequent label of the ten nearest training utterances, by cosine."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = KNeighborsClassifier(min(NEIGHBOURS, len(labels)), metric="cosine").fit(x, labels)
     return lambda features: model.predict(features).tolist() if len(features) else []
 
 

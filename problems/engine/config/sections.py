@@ -423,6 +423,9 @@ class Evaluate:
     baselines: bool = setting(
         True, "compare with trivial models on the same data, such as logistic regression", resume="free"
     )
+    probes: bool | None = setting(
+        None, "true: fit neighbours and logistic regression to the means of the upstream's states too; labels only"
+    )
 
 
 @dataclass

@@ -191,7 +191,8 @@ class Evaluate(Stage):
         inputs, path = hash_files(map(Path, (train_csv, *test_csvs)), self.folder.root), self.output_dir / BASELINES
         upstream = self.config.get("build_upstream")
         task = merged(self.config["build_task"], self.config["evaluate"].get("task") or {})
-        known = {"inputs": inputs, "build_upstream": upstream}
+        probes = bool(self.config["evaluate"].get("probes"))
+        known = {"inputs": inputs, "build_upstream": upstream} | ({"probes": True} if probes else {})
         if "build_task" in inspect.signature(self.problem.baselines).parameters:
             known["build_task"] = task
         if path.is_file() and {key: read_json(path).get(key) for key in known} == known:
@@ -199,7 +200,7 @@ class Evaluate(Stage):
         csvs = {"train_csv": train_csv, "test_csvs": test_csvs}
         reading = {"cache_dir": str(self.folder.cache), "num_workers": reading_workers(self.config)}
         try:
-            parts = {"build_upstream": upstream, "build_task": task}
+            parts = {"build_upstream": upstream, "build_task": task, "probes": probes}
             baselines = call(self.problem, "baselines", **csvs, **reading, **parts, device=device)
         except (AudioError, MetadataError) as error:
             log.warning("no comparison with trivial models: %s", error)

@@ -69,6 +69,32 @@ def test_labels(tables):
     assert result["logistic regression"]["accuracy"] == pytest.approx(expected)
 
 
+def test_an_upstream_is_probed_by_the_means_of_its_states(tables):
+    upstream = Convolution().eval()
+    csvs = str(tables / "train.csv"), [str(tables / "test.csv")]
+    result = baselines.of_labels(*csvs, "label", has_slots=False, num_workers=0, upstream=upstream)["test"]
+    x, labels = {}, {}
+    for name in ("train", "test"):
+        own = Utterances(tables / f"{name}.csv")
+        labels[name] = [row["label"] for row in read(tables / f"{name}.csv")]
+        with torch.no_grad():
+            alone = [
+                upstream(item["wav"][None], torch.tensor([item["wav_len"]]))[0]
+                for item in map(own.__getitem__, range(len(own)))
+            ]
+        x[name] = np.stack([torch.cat(states).mean(dim=(0, 1)).numpy() for states in alone])
+    normed = {name: own / np.linalg.norm(own, axis=1, keepdims=True) for name, own in x.items()}
+    nearest = np.argsort(-normed["test"] @ normed["train"].T, axis=1)[:, :10]
+    votes = [[labels["train"][index] for index in row] for row in nearest]
+    hypotheses = [max(sorted(set(own)), key=own.count) for own in votes]
+    expected = np.mean([one == other for one, other in zip(hypotheses, labels["test"])])
+    assert result["kNN on the upstream"]["accuracy"] == pytest.approx(expected)
+    scaler = StandardScaler().fit(x["train"])
+    model = LogisticRegression(max_iter=200).fit(scaler.transform(x["train"]), labels["train"])
+    linear = model.score(scaler.transform(x["test"]), labels["test"])
+    assert result["logistic regression on the upstream"]["accuracy"] == pytest.approx(linear)
+
+
 def test_slots_count_together(tables):
     result = baselines.of_labels(
         str(tables / "train.csv"), [str(tables / "test.csv")], "labels", has_slots=True, num_workers=0
