@@ -438,7 +438,9 @@ class Features:
         choices=("auto", "off", "ram", "disk"),
         resume="free",
     )
-    dtype: str = setting("fp16", "storage type; fp32 takes twice the space", choices=("fp16", "fp32"))
+    dtype: str = setting(
+        "fp16", "storage type; fp32 takes twice the space, int8 half of it", choices=("fp16", "fp32", "int8")
+    )
     limit_gb: float = setting(
         50.0, "disk limit for all cached features (GB); least recently used evicted first", min=0, resume="free"
     )

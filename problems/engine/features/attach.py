@@ -87,7 +87,7 @@ def attach_features(
     if reason is not None:
         log.info("features are computed again in every epoch: %s", reason)
         return dataset
-    kind = f"{settings.dtype}-mean" if extractor.mean else settings.dtype
+    kind = f"{extractor.dtype}-mean" if extractor.mean else extractor.dtype
     folder = settings.root / folder_name(type(upstream).__name__, _digests[upstream], kind)
     cache = FeatureCache(extractor, dataset, folder, settings)
     plan = cache.plan(indices)
@@ -106,7 +106,9 @@ def extractor_of(model: torch.nn.Module, settings: Settings) -> FeatureExtractor
     if not parameters or any(p.requires_grad for p in parameters):
         return None
     layers = trait(model, "needed_layers") or list(range(upstream.num_layers))
-    return FeatureExtractor(upstream, layers, bool(trait(model, "commutes_with_mean")), settings.dtype)
+    mean = bool(trait(model, "commutes_with_mean"))
+    # a mean is one frame, for which 8 bits and their offset and step would take more than 16
+    return FeatureExtractor(upstream, layers, mean, "fp16" if mean and settings.dtype == "int8" else settings.dtype)
 
 
 def why_uncacheable(dataset: IndexableDataset) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dataset.protocols import CacheableDataset
 from dataset.storage.file_digests import content_digests
@@ -27,6 +28,7 @@ from problems.engine.features.extraction import (
     measure_speed,
 )
 from problems.engine.features.policy import Decision, Settings, decide
+from problems.engine.features.quantisation import LayerErrors, unpack
 from problems.engine.features.shards import SUFFIX, CannotCacheError, Shards, States
 from problems.engine.runtime import distributed
 from problems.engine.runtime.memory import available_memory
@@ -72,6 +74,7 @@ class FeatureCache:
         self.memory: dict[str, States] = {}
         self.pending: dict[int, States] = {}  # computed after the cache was filled, not in a shard yet
         self.on_all_disks: set[str] = set()  # keys that every process had on its disk before anything was computed
+        self.errors = LayerErrors()  # of what this process computes
         self.in_memory = settings.mode == "ram"
 
     def get(self, index: int) -> States:
@@ -83,7 +86,7 @@ class FeatureCache:
         if states is None:
             states = next(extract(self.extractor, self.dataset, [[index]]))[index]
             self._add_pending(index, states)
-        return states
+        return [unpack(state) if state.dtype == torch.int8 else state for state in states]
 
     def _add_pending(self, index: int, states: States) -> None:
         """Keep the states of an utterance that was not planned until there are enough for a shard."""
@@ -130,6 +133,10 @@ class FeatureCache:
             time.monotonic() - began,
             " and ".join(places),
         )
+        if self.errors.squared_error:
+            errors = zip(self.extractor.layers, self.errors.relative())
+            shown = ", ".join(f"{layer}: {100 * error:.2f} %" for layer, error in errors)
+            log.info("features: rounded to 8 bits; error by layer, relative to the deviation: %s", shown)
         return plan.decision
 
     # ---- planning ----
@@ -223,6 +230,8 @@ class FeatureCache:
             log.warning("%s changed while its features were being computed; they are discarded", self.sources[i][0])
         states_by_key = {keys[i]: states for i, states in portion.items() if keys[i] and i not in changed}
         entries = {key: states for key, states in states_by_key.items() if key not in self.on_all_disks}
+        for states in entries.values() if self.extractor.dtype == "int8" else ():
+            self.errors.add(states)
         if not self.in_memory and entries:
             try:
                 self.shards.write(entries)

@@ -18,6 +18,7 @@ from dataset.protocols import CacheableDataset
 from dataset.samplers.base import Limits, by_length
 from dataset.samplers.sorted import cut
 from nn.pooling import MeanPooling
+from problems.engine.features import quantisation
 from problems.engine.features.shards import CannotCacheError, States
 from problems.engine.runtime import distributed
 from problems.engine.runtime.memory import is_out_of_memory
@@ -25,7 +26,7 @@ from problems.engine.runtime.numerics import numerics
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+DTYPES = {"fp16": torch.float16, "fp32": torch.float32, "int8": torch.int8}
 PORTION_BYTES = 1 << 27  # of states in one portion; a kill loses one portion at most
 PORTION_SECONDS = 60.0  # of work in one portion
 GROUP_SECONDS = {"cpu": 24.0, "cuda": 240.0}  # of audio computed at once, with its padding
@@ -72,6 +73,8 @@ class FeatureExtractor:
         """One layer (B, T', H) as it is stored for each utterance."""
         if self.mean:
             state, lengths = MeanPooling()(state.float(), lengths).unsqueeze(1), lengths.clamp_max(1)
+        if self.dtype == "int8":
+            return self._quantised(state.cpu(), lengths.tolist())
         state = state.to(DTYPES[self.dtype]).cpu()
         states = [x[:n].clone() for x, n in zip(state, lengths.tolist())]
         if any(bool(torch.isinf(x).any()) for x in states):
@@ -81,10 +84,19 @@ class FeatureExtractor:
             )
         return states
 
+    @staticmethod
+    def _quantised(state: torch.Tensor, lengths: list[int]) -> States:
+        try:
+            return [quantisation.pack(x[:n]) for x, n in zip(state, lengths)]
+        except ValueError as error:
+            raise CannotCacheError(f"{error} (use --features.dtype fp32)") from error
+
     def sizes(self, seconds: np.ndarray) -> np.ndarray:
         """The bytes of the states of utterances of these lengths: (N,) -> float64 (N,)."""
         lengths = self.upstream.output_lengths(torch.from_numpy(np.round(seconds * SAMPLE_RATE).astype(np.int64)))
         frames = [lengths[layer].clamp_max(1) if self.mean else lengths[layer] for layer in self.layers]
+        if self.dtype == "int8":
+            frames = [n + quantisation.HEAD * (n > 0) for n in frames]
         numbers = sum(n.double() * self.upstream.hidden_sizes[layer] for n, layer in zip(frames, self.layers))
         return (numbers * DTYPES[self.dtype].itemsize).numpy()
 

@@ -19,7 +19,7 @@ class Settings:
 
     Args:
         mode: auto, off, ram or disk.
-        dtype: fp16 or fp32.
+        dtype: fp16, fp32 or int8.
         limit: bytes that all cached features may take on disk.
         root: the folder that runs share.
         num_workers: processes that read audio.

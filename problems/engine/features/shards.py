@@ -31,6 +31,7 @@ from safetensors.torch import save
 
 from dataset.storage.files import fsync
 from problems.engine.features.eviction import SUFFIX, CannotCacheError, all_shards, is_unused, make_room, mutex, sweep
+from problems.engine.features.quantisation import LayerErrors
 
 log = logging.getLogger(__name__)
 
@@ -262,7 +263,14 @@ def _serialised(entries: Mapping[str, States], layers: Sequence[int]) -> bytes:
             entry = {name: state.contiguous() for name, state in zip(_names(key, len(states)), states)}
         tensors |= entry
         checksums[key] = [_crc(tensor) for tensor in entry.values()]
-    return save(tensors, {"layers": json.dumps(list(layers)), "crc32": json.dumps(checksums)})
+    metadata = {"layers": json.dumps(list(layers)), "crc32": json.dumps(checksums)}
+    errors = LayerErrors()
+    for states in entries.values():
+        if states[0].dtype == torch.int8:
+            errors.add(states)
+    if errors.squared_error:
+        metadata["relative_error"] = json.dumps([round(error, 6) for error in errors.relative()])
+    return save(tensors, metadata)
 
 
 def _header_digest(file: BinaryIO, size: int) -> str:
