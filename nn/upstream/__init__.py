@@ -15,6 +15,7 @@ UPSTREAMS = {
     "linear": "nn.upstream.signal.stft:Linear",
     "spectrogram": "nn.upstream.signal.kaldi:Spectrogram",
     "ge2e": "nn.upstream.ge2e:GE2E",
+    "callable": "nn.upstream.from_callable:FromCallable",
     "hf": "nn.upstream.pretrained.huggingface:hugging_face",
     "wav2vec2_base": "nn.upstream.pretrained.torchaudio_bundles:Wav2Vec2Base",
     "wav2vec2_large": "nn.upstream.pretrained.torchaudio_bundles:Wav2Vec2Large",

@@ -1,6 +1,7 @@
 """Audio encoders of Hugging Face transformers, loaded by a name on the hub or a local folder.
 
-Weights are safetensors only, and code of a repository never runs. transformers is imported when a model is built.
+Weights are safetensors only. Code of a repository runs only if the user trusts a pinned commit of it. transformers is
+imported when a model is built.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from nn.upstream.pretrained.huggingface_by_length import Parakeet, SeamlessM4T, Squeezed
 from nn.upstream.pretrained.huggingface_families import (
     Conformer,
     Convolutional,
@@ -17,6 +19,7 @@ from nn.upstream.pretrained.huggingface_families import (
     Wav2Vec2Bert,
     Whisper,
 )
+from nn.upstream.pretrained.remote_code import RemoteCode, require_own_code, require_pinned
 from nn.upstream.signal.base import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -34,6 +37,12 @@ FAMILIES: dict[str, type[HuggingFaceEncoder]] = {
     "wav2vec2-conformer": Conformer,
     "wav2vec2-bert": Wav2Vec2Bert,
     "whisper": Whisper,
+    "sew": Squeezed,
+    "sew-d": Squeezed,
+    "seamless_m4t": SeamlessM4T,
+    "seamless_m4t_v2": SeamlessM4T,
+    "parakeet_encoder": Parakeet,
+    "parakeet_ctc": Parakeet,
 }
 # the vector that replaces masked frames: checkpoints may lack it, and only fine-tuning with masks uses it
 OPTIONAL_WEIGHTS = ("masked_spec_embed",)
@@ -45,7 +54,8 @@ def hugging_face(
     normalise: bool | None = None,
     checkpoint: str | None = None,
     seed: int = 0,
-) -> HuggingFaceEncoder:
+    trust_remote_code: bool = False,
+) -> HuggingFaceEncoder | RemoteCode:
     """An audio encoder of Hugging Face transformers, in float32.
 
     Args:
@@ -54,6 +64,7 @@ def hugging_face(
         normalise: zero mean and unit variance for each waveform; null: as in the model's preprocessor_config.json
         checkpoint: "random" for random weights; null: those of the model
         seed: seed of random weights
+        trust_remote_code: run code that comes with the model; revision must then be a commit
 
     Raises:
         ValueError: transformers is missing, the model cannot be loaded, or its family is not supported.
@@ -66,14 +77,19 @@ def hugging_face(
         import transformers
     except ImportError as error:
         raise ValueError(f"the upstream hf needs transformers ({error}): pip install 'soundstage[hf]'") from error
-    source: Source = {"revision": revision, "trust_remote_code": False}
+    if trust_remote_code:
+        require_pinned(model, revision)
+    source: Source = {"revision": revision, "trust_remote_code": trust_remote_code}
     if Path(model).expanduser().is_dir():
         model, source["local_files_only"] = str(Path(model).expanduser()), True
     try:
+        if trust_remote_code:
+            require_own_code(model, source)
         config = transformers.AutoConfig.from_pretrained(model, **source)
     except (OSError, ValueError) as error:
         raise _not_loaded(model, error) from error
-    family = _family(model, config)
+    has_code = trust_remote_code and bool(getattr(config, "auto_map", None))
+    family = RemoteCode if has_code else _family(model, config)
     _turn_off(config)
     try:
         encoder = _random(config, seed) if checkpoint else _pretrained(model, config, source)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nn.mask import frame_mask
+from nn.upstream.by_length import by_length
 from nn.upstream.pretrained.base import PretrainedEncoder, convolved, receptive_field
 from nn.upstream.pretrained.masked_norms import replace_group_norms
 from nn.upstream.signal.kaldi import Fbank
@@ -214,12 +215,8 @@ class Conformer(Convolutional):
     after_layers = ("model.encoder.layer_norm",)
 
     def states(self, wav: Tensor, wav_len: Tensor, frames: Tensor) -> list[Tensor]:
-        longest = int(self.frame_lengths(torch.tensor(wav.shape[1])))
-        rows: list[list[Tensor]] = [[]] * len(wav)
-        for length in wav_len.clamp_min(self.minimum).unique().tolist():
-            same = (wav_len.clamp_min(self.minimum) == length).nonzero().flatten().tolist()
-            self.frames = frames[same]  # of this call, for masks
-            padded = [pad(state, (0, 0, 0, longest - state.shape[1])) for state in self.run(wav[same, :length])]
-            for place, row in enumerate(same):
-                rows[row] = [state[place] for state in padded]
-        return [torch.stack(layer) for layer in zip(*rows)]
+        return by_length(wav, wav_len.clamp_min(self.minimum), self._encode)
+
+    def _encode(self, wav: Tensor) -> list[Tensor]:
+        self.frames = self.frame_lengths(torch.full((len(wav),), wav.shape[1], device=wav.device))  # of this call
+        return self.run(wav)
