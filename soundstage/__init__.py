@@ -13,6 +13,8 @@ CLASSES = {
     "Classification": "problems.classification:Classification",
     "MultiLabel": "problems.multilabel:MultiLabel",
     "Callback": "problems.engine.loops.base:Callback",
+    "MAEBEncoder": "problems.benchmark.encoders:MAEBEncoder",
+    "XARESEncoder": "problems.benchmark.encoders:XARESEncoder",
     **{target.partition(":")[2]: target for target in NAMES.values()},
 }
 
