@@ -14,6 +14,8 @@ from nn.readouts import GatedSum, HierarchicalConvolution
 from nn.weighted_sum import weighted_sum
 
 READOUTS = ("weighted_sum", "mean", "gated", "gated_utterance", "hierarchical")
+"""Trained weights; equal ones; weights that follow from each frame, or each utterance (:class:`nn.readouts.GatedSum`);
+convolutions over layers (:class:`nn.readouts.HierarchicalConvolution`)."""
 
 
 class UpstreamSizes(Protocol):
@@ -34,9 +36,7 @@ class Featurizer(nn.Module):
         upstream: any object with hidden_sizes and downsample_rates, the only attributes that are read
         layer_selections: layers to sum: one index or a list (negative: from the end), "last", or null for all
         normalize: give each frame of each layer zero mean and unit variance before the sum
-        readout: "weighted_sum" (as null); "mean": equal weights that are not trained; "gated" and "gated_utterance":
-            weights that follow from each frame, or each utterance (:class:`nn.readouts.GatedSum`); "hierarchical":
-            convolutions over layers (:class:`nn.readouts.HierarchicalConvolution`)
+        readout: one of ``READOUTS``; null: weighted_sum
     """
 
     def __init__(

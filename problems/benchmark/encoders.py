@@ -157,7 +157,7 @@ class MAEBEncoder(UpstreamEncoder):
             n_parameters=sum(own.numel() for own in self.upstream.parameters()),
             max_tokens=float("inf"),
             embed_dim=self.featurizer.output_size,
-            open_weights=True,
+            open_weights=None,
             framework=["PyTorch"],
             similarity_fn_name="cosine",
             use_instructions=False,

@@ -112,13 +112,11 @@ def _row(cell: Cell, speed: Speed) -> _Row:
     rates = max(1, len(cell.learning_rates))
     step = 0.0 if not steps else head_step(name, config, speed, data)
     only_means = name in ("ks", "sid", "er", "ic")
-    utterances = (data.hours or 0) * 3600 / data.seconds
-    disk = (
-        utterances * speed.layers * speed.size * 2 if only_means else (data.hours or 0) * 3600 * speed.bytes_per_second
-    )
-    feature_seconds = (data.hours or 0) * 3600 / speed.times_real if speed.is_cached else 0.0
+    seconds = (data.hours or 0) * 3600 * (config["prepare_data"].get("train_fraction") or 1)
+    disk = seconds / data.seconds * speed.layers * speed.size * 2 if only_means else seconds * speed.bytes_per_second
+    feature_seconds = seconds / speed.times_real if speed.is_cached else 0.0
     head_seconds = steps * rates * step
-    hours = "?" if data.hours is None else f"{data.hours:.0f}"
+    hours = "?" if data.hours is None else f"{seconds / 3600:.0f}"
     cells = [cell.encoder.label, name, hours, f"{disk / 1e9:.1f}", f"{steps:,}", str(rates)]
     return _Row([*cells, duration(feature_seconds), duration(head_seconds)], feature_seconds, head_seconds, disk)
 

@@ -22,9 +22,10 @@ from problems.engine.runtime.folder_lock import folder_lock
 
 USAGE = (
     "superb --upstream NAME [--upstream LABEL='{name: NAME, conf: {...}}']... [--config superb|toy] [--problems a,b]"
-    " [--learning_rates LIST] [--halving] [--parallel N] [--target_dir DIR] [--plan] [--[PROBLEM.]KEY VALUE]..."
+    " [--learning_rates LIST] [--halving] [--parallel N] [--target_dir DIR] [--plan] [--quick]"
+    " [--[PROBLEM.]KEY VALUE]..."
 )
-OWN = ("upstream", "problems", "learning_rates", "halving", "parallel", "target_dir", "plan", "baseline")
+OWN = ("upstream", "problems", "learning_rates", "halving", "parallel", "target_dir", "plan", "baseline", "quick")
 TOY: dict[str, tuple[str, ...]] = {
     "pr": ("--train.total_steps=400",),
     "ks": ("--train.total_steps=150",),
@@ -42,6 +43,20 @@ TOY: dict[str, tuple[str, ...]] = {
 Trivial models, which are the same for every encoder, are left out.
 """
 
+QUICK: dict[str, tuple[float | None, int]] = {
+    "pr": (0.1, 4000),
+    "ks": (0.2, 4000),
+    "ic": (0.3, 4000),
+    "sid": (0.05, 4000),
+    "er": (None, 2000),
+    "asr": (0.1, 4000),
+    "qbe": (None, 0),
+    "sf": (0.05, 4000),
+    "asv": (0.03, 4000),
+    "sd": (0.1, 2000),
+}
+"""The part of the training set, chosen by a hash of the ids, and the steps of each problem with ``--quick``."""
+
 
 def superb(words: Sequence[str]) -> int:
     """Run every problem for every encoder; a second call continues, or has nothing to do but the table.
@@ -52,7 +67,7 @@ def superb(words: Sequence[str]) -> int:
     Raises:
         ConfigError: an option is wrong.
     """
-    arguments = parse(words, flags=("plan", "halving"))
+    arguments = parse(words, flags=("plan", "halving", "quick"))
     own = [(key, value) for key, value in arguments.overrides if key in OWN]
     options = dict(own)
     encoders = [encoder_of(value) for key, value in own if key == "upstream"]
@@ -62,12 +77,15 @@ def superb(words: Sequence[str]) -> int:
     labels = [encoder.label for encoder in encoders]
     if len(set(labels)) < len(labels):
         raise ConfigError(f"two encoders have the same label: {', '.join(labels)}; write LABEL='{{name: NAME}}'")
-    root = Path(options.get("target_dir", f"result/superb/{config}"))
+    protocol = config if options.get("quick", "false") != "true" else "quick"
+    if protocol == "quick" and config == "toy":
+        raise ConfigError("--quick is for --config superb: toy is short already")
+    root = Path(options.get("target_dir", f"result/superb/{protocol}"))
     rates = _rates(options.get("learning_rates"))
     chosen = _problems(options.get("problems"))
     overrides = [(key, value) for key, value in arguments.overrides if key not in OWN]
     cells = [
-        Cell(encoder, TASKS[name], root, _words(name, config, overrides), _grid(name, config, rates))
+        Cell(encoder, TASKS[name], root, _words(name, protocol, overrides), _grid(name, config, rates))
         for name in chosen
         for encoder in encoders
     ]
@@ -80,7 +98,7 @@ def superb(words: Sequence[str]) -> int:
         raise ConfigError(f"--baseline {baseline}{nearest(baseline, labels)}: expected one of {', '.join(labels)}")
     with folder_lock(root):
         failed = _run(cells, int(parallel), Halving if options.get("halving") == "true" else None)
-        _write(root, cells, config, baseline)
+        _write(root, cells, protocol, baseline)
     return 1 if failed else 0
 
 
@@ -137,12 +155,23 @@ def _grid(name: str, config: str, rates: tuple[float, ...] | None) -> tuple[floa
     return rates if rates is not None else known if config == "superb" else ()
 
 
-def _words(name: str, config: str, overrides: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def _words(name: str, protocol: str, overrides: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """The config and the overrides of a problem; ``asr.train.total_steps`` is for ``asr`` alone."""
     common = [f"--{key}={value}" for key, value in overrides if key.partition(".")[0] not in TASKS]
     own = [f"--{key.partition('.')[2]}={value}" for key, value in overrides if key.partition(".")[0] == name]
-    preset = (*TOY[name], "--evaluate.baselines=false") if config == "toy" else ("--config=superb",)
-    return (*preset, *common, *own)
+    return (*_preset(name, protocol), *common, *own)
+
+
+def _preset(name: str, protocol: str) -> tuple[str, ...]:
+    """The words of a problem with ``--config superb``, with ``--quick`` too, or with ``--config toy``."""
+    if protocol == "toy":
+        return (*TOY[name], "--evaluate.baselines=false")
+    preset = ["--config=superb"]
+    if protocol == "quick":
+        part, steps = QUICK[name]
+        preset += [] if part is None else [f"--prepare_data.train_fraction={part}"]
+        preset += [f"--train.total_steps={steps}", "--train.eval_step=auto", "--train.save_step=auto"] if steps else []
+    return tuple(preset)
 
 
 def _run(cells: Sequence[Cell], parallel: int, judge: type[Halving] | None) -> int:
@@ -162,11 +191,11 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _write(root: Path, cells: Sequence[Cell], config: str, baseline: str | None) -> None:
+def _write(root: Path, cells: Sequence[Cell], protocol: str, baseline: str | None) -> None:
     """Write ``results.json``, the table as CSV, LaTeX and a page, and print it."""
     rows = [row for cell in cells if (row := cell.result()) is not None]
-    write_json(root / "results.json", {"config": config, "rows": rows})
-    made = table.Table(rows, list(dict.fromkeys(cell.task for cell in cells)), with_published=config == "superb")
+    write_json(root / "results.json", {"config": protocol, "rows": rows})
+    made = table.Table(rows, list(dict.fromkeys(cell.task for cell in cells)), with_published=protocol == "superb")
     write_text(root / "table.csv", made.csv())
     write_text(root / "table.tex", made.latex())
     write_text(root / "superb.html", made.page(root, baseline))

@@ -12,8 +12,10 @@ from problems.benchmark.tasks import TASKS
 from problems.engine.report.tables_page import Page, Section
 from problems.engine.runtime.errors import ConfigError
 
+TITLES = {"superb": "SUPERB", "quick": "SUPERB, quick", "toy": "Toy corpora"}
 NOTES = {
     "superb": "Score: 0 is FBANK, 1000 is WavLM Large, as published; the mean over problems. A gap has no score.",
+    "quick": "Parts of the training sets and few steps. Score: 0 is the worst and 1000 the best encoder of each here.",
     "toy": "On the toy corpora. Score: 0 is the worst and 1000 the best encoder of each problem here.",
 }
 
@@ -57,8 +59,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
         own = [row for row in rows if row["protocol"] == protocol]
         if own:
             table = _table(own, with_published=protocol == "superb")
-            title = "SUPERB" if protocol == "superb" else "Toy corpora"
-            sections.append(Section(title, table.header, list(table.lines()), note=NOTES[protocol]))
+            sections.append(Section(TITLES[protocol], table.header, list(table.lines()), note=NOTES[protocol]))
     header = ["upstream", "problem", "metric", "value", "95 % interval", "learning rate", "test list"]
     certain = [line for row in rows for line in _results(row)]
     sections.append(Section("Results", header, certain, left=3, note=_test_lists(rows)))

@@ -14,8 +14,8 @@ from dataset.wording import nearest
 from problems.engine.runtime.errors import ConfigError
 
 FORMAT = "soundstage-results-1"
-PROTOCOLS = ("superb", "toy")
-"""The configs of ``superb``. Only rows of ``superb`` can be compared with published ones."""
+PROTOCOLS = ("superb", "quick", "toy")
+"""The configs of ``superb``, and its ``--quick``. Only rows of ``superb`` can be compared with published ones."""
 Check = Callable[[Any], str | None]
 """Returns what was expected if a value is wrong."""
 

@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from problems.__main__ import main
+from problems.benchmark import plan
 from problems.benchmark.cells import Cell, Encoder
+from problems.benchmark.superb import QUICK, _words
 from problems.benchmark.table import Table
 from problems.benchmark.tasks import PUBLISHED, REFERENCE, TASKS
 from tests.conftest import ROOT, tiny_options
@@ -114,6 +117,7 @@ def test_what_fails_is_named_and_costs_the_others_nothing(tones, tmp_path, capfd
         (["--upstream=fbnk"], "unknown name 'fbnk'"),
         (["--upstream=a={name: fbank, conf: 3}"], "expected NAME, or LABEL="),
         (["--upstream=a={nam: fbank}"], "expected NAME, or LABEL="),
+        (["--upstream=fbank", "--config=toy", "--quick"], "toy is short already"),
         (["--upstream=fbank", "--config=default"], "one config: superb or toy"),
     ],
 )
@@ -177,6 +181,28 @@ def test_superbs_grid_is_the_default_and_of_equal_rates_the_greater_is_chosen(tm
     assert cell.chosen_rate() == 0.1
 
 
+def test_quick_takes_fixed_parts_of_every_problem_and_its_settings_are_valid(tmp_path):
+    assert QUICK.keys() == TASKS.keys()
+    for name in TASKS:
+        cell = Cell(Encoder("fbank", "fbank"), TASKS[name], tmp_path, _words(name, "quick", [("num_workers", "0")]))
+        config, whole = plan._config_of(cell), plan._config_of(replace(cell, words=("--config=superb",)))
+        part, steps = QUICK[name]
+        assert config["prepare_data"].get("train_fraction") == part and config["num_workers"] == 0
+        if steps:
+            assert config["train"]["total_steps"] == steps < 0.1 * whole["train"]["total_steps"]
+            assert config["train"]["eval_step"] == "auto"
+
+
+def test_quick_has_a_folder_and_a_protocol_of_its_own(tones, tmp_path, capfd):
+    left_out = [word for word in words(tones, tmp_path) if not word.startswith(("--config", "--upstream=cep"))]
+    head = ["--asr.build_encoder={name: character}", "--asr.build_featurizer={normalize: false}", "--quick"]
+    assert main([*left_out, *head, "--learning_rates=0.01", "--asr.prepare_data.train_fraction=0.5"]) == 0
+    table = json.loads((tmp_path / "all" / "results.json").read_text())
+    assert table["config"] == "quick" and "published" not in capfd.readouterr().out
+    data = tmp_path / "all" / table["rows"][0]["folder"] / "data" / "train.csv"
+    assert len(list(csv.DictReader(data.open()))) == 11
+
+
 def test_the_plan_names_data_times_and_disk(capsys):
     tiny = "--upstream=tiny={name: 'tests.parts.tiny_encoder:TinyEncoder'}"
     assert main(["superb", tiny, "--problems=ks,asr", "--plan"]) == 0
@@ -186,3 +212,5 @@ def test_the_plan_names_data_times_and_disk(capsys):
         r"tiny +ks +18 +[\d.]+ +200,000 +7 ", out
     )
     assert "Speech Commands v0.01" in out and "GB are free" in out
+    assert main(["superb", tiny, "--problems=ks,asr", "--plan", "--quick"]) == 0
+    assert re.search(r"tiny +asr +11 +[\d.]+ +4,000 +3 ", capsys.readouterr().out)  # of 111 hours
