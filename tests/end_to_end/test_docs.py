@@ -231,13 +231,20 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
     if words[1:4] == ["-m", "problems", "upstream"]:
         assert problems_main(words[3:]) == 0
         return
-    if words[1:4] == ["-m", "problems", "superb"]:
-        from problems.benchmark import superb
+    if words[1:3] == ["-m", "problems"] and words[3] in ("superb", "sweep", "run"):
+        from problems.benchmark import grid, superb, sweep
 
-        monkeypatch.setattr(superb, "_run", lambda cells, parallel: 0)
+        (tmp_path / "grid.yaml").write_text(re.search(r"```yaml\n(.*?)```", TEXTS["docs/benchmark.md"], re.S)[1])
+        for module in (grid, superb, sweep):
+            monkeypatch.setattr(module, "_run", lambda *options, **settings: 0)
         monkeypatch.setattr(superb, "_write", lambda *options: None)
         monkeypatch.setattr(superb.plan, "lines_of", lambda cells, config: [])
         assert problems_main(words[3:]) == 0
+        return
+    if words[1:4] == ["-m", "problems", "results"]:
+        assert problems_main(words[3:]) in (1, 2)
+        missing = "has no results of superb|cannot read|has no .json|no such file"
+        assert re.search(missing, capsys.readouterr().err)  # understood; there are no such files here
         return
     if words[1] == "-m":
         problem = problems.get(words[2].removeprefix("problems."))()
