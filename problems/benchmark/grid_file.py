@@ -12,7 +12,7 @@ from typing import Any
 
 import problems
 from dataset.wording import nearest
-from problems.benchmark.passes import SEED, folder_name, of_data
+from problems.benchmark.passes import SEED, folder_name, of_data, plain
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.commands.cross_validation import settings_of
 from problems.engine.config import yaml_text
@@ -149,6 +149,8 @@ def _runs(
     path: Path, label: str, section: Any, common: Tree, over: Mapping[str, Sequence[Any]], folds: Any
 ) -> Iterator[GridRun]:
     """The runs of one problem of the file, checked."""
+    if not isinstance(label, str) or not label or plain(label) != label or label == "logs":
+        raise ConfigError(f"{path}: problems.{label}: expected a label of letters, digits, - and _, not logs")
     if section is not None and not isinstance(section, dict):
         raise ConfigError(f"{path}: problems.{label} is {section!r}: expected its settings, or nothing")
     own = dict(section or {})

@@ -54,7 +54,7 @@ def hugging_face(
     normalise: bool | None = None,
     checkpoint: str | None = None,
     seed: int = 0,
-    trust_remote_code: bool = False,
+    trust_remote_code: bool | None = None,
 ) -> HuggingFaceEncoder | RemoteCode:
     """An audio encoder of Hugging Face transformers, in float32.
 
@@ -64,7 +64,7 @@ def hugging_face(
         normalise: zero mean and unit variance for each waveform; null: as in the model's preprocessor_config.json
         checkpoint: "random" for random weights; null: those of the model
         seed: seed of random weights
-        trust_remote_code: run code that comes with the model; revision must then be a commit
+        trust_remote_code: true: run code that comes with the model; revision must then be a commit
 
     Raises:
         ValueError: transformers is missing, the model cannot be loaded, or its family is not supported.
@@ -79,7 +79,7 @@ def hugging_face(
         raise ValueError(f"the upstream hf needs transformers ({error}): pip install 'soundstage[hf]'") from error
     if trust_remote_code:
         require_pinned(model, revision)
-    source: Source = {"revision": revision, "trust_remote_code": trust_remote_code}
+    source: Source = {"revision": revision, "trust_remote_code": bool(trust_remote_code)}
     if Path(model).expanduser().is_dir():
         model, source["local_files_only"] = str(Path(model).expanduser()), True
     try:

@@ -128,6 +128,8 @@ def test_the_interval_of_a_mean_is_students():
         ({"problem": {}}, "unknown key 'problem' (did you mean 'problems'?)"),
         ({"problems": {}}, "problems is empty"),
         ({"problems": {"assr": None}}, "problems.assr: unknown problem 'assr' (did you mean 'asr'?)"),
+        ({"problems": {"../x": {"problem": "asr"}}}, "problems.../x: expected a label"),
+        ({"problems": {"logs": {"problem": "asr"}}}, "problems.logs: expected a label"),
         ({"problems": {"asr": 3}}, "problems.asr is 3: expected its settings"),
         ({"problems": {"asr": {"train": {"total_stepz": 1}}}}, "train.total_stepz"),
         ({"problems": {"asr": {"config": "lrge"}}}, "unknown preset 'lrge'"),
