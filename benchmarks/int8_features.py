@@ -56,7 +56,7 @@ def words_of(options: argparse.Namespace, root: Path, dtype: str) -> list[str]:
         f"--build_upstream.conf={{model: '{root / 'encoder'}', normalise: true}}",
         "--features.cache=disk",
         f"--features.dtype={dtype}",
-        "--build_optimizer.conf.lr=0.01",
+        "--build_optimizer.conf.lr=0.003",
         f"--train.total_steps={options.steps}",
         f"--train.eval_step={options.steps}",
         "--evaluate.baselines=false",
