@@ -56,7 +56,7 @@ def words_of(options: argparse.Namespace, root: Path, dtype: str) -> list[str]:
         f"--build_upstream.conf={{model: '{root / 'encoder'}', normalise: true}}",
         "--features.cache=disk",
         f"--features.dtype={dtype}",
-        "--build_optimizer.conf.lr=0.003",
+        "--build_optimizer.conf.lr=0.01",
         f"--train.total_steps={options.steps}",
         f"--train.eval_step={options.steps}",
         "--evaluate.baselines=false",
@@ -79,7 +79,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=800)
     options = parser.parse_args()
     figures: dict[str, Any] = {"corpus": options.corpus.name, "steps": options.steps, "types": {}}
     rows = {}
