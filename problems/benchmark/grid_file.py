@@ -14,12 +14,24 @@ import problems
 from dataset.wording import nearest
 from problems.benchmark.passes import SEED, folder_name, of_data, plain
 from problems.engine.cli.arguments import resolve_config
-from problems.engine.cli.commands.cross_validation import settings_of
+from problems.engine.cli.commands.repeated_runs import series_of
 from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import ConfigError
 
 KEYS = ("problems", "common", "over", "folds", "target_dir", "parallel")
-OF_GRID = ("target_dir", "start", "stop", "fresh", "folds", "nproc", "learning_curve", "remove_all_cache")
+OF_GRID = (
+    "target_dir",
+    "start",
+    "stop",
+    "fresh",
+    "folds",
+    "seeds",
+    "nproc",
+    "launcher",
+    "slurm",
+    "learning_curve",
+    "remove_all_cache",
+)
 """Keys of a run that the grid sets, or that make no sense for many runs."""
 Tree = dict[str, Any]
 
@@ -183,11 +195,11 @@ def _folds(
         return
     config = _resolved(path, problem, GridRun(label, "", configs, tree)) | {"folds": folds}
     try:
-        settings = settings_of(problem, config)
+        series = series_of(problem, config)
     except ConfigError as error:
         raise ConfigError(f"{path}: problems.{label}: {error}") from error
-    for number, own in enumerate(settings):
-        yield number, merged(tree, {"prepare_data": own})
+    for number, own in enumerate(series.settings.values()):
+        yield number, merged(tree, own)
 
 
 def _resolved(path: Path, problem: Any, run: GridRun) -> Tree:
