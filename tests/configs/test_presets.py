@@ -76,6 +76,7 @@ S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
         "max_seconds": None,
         "conf": {"buckets": 10},
         "batches_per_epoch": None,
+        "sets": None,
     },
     "build_batch_sampler.valid.batch_size": 1,
     "build_batch_sampler.test.batch_size": 1,
