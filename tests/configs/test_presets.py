@@ -80,7 +80,7 @@ S3PRL_ASR = {  # its SuperbASR; the batch of 32 that it halves
     },
     "build_batch_sampler.valid.batch_size": 1,
     "build_batch_sampler.test.batch_size": 1,
-    "build_featurizer": {"layer_selections": None, "normalize": False},
+    "build_featurizer": {"layer_selections": None, "normalize": False, "readout": None},
     "build_downstream.name": "rnn",
     "build_downstream.conf.module": "LSTM",
     "build_downstream.conf.bidirectional": True,
