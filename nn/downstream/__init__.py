@@ -9,6 +9,7 @@ the same output; of a frozen upstream only means are then cached.
 
 DOWNSTREAMS = {
     "rnn": "nn.downstream.rnn:RNNEncoder",
+    "conformer": "nn.downstream.conformer:Conformer",
     "frame_linear": "nn.downstream.linear:FrameLinear",
     "mean_pool_linear": "nn.downstream.linear:MeanPoolLinear",
     "frame_mlp": "nn.downstream.mlp:FrameMLP",
