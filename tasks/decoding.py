@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from nn.decode.align import token_frames
-from nn.decode.beam import Hypothesis, Scoring, Words, ctc_beam_search
+from nn.decode.beam import Hypothesis, ctc_beam_search
 from nn.decode.greedy import PathToken, ctc_best_path
 from nn.decode.lexicon import Lexicon
 from nn.decode.ngram import UNKNOWN, NgramModel
+from nn.decode.words import Scoring, Words
 from tasks.contracts import Vocabulary
 
 DECODERS = ("greedy", "beam")
@@ -135,19 +136,9 @@ class CTCDecoder:
         """
         if self.name == "greedy":
             return [self.of_path(path) for path in ctc_best_path(logits, lengths, blank=self.blank)]
-        self._to(logits.device)
         log_probs = torch.log_softmax(logits.float(), dim=-1)
-        found = ctc_beam_search(log_probs, lengths, self.beam, self.scoring, self.blank)
+        found = ctc_beam_search(log_probs, lengths, self.beam, self.scoring.to(logits.device), self.blank)
         return [self._decoded(own, p[:n]) for own, p, n in zip(found, log_probs, lengths.tolist())]
-
-    def _to(self, device: torch.device) -> None:
-        scoring = self.scoring
-        if scoring.words is not None and scoring.words.begins.device != device:
-            scoring.words = Words(scoring.words.separates.to(device), scoring.words.begins.to(device))
-            scoring.bonus = None if scoring.bonus is None else scoring.bonus.to(device)
-            for part in (scoring.lexicon, scoring.model):
-                if part is not None:
-                    part.to(device)
 
     def of_path(self, path: Sequence[PathToken]) -> Decoded:
         """The text and the words of a best path."""

@@ -19,48 +19,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nn.decode.lexicon import OUTSIDE, ROOT, Lexicon
-from nn.decode.ngram import END, NgramModel
+from nn.decode.words import Scoring
 
 NEVER = -math.inf
 STEPS, RANGE = 2048, 40  # of the table: error below 1e-8
 MULTIPLIER, ADDEND = 6364136223846793005, 1442695040888963407  # of a linear congruential generator, for hashes
-
-
-@dataclass
-class Words:
-    """How tokens make words.
-
-    Args:
-        separates: bool (V,), true for a token that stands between words, such as the space.
-        begins: bool (V,), true for a token that begins a word.
-    """
-
-    separates: Tensor
-    begins: Tensor
-
-
-@dataclass
-class Scoring:
-    """Scores that are added to the log probability of the model.
-
-    Args:
-        words: how tokens make words; None: there are none, and nothing is added.
-        lexicon: the known words.
-        model: scores words; None: no language model.
-        weight: of the language model.
-        word_score: added for each word, against the bias to few words.
-        bonus: added for each word of a number, float64 (number of words,); for hot words. None: nothing.
-        closed: allow the words of the lexicon alone.
-    """
-
-    words: Words | None = None
-    lexicon: Lexicon | None = None
-    model: NgramModel | None = None
-    weight: float = 0.0
-    word_score: float = 0.0
-    bonus: Tensor | None = None
-    closed: bool = False
 
 
 @dataclass
@@ -118,6 +81,7 @@ class _Search:
         self.log_probs, self.lens, self.scoring, self.blank = log_probs, lens, scoring, blank
         size, device = (len(log_probs), beam), log_probs.device
         self.beam, self.vocabulary = beam, log_probs.shape[-1]
+        self.ends_word = scoring.ends_word(self.vocabulary, device)
         self.ends_in_blank = torch.full(size, NEVER, dtype=torch.float64, device=device)
         self.ends_in_token = torch.full(size, NEVER, dtype=torch.float64, device=device)
         self.ends_in_blank[:, 0] = 0.0
@@ -126,7 +90,7 @@ class _Search:
         self.key = whole() + torch.arange(beam, device=device)  # a hash of the prefix; unused slots differ
         self.parent_key = whole().fill_(-1)
         self.added = torch.zeros(size, dtype=torch.float64, device=device)  # by the language model and the word score
-        self.state = whole().fill_(scoring.model.start if scoring.model else 0)
+        self.state = whole().fill_(scoring.start)
         self.node = whole()
         self.history: list[tuple[Tensor, Tensor]] = []  # of each frame: the slot and the token that a slot came from
 
@@ -142,10 +106,9 @@ class _Search:
         same_in_token = self.ends_in_token + p.gather(1, self.last)
         same_in_token[self.last == self.blank] = NEVER
         longer, same_in_token = self._merged(longer, same_in_token)
-        gain, state = self._completed()
-        ends_word = self._ends_word()
-        added = self.added[..., None] + torch.where(ends_word, gain[..., None], 0.0)
-        longer = self._allowed(longer, ends_word)
+        gain, state = self.scoring.completed(self.node, self.state)
+        added = self.added[..., None] + torch.where(self.ends_word, gain[..., None], 0.0)
+        longer = longer.masked_fill(self.scoring.forbidden(self.node, self.vocabulary), NEVER)
         ranks = torch.cat([log_add(same_in_blank, same_in_token) + self.added, (longer + added).flatten(1)], dim=1)
         chosen = ranks.sort(dim=1, descending=True, stable=True).indices[:, : self.beam]
         self._choose(
@@ -169,46 +132,6 @@ class _Search:
         flat = flat.scatter(1, torch.where(has_parent, place, self.blank), NEVER)
         return flat.view_as(longer), log_add(same_in_token, gained)
 
-    def _completed(self) -> tuple[Tensor, Tensor]:
-        """The score that is added if the last word of each hypothesis is complete, and the state after it: (B, K)."""
-        scoring, has_word = self.scoring, self.node != ROOT
-        if scoring.words is None or scoring.lexicon is None:
-            return torch.zeros_like(self.added), self.state
-        word = scoring.lexicon.word[self.node]
-        gain, state = torch.full_like(self.added, scoring.word_score), self.state
-        if scoring.model is not None:
-            known = torch.where(word < len(scoring.model.words), word, scoring.model.unknown)  # a hot word may be new
-            score, state = scoring.model.score(self.state, known)
-            gain = gain + score * scoring.weight
-        if scoring.bonus is not None:
-            gain = gain + scoring.bonus[word]
-        if scoring.closed:
-            gain = torch.where(scoring.lexicon.is_word[self.node], gain, NEVER)
-        return torch.where(has_word, gain, 0.0), torch.where(has_word, state, self.state)
-
-    def _ends_word(self) -> Tensor:
-        """True for tokens that end the word before them: bool (V,)."""
-        words = self.scoring.words
-        if words is None:
-            return torch.zeros(self.vocabulary, dtype=torch.bool, device=self.log_probs.device)
-        return words.separates | words.begins
-
-    def _moved(self, node: Tensor, token: Tensor) -> Tensor:
-        """The node of the lexicon after a token: that of its word."""
-        words, lexicon = self.scoring.words, self.scoring.lexicon
-        if words is None or lexicon is None:
-            return node
-        start = torch.where(words.begins[token], ROOT, node)
-        return torch.where(words.separates[token], ROOT, lexicon.move(start, token))
-
-    def _allowed(self, longer: Tensor, ends_word: Tensor) -> Tensor:
-        """Forbid what leaves a closed lexicon."""
-        if not self.scoring.closed or self.scoring.words is None or self.scoring.lexicon is None:
-            return longer
-        tokens = torch.arange(self.vocabulary, device=longer.device).expand_as(longer)
-        nodes = self._moved(self.node[..., None].expand_as(longer), tokens)
-        return torch.where(nodes == OUTSIDE, NEVER, longer)
-
     def _choose(
         self,
         frame: int,
@@ -228,7 +151,7 @@ class _Search:
             is_longer, extension % self.vocabulary, self.last.gather(1, chosen.clamp(max=self.beam - 1))
         )
         node, key = self.node.gather(1, slot), self.key.gather(1, slot)
-        ends_word = is_longer & self._ends_word()[token]
+        ends_word = is_longer & self.ends_word[token]
         new = {
             "ends_in_blank": torch.where(is_longer, NEVER, same_in_blank.gather(1, slot)),
             "ends_in_token": torch.where(
@@ -239,7 +162,7 @@ class _Search:
             "key": torch.where(is_longer, key * MULTIPLIER + token * ADDEND + 1, key),
             "parent_key": torch.where(is_longer, key, self.parent_key.gather(1, slot)),
             "state": torch.where(ends_word, state.gather(1, slot), self.state.gather(1, slot)),
-            "node": torch.where(is_longer, self._moved(node, token), node),
+            "node": torch.where(is_longer, self.scoring.moved(node, token), node),
         }
         is_dead = log_add(new["ends_in_blank"], new["ends_in_token"]) + new["added"] == NEVER
         for name in ("ends_in_blank", "ends_in_token"):
@@ -256,12 +179,7 @@ class _Search:
 
     def finish(self) -> list[list[Hypothesis]]:
         """Complete the last words and the sentences, and follow the hypotheses back."""
-        gain, state = self._completed()
-        total = log_add(self.ends_in_blank, self.ends_in_token) + self.added + gain
-        model = self.scoring.model
-        if model is not None:
-            end, _ = model.score(state, torch.full_like(state, model.words[END]))
-            total = total + end * self.scoring.weight
+        total = log_add(self.ends_in_blank, self.ends_in_token) + self.added + self.scoring.ended(self.node, self.state)
         order = total.sort(dim=1, descending=True, stable=True).indices
         scores, slots = total.gather(1, order).cpu(), order.cpu()
         tokens: list[list[list[int]]] = [[[] for _ in range(self.beam)] for _ in range(len(scores))]

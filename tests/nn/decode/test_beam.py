@@ -8,10 +8,11 @@ import math
 import pytest
 import torch
 
-from nn.decode.beam import Scoring, Words, ctc_beam_search, log_add
+from nn.decode.beam import ctc_beam_search, log_add
 from nn.decode.greedy import ctc_greedy
 from nn.decode.lexicon import Lexicon
 from nn.decode.ngram import NgramModel
+from nn.decode.words import Scoring, Words
 
 SYMBOLS = [None, "a", "b", " "]
 NGRAMS = {
