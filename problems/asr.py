@@ -10,6 +10,8 @@ from typing import Any
 
 from dataset.setting import setting
 from problems.base import Problem, Section
+from problems.engine.config import sections
+from problems.engine.config.registry import build
 from problems.engine.runtime.errors import ConfigError
 
 
@@ -17,7 +19,11 @@ from problems.engine.runtime.errors import ConfigError
 class Decode:
     """Decoding in tests and predictions. Validations during training are greedy."""
 
-    name: str = setting("greedy", "the best path, or a beam search over words", choices=("greedy", "beam"))
+    name: str = setting(
+        "greedy",
+        "CTC's best path; a beam search over words; joint: a beam search by CTC and the attention decoder",
+        choices=("greedy", "beam", "joint"),
+    )
     beam: int = setting(16, "hypotheses that are kept after each frame", min=1)
     lm: str | None = setting(
         None, "language model over words: an ARPA file; train: learn one of the training transcripts; null: none"
@@ -29,12 +35,31 @@ class Decode:
     hot_words: list[str] = setting([], "words to prefer, such as names")
     hot_word_score: float = setting(2.0, "added for each of them")
     nbest: int = setting(1, "texts to keep for each utterance", min=1)
+    ctc_weight: float = setting(0.4, "weight of CTC in a joint search; the rest is the decoder's", min=0, max=1)
+    length_norm: float = setting(
+        1.0, "scores of a joint search are divided by the number of tokens to this power; 0: not", min=0
+    )
+
+
+@dataclass
+class BuildModel(sections.BuildModel):
+    """Upstream, featurizer and head together, and an attention decoder."""
+
+    attention: dict | None = setting(
+        None, "transformer decoder that is trained beside CTC, e.g. {size: 144, layers: 2}; null: CTC alone"
+    )
 
 
 @dataclass
 class BuildTask:
-    """CTC training and decoding."""
+    """Training and decoding."""
 
+    ctc_weight: float | None = setting(
+        None, "weight of CTC's loss beside that of build_model.attention; null: 0.3", min=0, max=1
+    )
+    label_smoothing: float | None = setting(
+        None, "probability that targets of build_model.attention give to all symbols; null: 0.1", min=0, max=0.99
+    )
     decode: Decode = setting(Decode(), "decoding in tests and predictions", test_time=True, resume="free")
     log_predictions: int = setting(
         0, "references and hypotheses to log after each validation and test", min=0, resume="free"
@@ -42,10 +67,13 @@ class BuildTask:
 
 
 class ASR(Problem):
-    """Transcribes speech to characters, words, phones or word pieces by CTC; measures WER and CER."""
+    """Transcribes speech to characters, words, phones or word pieces; measures WER and CER.
+
+    By CTC, or by CTC and an attention decoder together.
+    """
 
     summary = "speech recognition: audio to text, by CTC"
-    sections: dict[str, type] = Problem.sections | {"build_task": BuildTask}
+    sections: dict[str, type] = Problem.sections | {"build_model": BuildModel, "build_task": BuildTask}
     columns = ("transcription",)
     long_audio = "pauses"
 
@@ -107,7 +135,7 @@ class ASR(Problem):
     ) -> dict[str, Any]:
         """The language model of the training transcripts, if the decoder asks for it."""
         decode = dataclasses.asdict(Decode()) | dict((build_task or {}).get("decode") or {})
-        if decode.get("name") != "beam" or decode.get("lm") != "train":
+        if decode.get("name") == "greedy" or decode.get("lm") != "train":
             return {}
         import pandas
 
@@ -124,32 +152,57 @@ class ASR(Problem):
         source = (build_task.get("decode") or {}).get("lm")
         return [] if source in (None, "train") else [source]
 
+    def build_model(
+        self,
+        build_model: Section,
+        model_output_size: int,
+        build_upstream: Section,
+        build_featurizer: Section,
+        build_downstream: Section,
+    ) -> Any:
+        """Upstream, featurizer and head; and an attention decoder, which reads further outputs of the head."""
+        decoder, size = None, model_output_size
+        if build_model.get("attention") is not None:
+            conf, target = build_model["attention"], "nn.transformer_decoder:TransformerDecoder"
+            decoder = build(target, conf, "build_model.attention", vocabulary=model_output_size)
+            size += decoder.size
+        model = super().build_model(
+            build_model,
+            size,
+            build_upstream=build_upstream,
+            build_featurizer=build_featurizer,
+            build_downstream=build_downstream,
+        )
+        if decoder is not None:
+            model.attention_decoder = decoder
+        return model
+
     def build_task(self, build_task: Section, model: Any, encoder: Any, language_model: Any = None) -> Any:
-        """CTC.
+        """CTC; or CTC and attention, if the model has an ``attention_decoder``.
 
         Args:
             language_model: a table with the columns ``ngram, log10, backoff``; None: that of ``decode.lm``, if it is a
                 file.
         """
-        from dataset.language import ngrams
         from tasks.ctc import CTCTask
+        from tasks.joint import JointTask
 
         decode = dict(build_task.get("decode") or {})
-        source = decode.pop("lm", None)
-        decode.pop("lm_order", None)
-        model_of_words = None
+        joint = {key: build_task[key] for key in ("ctc_weight", "label_smoothing") if build_task.get(key) is not None}
+        settings = {"log_predictions": build_task.get("log_predictions", 0), "decode": decode}
         try:
-            if decode.get("name") == "beam" and source == "train":
-                if language_model is None:
-                    raise ConfigError(
-                        "build_task.decode.lm is train, but build_task got no language_model: a build_task of your own"
-                        " must take language_model=None and pass it on"
-                    )
-                columns = (language_model[name] for name in ("ngram", "log10", "backoff"))
-                model_of_words = {tuple(n.split(" ")): (float(p), float(b)) for n, p, b in zip(*columns)}
-            elif decode.get("name") == "beam" and source is not None:
-                model_of_words = ngrams.read_arpa(source)
-            return CTCTask(model, encoder, **{**build_task, "decode": decode}, ngrams=model_of_words)
+            settings["ngrams"] = _language_model(decode, language_model)
+            if hasattr(model, "attention_decoder"):
+                return JointTask(model, encoder, **settings, **joint)
+            if decode.get("name") == "joint" or joint:
+                key = "decode.name joint" if decode.get("name") == "joint" else next(iter(joint))
+                raise ConfigError(
+                    f"build_task.{key} is for a model with an attention decoder, and this one has none: train one with"
+                    " --build_model.attention {}"
+                )
+            for key in ("ctc_weight", "length_norm"):
+                decode.pop(key, None)
+            return CTCTask(model, encoder, **settings)
         except ValueError as error:
             raise error if isinstance(error, ConfigError) else ConfigError(f"build_task: {error}") from error
 
@@ -160,6 +213,29 @@ class ASR(Problem):
         from problems.methods import baselines
 
         return baselines.of_texts(train_csv, test_csvs)
+
+
+def _language_model(decode: dict[str, Any], table: Any) -> Any:
+    """The language model that the decoder asks for; its keys are removed from ``decode``.
+
+    Args:
+        table: that of the training transcripts.
+    """
+    from dataset.language import ngrams
+
+    source = decode.pop("lm", None)
+    decode.pop("lm_order", None)
+    if decode.get("name", "greedy") == "greedy" or source is None:
+        return None
+    if source != "train":
+        return ngrams.read_arpa(source)
+    if table is None:
+        raise ConfigError(
+            "build_task.decode.lm is train, but build_task got no language_model: a build_task of your own must take"
+            " language_model=None and pass it on"
+        )
+    columns = (table[name] for name in ("ngram", "log10", "backoff"))
+    return {tuple(n.split(" ")): (float(p), float(b)) for n, p, b in zip(*columns)}
 
 
 class _Transcripts:

@@ -60,7 +60,11 @@ class PR(ASR):
     """
 
     summary = "phoneme recognition: audio to phones with their times, by CTC"
-    sections: dict[str, type] = ASR.sections | {"prepare_data": PrepareData, "build_task": BuildTask}
+    sections: dict[str, type] = ASR.sections | {
+        "prepare_data": PrepareData,
+        "build_model": sections.BuildModel,
+        "build_task": BuildTask,
+    }
 
     @classmethod
     def families(cls) -> list[str]:

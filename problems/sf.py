@@ -38,7 +38,11 @@ class SF(ASR):
     """
 
     summary = "slot filling: audio to text with named values, by CTC"
-    sections: dict[str, type] = ASR.sections | {"prepare_data": PrepareData, "build_task": BuildTask}
+    sections: dict[str, type] = ASR.sections | {
+        "prepare_data": PrepareData,
+        "build_model": sections.BuildModel,
+        "build_task": BuildTask,
+    }
 
     @classmethod
     def families(cls) -> list[str]:

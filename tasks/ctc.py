@@ -31,6 +31,7 @@ from tasks.results import Result, Segment, Transcript
 log = logging.getLogger(__name__)
 
 BLANK = 0
+PART = "loss_"  # the beginning of the names of a loss's parts
 SAMPLE_RATE = 16000
 CONFIDENCES = (("word_ece", "confidence"), ("word_ece_uncalibrated", "raw_confidence"))
 """The metrics of the words' confidence, the second only if it is calibrated, and their keys in ``words``."""
@@ -101,19 +102,27 @@ class CTCTask(Task):
         """
         self.check_mode(mode)
         logits, lengths = self._logits(batch)
-        losses, too_short = ctc_losses(logits, lengths, tokens, tokens_len)
+        numbers = self._numbers(logits, lengths, tokens, tokens_len)
         records: dict[str, list[Any]] = {"id": list(id)}
         if mode != Mode.TRAIN:
             records["reference"] = list(text)
             records |= self._decoded(mode, logits.detach(), lengths)
-            records["loss"] = losses.detach().tolist()
-            records["too_short"] = too_short.tolist()
+            records |= {name: own.detach().tolist() for name, own in numbers.items()}
             records |= self._errors(records)
             paths, targets = (logits.detach(), lengths), (tokens, tokens_len)
             records |= self._beside(mode, records, batch, paths=paths, targets=targets)
             if self.rates_words:
                 records["right_words"] = _right_words(records)
-        return StepOutput(losses.mean(), float(len(id)), records)
+        parts = {name: own.mean() for name, own in numbers.items() if name.startswith(PART)}
+        return StepOutput(numbers["loss"].mean(), float(len(id)), records, parts)
+
+    def _numbers(self, logits: Tensor, lengths: Tensor, tokens: Tensor, tokens_len: Tensor) -> dict[str, Tensor]:
+        """Numbers (B,) by the name of their column: ``loss``, ``too_short``, and what a subclass adds.
+
+        Losses that a loss is made of begin with ``loss_``.
+        """
+        losses, too_short = ctc_losses(logits, lengths, tokens, tokens_len)
+        return {"loss": losses, "too_short": too_short}
 
     def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[int]]:
         """The counts of word and character errors of each utterance."""

@@ -17,7 +17,6 @@ from nn.decode.ngram import UNKNOWN, NgramModel
 from nn.decode.words import Scoring, Words
 from tasks.contracts import Vocabulary
 
-DECODERS = ("greedy", "beam")
 SPACE = "▁"  # at the beginning of a piece that begins a word, as SentencePiece writes it
 Ngrams = Mapping[tuple[str, ...], tuple[float, float]]
 
@@ -60,6 +59,8 @@ class CTCDecoder:
         ngrams: the language model; None: none.
     """
 
+    names: tuple[str, ...] = ("greedy", "beam")
+
     def __init__(
         self,
         encoder: Vocabulary,
@@ -75,14 +76,14 @@ class CTCDecoder:
         ngrams: Ngrams | None = None,
         blank: int = 0,
     ):
-        if name not in DECODERS or beam < 1 or nbest < 1:
+        if name not in self.names or beam < 1 or nbest < 1:
             raise ValueError(
-                f"decode is {name!r} with beam {beam} and nbest {nbest}: expected one of {', '.join(DECODERS)}, and"
+                f"decode is {name!r} with beam {beam} and nbest {nbest}: expected one of {', '.join(self.names)}, and"
                 " numbers from 1"
             )
         self.encoder, self.name, self.beam, self.nbest, self.blank = encoder, name, beam, nbest, blank
         self.scoring = Scoring()
-        if name == "beam" and (ngrams is not None or hot_words or word_score or lexicon):
+        if name != "greedy" and (ngrams is not None or hot_words or word_score or lexicon):
             if lexicon and ngrams is None and not hot_words:
                 raise ValueError("decode.lexicon allows known words alone, but there are none: set decode.lm")
             self.scoring = self._scoring(ngrams, hot_words, lm_weight, word_score, hot_word_score, lexicon)

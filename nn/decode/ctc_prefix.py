@@ -62,7 +62,10 @@ class CTCPrefixes:
         return longer, either.gather(2, place)[..., 0]
 
     def _summed(self, before: Tensor, probs: Tensor) -> Tensor:
-        """log of the sum over frames of ``before`` (..., M, T + 1), up to a frame, and its ``probs`` (..., T, N): (..., M, N)."""
+        """Log probabilities (..., M, N): the sum over frames of what is before a frame, and its own probabilities.
+
+        before: log, (..., M, T + 1). probs: (..., T, N).
+        """
         inside = self.inside.unflatten(0, (-1, *[1] * (before.ndim - 2)))
         before = before[..., :-1].masked_fill(~inside, NEVER)
         high = before.amax(dim=-1, keepdim=True)
