@@ -13,6 +13,7 @@ from problems.base import Problem, Section
 from problems.engine.config import sections
 from problems.engine.config.registry import build
 from problems.engine.runtime.errors import ConfigError
+from problems.engine.runtime.overrides import is_overridden
 
 
 @dataclass
@@ -66,6 +67,10 @@ class BuildTask:
     )
 
 
+JOINT = ("ctc_weight", "label_smoothing")
+"""The keys of ``build_task`` that are for an attention decoder alone."""
+
+
 class ASR(Problem):
     """Transcribes speech to characters, words, phones or word pieces; measures WER and CER.
 
@@ -82,6 +87,12 @@ class ASR(Problem):
         config = super().default_config()
         config["train"] |= {"valid_metric": "wer"}
         return config
+
+    def check_config(self, config: Section) -> None:
+        """Refuse settings of an attention decoder without one, beside what every problem refuses."""
+        super().check_config(config)
+        if config["build_model"].get("attention") is None and not is_overridden(self, "build_model"):
+            _require_no_attention(config["build_task"])
 
     def build_encoder(
         self,
@@ -188,18 +199,13 @@ class ASR(Problem):
         from tasks.joint import JointTask
 
         decode = dict(build_task.get("decode") or {})
-        joint = {key: build_task[key] for key in ("ctc_weight", "label_smoothing") if build_task.get(key) is not None}
+        joint = {key: build_task[key] for key in JOINT if build_task.get(key) is not None}
         settings = {"log_predictions": build_task.get("log_predictions", 0), "decode": decode}
         try:
             settings["ngrams"] = _language_model(decode, language_model)
             if hasattr(model, "attention_decoder"):
                 return JointTask(model, encoder, **settings, **joint)
-            if decode.get("name") == "joint" or joint:
-                key = "decode.name joint" if decode.get("name") == "joint" else next(iter(joint))
-                raise ConfigError(
-                    f"build_task.{key} is for a model with an attention decoder, and this one has none: train one with"
-                    " --build_model.attention {}"
-                )
+            _require_no_attention(build_task)
             for key in ("ctc_weight", "length_norm"):
                 decode.pop(key, None)
             return CTCTask(model, encoder, **settings)
@@ -213,6 +219,22 @@ class ASR(Problem):
         from problems.methods import baselines
 
         return baselines.of_texts(train_csv, test_csvs)
+
+
+def _require_no_attention(build_task: Section) -> None:
+    """Check that no setting is for an attention decoder.
+
+    Raises:
+        ConfigError: one is.
+    """
+    keys = [key for key in JOINT if build_task.get(key) is not None]
+    if (build_task.get("decode") or {}).get("name") == "joint":
+        keys.append("decode.name joint")
+    if keys:
+        raise ConfigError(
+            f"build_task.{keys[0]} is for a model with an attention decoder, and this one has none: train one with"
+            " --build_model.attention {}"
+        )
 
 
 def _language_model(decode: dict[str, Any], table: Any) -> Any:

@@ -20,6 +20,7 @@ OTHERS = [
     "nn.finetune.schedule:FineTuning",
     "nn.finetune.span_mask:SpanMask",
     "nn.model:UpstreamDownstreamModel",
+    "nn.transformer_decoder:TransformerDecoder",
 ]
 TARGETS = {
     target for module, name in REGISTRIES.items() for target in getattr(importlib.import_module(module), name).values()
