@@ -1,4 +1,4 @@
-"""CTC with an attention decoder, through all stages: trained, resumed, tested in many ways, predicted with, exported."""
+"""CTC with an attention decoder through all stages: trained, resumed, tested in many ways, exported."""
 
 from __future__ import annotations
 
