@@ -1,4 +1,4 @@
-"""Transformer decoder: the next token from the tokens before it and from encoded frames (Vaswani et al., NeurIPS 2017).
+"""Transformer decoder: the next token from those before it and from encoded frames (Vaswani et al., 2017).
 
 The layer norms come first, as in most recent decoders. A layer is written here because torch's cannot keep what it has
 computed of earlier tokens, without which a search computes each prefix anew.

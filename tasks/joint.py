@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from nn.decode.joint import joint_beam_search
 from nn.mask import frame_mask
+from nn.streaming import CannotStream
 from nn.transformer_decoder import END, DecoderSearch, TransformerDecoder
 from tasks.base import Records
 from tasks.contracts import Vocabulary
 from tasks.ctc import BLANK, CTCTask, ctc_losses
+from tasks.ctc_stream import CTCStream
 from tasks.decoding import CTCDecoder, Decoded, Ngrams
 from tasks.metrics.kinds import Number, Rate
 
@@ -96,6 +98,14 @@ class JointTask(CTCTask):
             "right_tokens": right,
             "tokens": tokens_len + 1,
         }
+
+    def stream(self) -> CTCStream:
+        """Refuse: the decoder attends to the whole recording.
+
+        Raises:
+            CannotStream: always.
+        """
+        raise CannotStream("the attention decoder takes a recording as a whole")
 
     def measure(self, mode: str, records: Records) -> dict[str, float]:
         """The metrics of CTC, the mean of each loss, and how often the decoder tells the next token, given the true

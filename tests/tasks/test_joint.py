@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from nn.streaming import CannotStream
 from nn.transformer_decoder import TransformerDecoder
 from tasks.ctc import CTCTask
 from tasks.joint import JointTask, attention_losses
@@ -171,3 +172,8 @@ def test_wrong_settings_and_sizes_are_named():
         task(decode={"name": "best"})
     with pytest.raises(ValueError, match="gives 4 outputs a frame: expected 4, .* and 8 more"):
         JointTask(Model(4), Letters())("train", **make_batch(TEXTS))
+
+
+def test_a_recording_in_chunks_is_refused():
+    with pytest.raises(CannotStream, match="takes a recording as a whole"):
+        task().stream()
