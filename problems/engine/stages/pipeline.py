@@ -44,9 +44,10 @@ class Pipeline:
     Args:
         problem: gives the ``build_*`` methods.
         config: resolved (:func:`problems.engine.config.merge.resolve`).
+        began: the time from which ``budget`` counts, by ``time.monotonic()``; None: now.
     """
 
-    def __init__(self, problem: Any, config: dict[str, Any]):
+    def __init__(self, problem: Any, config: dict[str, Any], began: float | None = None):
         if config["eval_batch"] == 0:
             raise ConfigError("eval_batch is 0: expected how many batches to evaluate, or -1 for all")
         self.problem, self.config = problem, config
@@ -60,6 +61,7 @@ class Pipeline:
         self.diagnostics = [key for key in DIAGNOSTICS if config["train"].get(key)]
         self.selection = Selection(self.stages, self.freshness)
         self.start, self.train_stage = self.selection.start, self.selection.train_stage
+        self.train_stage.began = time.monotonic() if began is None else began
         self.ran: list[Stage] = []
 
     def run(self) -> None:

@@ -50,7 +50,7 @@ class Train(Stage):
 
     def __init__(self, *args: Any):
         super().__init__(*args)
-        self.run_started = time.monotonic()
+        self.began = time.monotonic()
         if self.config["budget"] is not None:
             seconds_of(self.config["budget"])  # refuse what is no time before any work
             if self.config["train"].get("epochs") is not None:
@@ -157,7 +157,7 @@ class Train(Stage):
         tests = sum(len(open_table(csv)) for csv in test_csvs) if stop > self.number else 0
         valid = len(open_table(valid_csv, may_be_empty=True))
         after = REPORT_SECONDS if stop > self.number else 0.0
-        return {"budget": Budget(seconds_of(limit), self.run_started, tests=tests / max(1, valid), after=after)}
+        return {"budget": Budget(seconds_of(limit), self.began, tests=tests / max(1, valid), after=after)}
 
     def _require_validation(self, valid_csv: str) -> None:
         """Check that there is something to validate on.

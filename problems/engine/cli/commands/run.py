@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ def _submit(problem: Any, config: Mapping[str, Any], arguments: Arguments) -> in
 
 def run(problem: Any, arguments: Arguments) -> int:
     """Run the stages that the command line asks for."""
+    began = time.monotonic()  # before torch is imported
     spin_briefly()
     config = resolve_config(problem, arguments.configs, arguments.overrides)
     if config["learning_curve"]:
@@ -44,7 +46,7 @@ def run(problem: Any, arguments: Arguments) -> int:
         return launch(problem, config["nproc"], arguments.words)
     from problems.engine.stages.pipeline import Pipeline
 
-    pipeline = Pipeline(problem, config)
+    pipeline = Pipeline(problem, config, began)
     start_logging(pipeline.root, main=os.environ.get("RANK", "0") == "0")
     log.info("$ %s", " ".join(sys.argv), extra={"quiet": True})
     if config["learning_curve"]:

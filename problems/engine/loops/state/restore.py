@@ -10,6 +10,7 @@ from typing import Any
 from problems.engine.checkpoints import store, task_state, weights
 from problems.engine.checkpoints.parts import Parts, load_parts
 from problems.engine.loops.train import TrainLoop
+from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import CheckpointError
 from tasks.base import Task
 
@@ -40,6 +41,10 @@ def restore_training(loop: TrainLoop, checkpoint: Path, state: Mapping[str, Any]
             f" use --fresh --train.init_ckpt_dir {checkpoint}"
         ) from error
     log.info("training continues from step %d (%s)", loop.progress.step, checkpoint)
+    if loop.progress.ended:
+        log.info(
+            "nothing more is trained, as early stopping ended it; %s trains on", as_typed("train.patience", "null")
+        )
 
 
 def start_from_weights(task: Task, checkpoint: Path, chosen: Parts | None = None) -> None:
