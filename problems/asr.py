@@ -200,7 +200,7 @@ class ASR(Problem):
 
         decode = dict(build_task.get("decode") or {})
         joint = {key: build_task[key] for key in JOINT if build_task.get(key) is not None}
-        settings = {"log_predictions": build_task.get("log_predictions", 0), "decode": decode}
+        settings = {key: value for key, value in build_task.items() if key not in JOINT} | {"decode": decode}
         try:
             settings["ngrams"] = _language_model(decode, language_model)
             if hasattr(model, "attention_decoder"):

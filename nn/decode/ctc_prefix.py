@@ -39,9 +39,8 @@ class CTCPrefixes:
         # of all frames before each place; place 0 is before the first frame
         self.sums = torch.nn.functional.pad(log_probs.cumsum(dim=1), (0, 0, 1, 0))
         empty = self.sums[:, None, :, blank].expand(batch, beam, frames + 1)
-        self.ends_in_blank = (
-            empty.clone()
-        )  # (B, K, T + 1): log probability that the frames before a place are the prefix
+        # (B, K, T + 1): log probability that the frames before a place give the prefix, by its paths' last symbol
+        self.ends_in_blank = empty.clone()
         self.ends_in_token = torch.full_like(empty, NEVER)
         self.last = torch.full((batch, beam), blank, dtype=torch.int64, device=log_probs.device)
 
