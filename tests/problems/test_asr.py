@@ -78,10 +78,10 @@ def test_how_often_it_looks_does_not_change_what_is_learnt(run):
 
 
 def test_predictions_are_logged_on_demand_and_this_may_change_under_a_training(run):
-    target = run("logged", "--stop=2", "--build_task.log_predictions=2")
+    target = run("logged", "--stop=2", "--build_task.log_predictions=2", "--train.samples=0")
     count = (target / "run.log").read_text().count("  hypothesis: ")
     assert count == 2 * 3, "two at each validation, and at the first look before the training"
-    run("logged", "--stop=2", "--build_task.log_predictions=0", "--train.total_steps=12")
+    run("logged", "--stop=2", "--build_task.log_predictions=0", "--train.samples=0", "--train.total_steps=12")
     assert (target / "run.log").read_text().count("  hypothesis: ") == count
 
 

@@ -136,6 +136,6 @@ def test_a_users_own_file(tmp_path):
     )
     done = subprocess.run([sys.executable, "mine.py", "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and "python mine.py run" in done.stdout and "my own" in done.stdout
-    assert "default, fsdd, librispeech" in done.stdout  # presets are inherited
+    assert "default, fsdd, joint" in done.stdout  # presets are inherited
     done = subprocess.run([sys.executable, "mine.py", "config"], capture_output=True, text=True, cwd=tmp_path)
     assert "target_dir: result/mine/default" in done.stdout
