@@ -52,6 +52,20 @@ def test_checkpoints_by_step_rule_average_and_folder_are_tested_side_by_side(tra
     assert not (evaluate / "checkpoints.json").exists()
 
 
+def test_checkpoints_that_were_tested_before_take_part_in_a_later_choice(trained, tmp_path, capfd):
+    evaluate = tmp_path / "run" / "evaluate"
+    assert execute(ASR(), [*trained, "--evaluate.ckpts=[2]"]) == 0
+    assert not (evaluate / "checkpoints.json").exists(), "nothing is to be chosen"
+    settings = "--evaluate.settings=[{name: greedy}, {name: beam, decode.name: beam, decode.beam: 2}]"
+    for more in ([], [settings]):
+        for ckpts in ("[2, 8]", "[2]", "[2, 8]"):
+            capfd.readouterr()
+            assert execute(ASR(), [*trained, f"--evaluate.ckpts={ckpts}", *more]) == 0
+        assert "done already" in capfd.readouterr().err
+        choice = json.loads((evaluate / "checkpoints.json").read_text())
+        assert list(choice["checkpoints"]) == ["step_00000002", "step_00000008"]
+
+
 def test_with_several_settings_a_checkpoint_counts_with_its_chosen_one(trained, tmp_path):
     settings = "[{name: greedy}, {name: beam, decode.name: beam, decode.beam: 2}]"
     assert execute(ASR(), [*trained, "--evaluate.ckpts=[2, 8]", f"--evaluate.settings={settings}"]) == 0

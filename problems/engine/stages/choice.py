@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.storage.files import read_json, write_json
+from dataset.storage.files import finite, read_json, write_json
 from problems.engine.report.history import of_all_sets
 from problems.engine.report.read import CHECKPOINTS, CHOICE
 from tasks.metrics.kinds import UNDECLARED, Metric
@@ -54,9 +54,10 @@ class Choice:
     def write(self, values: Mapping[str, Any], metric: str, better: str) -> None:
         """Write the validations, and the best: the first of all if none has the metric."""
         order = [name for name in self.names if name in values]
-        known = [name for name in order if values[name]["valid"].get(metric) is not None]
+        valid = {name: finite(values[name]["valid"].get(metric)) for name in order}
+        known = [name for name in order if valid[name] is not None]
         best = max if better == "higher" else min
-        chosen = best(known, key=lambda name: values[name]["valid"][metric]) if known else next(iter(order), None)
+        chosen = best(known, key=valid.__getitem__) if known else next(iter(order), None)
         content = {"metric": metric, "better": better, "chosen": chosen, self.key: {n: values[n] for n in order}}
         write_json(self.path, content if self.data is None else content | {"data": self.data})
 

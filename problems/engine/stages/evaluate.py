@@ -86,10 +86,12 @@ class Evaluate(Stage):
         train = self.config["train"]
         self._check_analysis()
         tests = distributed.on_main(lambda: list(self._open_tests(fingerprint)))
+        tested = {test.checkpoint for test in tests}
+        unvalidated = distributed.on_main(lambda: list(self._unvalidated()))
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
-            for checkpoint in dict.fromkeys(test.checkpoint for test in tests):
-                own = [test for test in tests if test.checkpoint == checkpoint]
-                Tester(self, checkpoint, device).run(own)
+            for checkpoint in self.folder.tested_checkpoints():
+                if checkpoint in tested or checkpoint in unvalidated:
+                    Tester(self, checkpoint, device).run([test for test in tests if test.checkpoint == checkpoint])
         if distributed.world().main:
             self._choose()
             self.write_baselines(device)
@@ -111,6 +113,13 @@ class Evaluate(Stage):
     def _choice_of_checkpoints(self) -> Choice:
         names = [self.folder.result_dir(own, "any").parent.name for own in self.folder.tested_checkpoints()]
         return Choice.of_checkpoints(self.output_dir, names, sha256(self.folder.csvs()[1]))
+
+    def _unvalidated(self) -> Iterator[Path]:
+        """The checkpoints that lack a validation for a choice, as those tested when there was nothing to choose."""
+        for checkpoint in self.folder.tested_checkpoints():
+            choice, own = self.choice_of(checkpoint), self.folder.result_dir(checkpoint, "any").parent.name
+            if choice is not None and not {way.name or own for way in self.ways} <= choice.known().keys():
+                yield checkpoint
 
     def _choose(self) -> None:
         """Choose among the settings of each checkpoint, and the checkpoints, that there are now."""
