@@ -68,6 +68,7 @@ def export(
             shutil.copytree(source / UPSTREAM_FOLDER, folder / UPSTREAM_FOLDER)
         if (source / CONFIG).is_file():  # the settings of a test
             config = yaml_text.load((source / CONFIG).read_text("utf-8"))
+            config = carried_files.replaced(carried_files.resolved(config, source), names)
             write_text(folder / CONFIG, yaml_text.dump(without_folders(config)))
         write_json(folder / CARD, card)
         write_text(folder / README, readme_of(card))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from problems.engine.config import yaml_text
 from problems.engine.config.layers import Layer, load_file, override_layer
 from problems.engine.config.merge import resolve
 from problems.engine.config.schema import Tree
+from problems.engine.runtime import carried_files
 from problems.engine.runtime.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -130,4 +132,4 @@ def _trained_layer(checkpoint: Path, *, has_training: bool) -> Layer:
     layer = load_file(path)
     for key in (*OF_ITS_RUN, *(() if has_training else ("cache_dir",))):
         layer.tree.pop(key, None)
-    return layer
+    return dataclasses.replace(layer, tree=carried_files.resolved(layer.tree, checkpoint))

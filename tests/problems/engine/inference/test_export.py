@@ -168,6 +168,9 @@ def test_a_language_model_is_carried_in_the_folder_and_no_path_of_this_machine_i
     assert str(problems.load(str(out), task={"decode.hot_word_score": 1.0}).predict(wav)) == expected
     assert str(problems.load(str(out), task={"decode.lm": None}).predict(wav)) != expected, "it was used"
     assert execute(ASR(), ["export", "--ckpt", str(out), str(tmp_path / "again")]) == 0
+    tested = tmp_path / "tested"
+    assert execute(ASR(), ["test", "--ckpt", str(out), "--data", str(tones / "test.csv"), f"--out={tested}"]) == 0
+    assert len(list(tested.glob("evaluate/*/test/result.json"))) == 1
     shutil.rmtree(out)
     assert str(problems.load(str(tmp_path / "again")).predict(wav)) == expected
     (tmp_path / "again" / "files" / "lm.arpa").write_text(Path(moved).read_text().replace("gi", "ba"))
