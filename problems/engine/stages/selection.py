@@ -57,6 +57,9 @@ class Selection:
         self._check_parts()
         chosen = self.stages_from(first)
         if self.train_stage in chosen:
+            from problems.engine.loops.monitoring.loggers import check_loggers
+
+            check_loggers(self.config["train"].get("loggers"))
             is_fresh = self.is_fresh(chosen)
             if self.config["upstream"] and (is_fresh or not store.steps_in(self.train_stage.output_dir)):
                 raise ConfigError(
@@ -185,13 +188,10 @@ class Selection:
 
     def _check_parts(self) -> None:
         """Refuse what an overridden method cannot take, and names of parts that do not exist."""
-        from problems.engine.loops.monitoring.loggers import check_loggers
         from problems.engine.optim import lr_schedules, optimizers
 
         train = self.config["train"]
         check_signatures(self.problem)
-        if train.get("loggers"):
-            check_loggers(train["loggers"])
         if "build_optimizer" in self.config and not is_overridden(self.problem, "build_optimizer"):
             optimizers.check(self.config["build_optimizer"])
         if train.get("use_scheduler") and not is_overridden(self.problem, "build_scheduler"):

@@ -79,6 +79,12 @@ def test_a_missing_library_is_refused_before_any_work_with_its_extra(tiny, tmp_p
     assert not (tmp_path / "run" / "data").exists()
 
 
+def test_a_logger_of_the_training_is_not_needed_to_test_it(tiny, tmp_path, monkeypatch):
+    assert execute(ASR(), ["run", *tiny, "--stop=2"]) == 0
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    assert execute(ASR(), ["run", *tiny, "--train.loggers=[wandb]", "--start=3", "--stop=3"]) == 0
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
