@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from problems.engine.cli.arguments import Arguments, number_of, resolve_config
 from problems.engine.cli.console import spin_briefly, start_logging
-from problems.engine.runtime.errors import SoundstageError
+from problems.engine.runtime.errors import ConfigError, SoundstageError
 
 if TYPE_CHECKING:
     from problems.engine.stages.memory_trial import MemoryTrials
@@ -31,6 +31,8 @@ def fit(problem: Any, arguments: Arguments) -> int:
     margin = number_of("margin", own.get("margin", "0.1"), 0, 0.9)
     limit = number_of("limit_gb", own["limit_gb"], 0.01) if "limit_gb" in own else None
     config = resolve_config(problem, arguments.configs, overrides, recorded=True)
+    if config["build_batch_sampler"]["train"].get("sets") is not None:
+        raise ConfigError(f"{SECTION}.sets is set, and fit searches for one size: set {SECTION}.sets to null for it")
     from problems.engine.stages.memory_trial import MemoryTrials
     from problems.engine.stages.pipeline import Pipeline
 

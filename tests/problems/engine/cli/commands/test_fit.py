@@ -65,3 +65,9 @@ def test_a_training_that_fails_for_another_reason_is_named(tiny, capfd):
 def test_a_mistaken_option_is_named(tiny, capfd, option, text):
     assert execute(ASR(), ["fit", *tiny, f"--{option}={text}"]) == 2
     assert f"--{option} is '{text}': expected a number" in capfd.readouterr().err
+
+
+def test_sub_batches_are_refused_as_one_size_does_not_make_them(tiny, capfd, tmp_path):
+    assert execute(ASR(), ["fit", *tiny, "--build_batch_sampler.train.sets={a: {}, b: {}}"]) == 2
+    assert "set build_batch_sampler.train.sets to null" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
