@@ -14,6 +14,7 @@ from markupsafe import Markup
 from problems.engine.report.charts.intervals import intervals
 from problems.engine.report.charts.lines import curves_figure
 from problems.engine.report.figures import run as of_run
+from problems.engine.report.history import of_all_sets
 from problems.engine.runtime.formatting import duration
 from tasks.metrics.kinds import UNDECLARED
 
@@ -29,6 +30,7 @@ def render(report: Report, plots: list[Plot]) -> str:
         report=report,
         run=report.run,
         intervals=_group_intervals,
+        of_all_sets=of_all_sets,
         all_worst=not any(listed.ranked.name.startswith("best") for test in report.tests for listed in test.lists),
         has_pictures=any(test.figures or test.confusion for test in report.tests),
         curves=[curves_figure(plot) for plot in plots],

@@ -76,8 +76,9 @@ class Report:
         return samples
 
     def metric(self, name: str) -> Metric:
-        """The declaration of a metric."""
-        return self.run.declarations.get(name, UNDECLARED)
+        """The declaration of a metric; that of all sets, for one of a set that is not declared."""
+        known = self.run.declarations
+        return known.get(name) or known.get(of_all_sets(name), UNDECLARED)
 
     def to_json(self) -> dict[str, Any]:
         """The content of results.json."""
@@ -177,31 +178,32 @@ def _checkpoint_lines(report: Report) -> Iterator[str]:
     if choice is None:
         return
     metric, results = report.metric(choice.metric), report.run.results
+    of_tests = of_all_sets(choice.metric)
     test_sets = list(dict.fromkeys(test_set for name in choice.valid for test_set in results.get(name, {})))
     rows = []
     for name, valid in choice.valid.items():
         tests = [results.get(name, {}).get(test_set) for test_set in test_sets]
-        values = [metric.format(own.metrics.get(choice.metric)) if own else "–" for own in tests]
+        values = [metric.format(own.metrics.get(of_tests)) if own else "–" for own in tests]
         rows.append([name + " *" * (name == choice.chosen), metric.format(valid.get(choice.metric)), *values])
-    heading = metric.heading(choice.metric)
-    yield table(["checkpoint", f"valid {heading}", *(f"{name} {heading}" for name in test_sets)], rows, left=1)
+    heading, tested = metric.heading(choice.metric), report.metric(of_tests).heading(of_tests)
+    yield table(["checkpoint", f"valid {heading}", *(f"{name} {tested}" for name in test_sets)], rows, left=1)
     yield f"* best on the validation set ({choice.metric})"
 
 
 def _setting_lines(report: Report) -> Iterator[str]:
     """A table of the settings of each checkpoint that was tested with several."""
     for checkpoint, settings in report.run.settings.items():
-        metric = report.metric(settings.metric)
+        metric, of_tests = report.metric(settings.metric), of_all_sets(settings.metric)
         test_sets = list(dict.fromkeys(name for tests in settings.results.values() for name in tests))
         rows = []
         for name, valid in settings.valid.items():
             results = [settings.results.get(name, {}).get(test_set) for test_set in test_sets]
-            values = [metric.format(result.metrics.get(settings.metric)) if result else "–" for result in results]
+            values = [metric.format(result.metrics.get(of_tests)) if result else "–" for result in results]
             seconds = sum(result.seconds or 0 for result in results if result)
             star = " *" if name == settings.chosen else ""
             rows.append([name + star, metric.format(valid.get(settings.metric)), *values, f"{seconds:.1f} s"])
-        heading = metric.heading(settings.metric)
-        header = [f"setting of {checkpoint}", f"valid {heading}", *(f"{name} {heading}" for name in test_sets), "time"]
+        heading, tested = metric.heading(settings.metric), report.metric(of_tests).heading(of_tests)
+        header = [f"setting of {checkpoint}", f"valid {heading}", *(f"{name} {tested}" for name in test_sets), "time"]
         yield table(header, rows, left=1)
         yield f"* best on the validation set ({settings.metric})"
         yield from report.as_published(settings)

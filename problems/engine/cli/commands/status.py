@@ -9,11 +9,11 @@ from dataset.storage.files import read_json
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.loops.monitoring.display import format_metrics
-from problems.engine.report.history import DECLARATIONS, TIMES, read_history
+from problems.engine.report.history import DECLARATIONS, TIMES, of_all_sets, read_history
 from problems.engine.report.read import CHECKPOINTS
 from problems.engine.runtime.formatting import duration
 from problems.engine.stages.pipeline import Pipeline
-from tasks.metrics.kinds import from_json
+from tasks.metrics.kinds import UNDECLARED, from_json
 
 
 def status(problem: Any, arguments: Arguments) -> int:
@@ -68,7 +68,8 @@ def _results(root: Path) -> list[str]:
         declared = from_json(result.get("declarations"))
         valid = choice["checkpoints"].get(names[0], {}).get("valid", {}).get(choice.get("metric"))
         known = {} if valid is None else {choice["metric"]: valid}
-        validation = f"  (valid {format_metrics(known, declared)})" if known else ""
+        declared |= {name: declared.get(name) or declared.get(of_all_sets(name), UNDECLARED) for name in known}
+        validation = f"  (valid {format_metrics(known, declared, choice['metric'])})" if known else ""
         star = " *" if names[0] == choice["chosen"] else ""
         metrics = format_metrics(result["metrics"], declared)
         lines.append(f"  {names[0]}{star} on {names[1]}{setting}: {metrics}{validation}")

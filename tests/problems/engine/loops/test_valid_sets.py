@@ -87,3 +87,15 @@ def test_settings_of_a_test_are_chosen_by_the_same_set(options, tmp_path):
     choice = json.loads(choice.read_text())
     assert choice["metric"] == "wer/few" and choice["better"] == "lower"
     assert all("wer/few" in own["valid"] for own in choice["settings"].values())
+
+
+def test_a_checkpoint_that_one_set_chooses_is_shown_with_its_tests(options, tmp_path, capfd):
+    more = ["--train.valid_metric=wer/few", "--train.keep_num_ckpts=2", "--evaluate.ckpts=[best, last, 4]"]
+    assert execute(ASR(), ["run", *options, "--train.save_step=4", *more]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    (heading,) = (number for number, line in enumerate(lines) if "valid WER few" in line and "test WER" in line)
+    rows = [line for line in lines[heading:] if line.startswith("step_")]
+    assert rows and all(line.count("%") == 2 for line in rows)
+    assert execute(ASR(), ["status", f"--target_dir={tmp_path / 'run'}"]) == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if "(valid" in line]
+    assert lines and all("%" in line.partition("(valid")[2] for line in lines)
