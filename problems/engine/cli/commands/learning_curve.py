@@ -23,13 +23,15 @@ def check(config: Mapping[str, Any]) -> None:
     """Check that the parts can be compared.
 
     Raises:
-        ConfigError: the run has a part of the training set only, or not all stages, or several processes.
+        ConfigError: the run has a part of the training set only, not all stages, or several processes, folds or seeds.
     """
     wrong = {
         "prepare_data.train_fraction": config["prepare_data"].get("train_fraction") is not None,
         "start": config["start"] not in (None, 0),
         "stop": config["stop"] not in (None, 4),
         "nproc": config["nproc"] > 1,
+        "folds": config["folds"] is not None,
+        "seeds": config["seeds"] is not None,
     }
     for key, is_set in wrong.items():
         if is_set:

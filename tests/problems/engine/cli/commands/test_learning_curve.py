@@ -40,7 +40,9 @@ def test_the_parts_grow_and_are_compared(tiny, tmp_path, capfd):
     assert "== stage 2: train" not in capfd.readouterr().err  # every part is done
 
 
-@pytest.mark.parametrize("option", ["--stop=2", "--start=3", "--nproc=2", "--prepare_data.train_fraction=0.5"])
+@pytest.mark.parametrize(
+    "option", ["--stop=2", "--start=3", "--nproc=2", "--seeds=2", "--prepare_data.train_fraction=0.5"]
+)
 def test_what_the_parts_cannot_be_compared_with_is_refused(tiny, tmp_path, capsys, option):
     assert execute(ASR(), ["run", *tiny, "--learning_curve", option]) == 2
     key = option.partition("=")[0].removeprefix("--")
