@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,10 @@ class Evaluate(Stage):
         train = self.config["train"]
         self._check_analysis()
         tests = distributed.on_main(lambda: list(self._open_tests(fingerprint)))
-        tested = {test.checkpoint for test in tests}
-        unvalidated = distributed.on_main(lambda: list(self._unvalidated()))
+        checkpoints, tested = self.folder.tested_checkpoints(), {test.checkpoint for test in tests}
+        unvalidated = distributed.on_main(lambda: list(self._unvalidated(checkpoints)))
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
-            for checkpoint in self.folder.tested_checkpoints():
+            for checkpoint in checkpoints:
                 if checkpoint in tested or checkpoint in unvalidated:
                     Tester(self, checkpoint, device).run([test for test in tests if test.checkpoint == checkpoint])
         if distributed.world().main:
@@ -114,11 +114,12 @@ class Evaluate(Stage):
         names = [self.folder.result_dir(own, "any").parent.name for own in self.folder.tested_checkpoints()]
         return Choice.of_checkpoints(self.output_dir, names, sha256(self.folder.csvs()[1]))
 
-    def _unvalidated(self) -> Iterator[Path]:
+    def _unvalidated(self, checkpoints: Iterable[Path]) -> Iterator[Path]:
         """The checkpoints that lack a validation for a choice, as those tested when there was nothing to choose."""
-        for checkpoint in self.folder.tested_checkpoints():
-            choice, own = self.choice_of(checkpoint), self.folder.result_dir(checkpoint, "any").parent.name
-            if choice is not None and not {way.name or own for way in self.ways} <= choice.known().keys():
+        among = self._choice_of_checkpoints() if len(self.ways) == 1 and self.chooses_checkpoint else None
+        for checkpoint in checkpoints if among or len(self.ways) > 1 else ():
+            choice, own = among or self.choice_of(checkpoint), self.folder.result_dir(checkpoint, "any").parent.name
+            if not {way.name or own for way in self.ways} <= choice.known().keys():
                 yield checkpoint
 
     def _choose(self) -> None:
