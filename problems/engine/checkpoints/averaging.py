@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dataset.storage.files import read_json, write_json
 from problems.engine.checkpoints import store
+from problems.engine.checkpoints.writing import write
 from problems.engine.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def write_mean(folders: Sequence[Path], target: Path) -> None:
             shutil.copyfile(folders[0] / "config.yaml", folder / "config.yaml")
         write_json(folder / MEMBERS, {"of": [own.name for own in folders]})
 
-    store.write(target, fill)
+    write(target, fill)
 
 
 def mean_of(paths: Sequence[Path]) -> dict[str, Tensor]:

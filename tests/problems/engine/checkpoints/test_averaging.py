@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from problems.engine.checkpoints import averaging, store, writing
+from problems.engine.checkpoints import averaging, store, weights, writing
 from problems.engine.checkpoints.store import Checkpoints, Rule
 from problems.engine.runtime.checkpoint_names import step_of
 from problems.engine.runtime.errors import CheckpointError
@@ -74,3 +74,20 @@ def test_the_mean_is_that_of_floating_point_tensors_in_their_own_type(tmp_path):
         save_file({"w": value, "count": torch.tensor(number + 5)}, tmp_path / f"{number}.safetensors")
     mean = averaging.mean_of([tmp_path / "0.safetensors", tmp_path / "1.safetensors"])
     assert torch.equal(mean["w"], torch.tensor([1.5, 6.0], dtype=torch.float16)) and mean["count"].item() == 5
+
+
+def test_the_mean_of_checkpoints_is_written_as_a_whole_one(tmp_path):
+    def fill(value):
+        def fill_folder(folder) -> None:
+            for part in ("model", "task"):
+                (folder / part).mkdir()
+            save_file({"w": torch.full((2,), value)}, folder / "model" / weights.WEIGHTS)
+
+        return fill_folder
+
+    folders = [tmp_path / name for name in ("step_00000002", "step_00000001")]
+    for folder, value in zip(folders, (3.0, 1.0)):
+        writing.write(folder, fill(value))
+    averaging.write_mean(folders, tmp_path / averaging.NAME)
+    assert averaging.is_of(tmp_path / averaging.NAME, [folder.name for folder in folders])
+    assert load_file(tmp_path / averaging.NAME / "model" / weights.WEIGHTS)["w"].tolist() == [2.0, 2.0]
