@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 import sys
@@ -112,7 +114,7 @@ class _Search:
         groups: dict[str, list[Trial]] = {}
         for values in combinations:
             groups.setdefault(json.dumps(of_data(values)), []).append(self.trial(values))
-        return list(groups.values())
+        return [list(dict.fromkeys(trials)) for trials in groups.values()]  # values may be suggested twice
 
 
 def _run(search: _Search, *, count: int | None, parallel: int, halves: bool) -> int:
@@ -158,7 +160,17 @@ def _write(search: _Search, best: Trial) -> None:
     higher = best.validation()[1]
     rows.sort(key=lambda row: (row["validation"] is None, (row["validation"] or 0) * (-1 if higher else 1)))
     write_json(search.root / "sweep.json", {"problem": search.problem, "best": best.folder.name, "trials": rows})
-    cells = [["" if value is None else plain(value) for value in row.values()] for row in rows]
-    write_text(search.root / "sweep.csv", "\n".join(",".join(line) for line in [list(rows[0]), *cells]) + "\n")
+    cells = [["" if value is None else _cell(value) for value in row.values()] for row in rows]
+    write_text(search.root / "sweep.csv", _csv([list(rows[0]), *cells]))
     print(table(list(rows[0]), cells, left=0))
     _say(f"\nreport of the best: {best.folder / 'report' / 'report.html'}")
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _csv(lines: Sequence[Sequence[str]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -39,6 +40,16 @@ def test_the_best_by_validation_is_tested_and_no_other(tones, tmp_path, capsys):
     assert main(many) == 0
     assert (tmp_path / "sweep" / "sweep.json").read_bytes() == before
     assert "trainings" not in capsys.readouterr().err  # nothing is trained again
+
+
+def test_the_table_as_csv_has_the_values_as_they_are_and_one_training_for_equal_ones(tones, tmp_path):
+    masks = "[{freq_mask_width: [0, 2]}, {freq_mask_width: [0, 2]}]"
+    assert main(words(tones, tmp_path, f"--over.build_model.specaug={masks}")) == 0
+    (row,) = table_of(tmp_path)["trials"]
+    with open(tmp_path / "sweep" / "sweep.csv", encoding="utf-8", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert json.loads(line["build_model.specaug"]) == {"freq_mask_width": [0, 2]}
+    assert float(line["validation"]) == row["validation"]
 
 
 def test_data_that_differ_are_read_apart(tones, tmp_path):
