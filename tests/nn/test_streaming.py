@@ -57,6 +57,12 @@ def test_every_causal_front_end_in_chunks_equals_the_whole(upstream, deltas, cmv
         check(model, samples, sizes)
 
 
+def test_windows_with_gaps_between_them_are_placed_as_in_the_whole():
+    model = built(Fbank(frame_length=10.0, frame_shift=25.0, cmvn="none"), **CAUSAL)
+    for sizes in ([160], [1, 159, 2000, 0, 37]):
+        check(model, 9001, sizes)
+
+
 @pytest.mark.parametrize(
     "conf",
     [

@@ -24,6 +24,8 @@ class SignalStream:
         self.context = DELTA_FRAMES * upstream.deltas
         self.samples: Tensor | None = None
         """Those of windows that are not complete, (1, T)."""
+        self.skipped = 0
+        """Samples to come that lie between two windows, if the shift is longer than a window."""
         self.frames: Tensor | None = None
         """Those without deltas that later ones need, (1, T', H), ``behind`` of which are done."""
         self.behind = 0
@@ -39,9 +41,11 @@ class SignalStream:
     def _windowed(self, wav: Tensor) -> Tensor:
         """The features of the windows that the samples complete."""
         upstream = self.upstream
+        wav, self.skipped = wav[:, self.skipped :], max(0, self.skipped - wav.shape[1])
         wav = wav if self.samples is None else torch.cat([self.samples, wav], dim=1)
         count = max(0, 1 + (wav.shape[1] - upstream.window_size) // upstream.shift)
         self.samples = wav[:, count * upstream.shift :]
+        self.skipped += max(0, count * upstream.shift - wav.shape[1])
         if not count:
             return wav.new_zeros(1, 0, upstream.size)
         return upstream.features(wav.unfold(1, upstream.window_size, upstream.shift))
