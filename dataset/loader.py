@@ -46,7 +46,7 @@ class LoaderError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class LoaderSettings:
-    """How batches are read. None of it changes what is in them.
+    """Settings of the reading of batches. None of them changes what is in a batch.
 
     Args:
         num_workers: processes that read; 0 reads in this one. ``dataset.most_workers`` is an upper limit.

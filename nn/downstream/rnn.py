@@ -110,7 +110,7 @@ class RNNLayer(nn.Module):
         return self.after_recurrence(y, x_len)
 
     def after_recurrence(self, y: Tensor, x_len: Tensor) -> tuple[Tensor, Tensor]:
-        """What follows the recurrence: (B, T, units of both directions) -> (B, max(1, T // rate), output_size)."""
+        """Apply all after the recurrence: (B, T, units of both directions) -> (B, max(1, T // rate), output_size)."""
         if self.norm is not None:
             y = self.norm(y)
         y = self.dropout(y)

@@ -38,7 +38,7 @@ class Scoring:
 
     @property
     def summary(self) -> str:
-        """What the number depends on, for a heading."""
+        """The settings that the number depends on, for a heading."""
         mapping = ", speakers matched as by md-eval" if self.mapping == "all" else ""
         return f"collar {self.collar:g} s, overlap {'left out' if self.skip_overlap else 'scored'}{mapping}"
 

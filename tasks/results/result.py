@@ -49,7 +49,7 @@ class Result:
         return {name: _plain(value) for name, value in (origin | values).items()}
 
     def tiers(self) -> dict[str, list[Segment]]:
-        """What has times, by the name of its tier; none by default."""
+        """The parts that have times, by the name of their tier; none by default."""
         return {}
 
     @classmethod

@@ -13,7 +13,7 @@ from tasks.results.result import Result, Segment
 
 @dataclass
 class Events(Result):
-    """What happens when: a segment for each event, whose text is its label."""
+    """Events and their times: a segment for each, whose text is its label."""
 
     events: list[Segment]
 
@@ -29,7 +29,7 @@ class Events(Result):
 
 @dataclass
 class Turns(Result):
-    """Who speaks when: a segment for each turn, whose text is the speaker."""
+    """Speakers and their times: a segment for each turn, whose text is the speaker."""
 
     turns: list[Segment]
 
