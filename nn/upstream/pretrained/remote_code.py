@@ -92,6 +92,7 @@ class RemoteCode(PretrainedEncoder):
         out: Any = self.model(wav, **self.flags)
         found = [out.get(name) if isinstance(out, dict) else getattr(out, name, None) for name in STATES]
         states = next((own for own in found if own is not None), None)
+        states = [states] if isinstance(states, Tensor) else states
         if not states or not all(isinstance(x, Tensor) and x.dim() == 3 and len(x) == len(wav) for x in states):
             raise ValueError(
                 f"{type(self.model).__name__} returned {type(out).__name__} without hidden_states (B, T', H); write an"

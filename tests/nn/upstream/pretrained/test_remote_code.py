@@ -100,3 +100,8 @@ def test_a_model_without_states_is_refused(tmp_path):
     folder_with_code(tmp_path / "repo three", returned="x")
     with pytest.raises(ValueError, match=r"TheirModel returned Tensor without hidden_states \(B, T', H\)"):
         hugging_face(str(tmp_path / "repo three"), trust_remote_code=True)
+
+
+def test_one_tensor_of_states_is_one_layer(tmp_path):
+    folder_with_code(tmp_path / "repo five", returned='{"hidden_states": x}')
+    assert hugging_face(str(tmp_path / "repo five"), trust_remote_code=True).hidden_sizes == [6]
