@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -118,6 +119,8 @@ def encoder_of(text: str) -> Encoder:
     )
     if not is_right or not isinstance(values.get("conf") or {}, Mapping) or not label:
         raise ConfigError(f"--upstream {text}: expected NAME, or LABEL={{name: NAME, conf: {{...}}}}")
+    if label == "logs" or not re.fullmatch(r"\w[^/\\]*", label):
+        raise ConfigError(f"--upstream {label}=...: a label names a folder: expected no / and no . first, and not logs")
     resolve(values["name"], load_class("nn.upstream:UPSTREAMS"), f"--upstream {label}")
     return Encoder(label, values["name"], values.get("conf") or {})
 
