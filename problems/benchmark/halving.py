@@ -33,7 +33,7 @@ def kept(histories: Sequence[Sequence[tuple[int, float]]], step: int, total_step
     left = list(range(len(histories)))
     for rung, count in rungs(len(histories), total_steps):
         if rung <= step:
-            at = min(own for history in histories for own, _ in history if own >= rung)
+            at = min((own for history in histories for own, _ in history if own >= rung), default=step)
             best = [min((value for own, value in history if own <= at), default=math.inf) for history in histories]
             left = sorted(left, key=best.__getitem__)[:count]
     return sorted(left)

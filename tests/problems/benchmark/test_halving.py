@@ -35,3 +35,4 @@ def test_what_was_dropped_stays_dropped_whatever_it_did_later_and_in_whatever_or
 def test_a_training_without_a_validation_is_the_first_to_go_and_of_equal_ones_the_first_stays():
     assert kept([[], [(50, 9.0)]], 50, 100) == [1]
     assert kept([[(50, 1.0)], [(50, 1.0)]], 50, 100) == [0]
+    assert kept([[], []], 50, 100) == [0]  # no value of either is finite
