@@ -48,6 +48,13 @@ def test_the_names_of_s3prl_s_copy_are_known(corpus, tmp_path):
     assert len(corpus.load(tmp_path).train) == 1
 
 
+def test_the_length_of_audio_at_8_khz_is_that_of_its_samples(corpus, tmp_path):
+    (tmp_path / "Libri2Mix/wav16k").rename(tmp_path / "Libri2Mix/wav8k")
+    corpus.dataset_root = corpus.dataset_root.replace("wav16k", "wav8k")
+    (row,) = corpus.load(tmp_path).train
+    assert json.loads(row["turns"])[1] == [0.5, 6.0, "127"]  # to the end of 48000 samples
+
+
 def test_what_is_missing_is_named(corpus, tmp_path):
     path = tmp_path / "LibriSpeech/dev_clean.rttm"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if " 251 " not in line))
