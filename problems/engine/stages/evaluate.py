@@ -86,7 +86,9 @@ class Evaluate(Stage):
         train = self.config["train"]
         self._check_analysis()
         tests = distributed.on_main(lambda: list(self._open_tests(fingerprint)))
-        checkpoints, tested = self.folder.tested_checkpoints(), {test.checkpoint for test in tests}
+        tested = {test.checkpoint for test in tests}
+        # on the main process: a machine with files of its own may not have the results of earlier runs
+        checkpoints = distributed.on_main(self.folder.tested_checkpoints)
         unvalidated = distributed.on_main(lambda: list(self._unvalidated(checkpoints)))
         with numerics(train.get("deterministic", False), train.get("tf32", False)):
             for checkpoint in checkpoints:

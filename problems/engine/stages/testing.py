@@ -65,9 +65,10 @@ class Tester:
     def run(self, tests: list[Test]) -> None:
         """Compute these results, way by way; validate if there is a choice among ways or checkpoints."""
         shutil.rmtree(self.records, ignore_errors=True)
+        validated = distributed.on_main(lambda: list(self.choice.known()) if self.choice else [])
         for way in self.ways:
             own, name = [test for test in tests if test.way == way], way.name or self.folder.name
-            if not own and (self.choice is None or name in self.choice.known()):
+            if not own and (self.choice is None or name in validated):
                 continue
             task = self._load(way, own[0].csv if own else self.stage.folder.csvs()[2][0])
             began = time.monotonic()
