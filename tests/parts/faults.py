@@ -69,7 +69,7 @@ def _augmented(folder: Path) -> list[str]:
         "--train.use_scheduler=true",
         "--build_dataset.speeds=[0.9, 1.0, 1.1]",
         "--build_downstream.conf.dropout=0.3",
-        "--train.average=2",
+        "--train.average=newest",
     ]
     specaug = "--build_model.specaug={time_warp: 0, freq_mask_width: [0, 3], time_mask_width: [0, 5]}"
     return [*_sentences(folder), *own, specaug, "--train.gradient_accumulate=2", "--train.ema=0.9"]
