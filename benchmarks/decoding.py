@@ -65,13 +65,13 @@ def main() -> None:
         model_seconds, batches = seconds(outputs)
         times = {}
         for name, own_settings in settings.items():
-            made = (
+            decoder = (
                 CTCDecoder(task.encoder, **own_settings)
                 if attention is None
                 else JointDecoder(task.encoder, attention, **own_settings)
             )
-            made(*batches[0])
-            times[name], _ = seconds(lambda decoder=made: [decoder(*batch) for batch in batches])
+            decoder(*batches[0])
+            times[name], _ = seconds(lambda decoder=decoder: [decoder(*batch) for batch in batches])
     result = {
         name: {
             "utterances_per_s": round(len(waves) / (model_seconds + own_seconds), 1),

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line sets it
 
 import problems
-from problems.benchmark.one_pass import run_in_one_pass
+from problems.benchmark.runs.one_pass import run_in_one_pass
 from problems.engine.report import paired
 from tasks.metrics.kinds import from_json
 
@@ -98,10 +98,10 @@ def main() -> None:
             figures["types"][dtype] = {"bytes": size, "accuracy": metrics["accuracy"]}
             if dtype != DTYPES[0]:
                 declarations = from_json(report["declarations"])
-                found = next(
+                comparison = next(
                     f for f in paired.compare(rows["fp32"], rows[dtype], declarations, {}) if f.metric == "accuracy"
                 )
-                difference = {"difference": found.difference, "interval": [found.low, found.high]}
+                difference = {"difference": comparison.difference, "interval": [comparison.low, comparison.high]}
                 figures["types"][dtype] |= {"test_utterances": len(rows[dtype]), **difference}
         figures["relative_error_by_layer"] = errors_in(root / "cache_int8")
     print(json.dumps(figures))

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line sets it
 
 import problems
-from problems.benchmark.one_pass import run_in_one_pass
+from problems.benchmark.runs.one_pass import run_in_one_pass
 
 RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 COLUMNS = {"ks": "{wav_path: path, label: text}", "asr": "{wav_path: path, transcription: text}"}

@@ -11,7 +11,7 @@ from problems.engine.runtime.errors import Interrupted
 COMMANDS = {
     "compare": "problems.engine.cli.commands.compare:compare",
     "results": "problems.benchmark.results.command:results",
-    "run": "problems.benchmark.grid:run",
+    "run": "problems.benchmark.grids.grid:run",
     "superb": "problems.benchmark.superb:superb",
     "sweep": "problems.benchmark.sweep:sweep",
     "upstream": "problems.benchmark.upstream:upstream",

@@ -138,8 +138,8 @@ class CTCDecoder:
         if self.name == "greedy":
             return [self.of_path(path) for path in ctc_best_path(logits, lengths, blank=self.blank)]
         log_probs = torch.log_softmax(logits.float(), dim=-1)
-        found = ctc_beam_search(log_probs, lengths, self.beam, self.scoring.to(logits.device), self.blank)
-        return [self._decoded(own, p[:n]) for own, p, n in zip(found, log_probs, lengths.tolist())]
+        batch = ctc_beam_search(log_probs, lengths, self.beam, self.scoring.to(logits.device), self.blank)
+        return [self._decoded(own, p[:n]) for own, p, n in zip(batch, log_probs, lengths.tolist())]
 
     def of_path(self, path: Sequence[PathToken]) -> Decoded:
         """The text and the words of a best path."""

@@ -83,9 +83,9 @@ def upload(path: Path, url: str) -> None:
 
     def write_once() -> None:
         _on_file_system(url, lambda file_system, place: file_system.put_file(str(path), place))
-        found = _stored_size(url)
-        if found != wanted:
-            raise OSError(f"{found} of {wanted} bytes arrived")
+        size = _stored_size(url)
+        if size != wanted:
+            raise OSError(f"{size} of {wanted} bytes arrived")
 
     _tried(url, write_once, "written")
 
@@ -154,9 +154,9 @@ def _checked(url: str, offset: int, size: int, crc32: int | None) -> bytes:
     if len(content) != size:
         _ahead.url = ""
         raise OSError(f"got {len(content)} of {size} bytes: the file is truncated, or the connection was cut")
-    if crc32 is not None and (found := zlib.crc32(content)) != crc32:
+    if crc32 is not None and (checksum := zlib.crc32(content)) != crc32:
         _ahead.url = ""
-        raise OSError(f"the checksum of these bytes is {found:08x}, expected {crc32:08x}: the file is damaged")
+        raise OSError(f"the checksum of these bytes is {checksum:08x}, expected {crc32:08x}: the file is damaged")
     return content
 
 

@@ -22,7 +22,7 @@ NEVER = -math.inf
 
 @dataclass
 class Words:
-    """How tokens make words.
+    """The words that tokens make.
 
     Args:
         separates: bool (V,), true for a token that stands between words, such as the space.

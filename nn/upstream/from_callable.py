@@ -80,10 +80,10 @@ def _load(name: str) -> Callable[..., Any]:
     if not (module and colon and attribute):
         raise ValueError(f"conf.function is {name!r}, expected module:name, as my_encoder:encode")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"conf.function {name!r} cannot be imported: {error}") from error
-    found = found() if isinstance(found, type) else found
-    if not callable(found):
-        raise ValueError(f"conf.function {name!r} is a {type(found).__name__}, expected a callable")
-    return found
+    target = target() if isinstance(target, type) else target
+    if not callable(target):
+        raise ValueError(f"conf.function {name!r} is a {type(target).__name__}, expected a callable")
+    return target

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json
+from problems.benchmark.runs.trials import Trial, best_of
 from problems.benchmark.tasks import BenchmarkTask
-from problems.benchmark.trials import Trial, best_of
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark import plan, table
 from problems.benchmark.cells import Cell, Encoder
-from problems.benchmark.halving import Halving
-from problems.benchmark.jobs import Group
+from problems.benchmark.runs.halving import Halving
+from problems.benchmark.runs.jobs import Group
+from problems.benchmark.runs.trials import run_groups, run_passes
 from problems.benchmark.tasks import TASKS
-from problems.benchmark.trials import run_groups, run_passes
 from problems.engine.cli.arguments import number_of, parse
 from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
@@ -198,11 +198,11 @@ def _write(root: Path, cells: Sequence[Cell], protocol: str, baseline: str | Non
     """Write ``results.json``, the table as CSV, LaTeX and a page, and print it."""
     rows = [row for cell in cells if (row := cell.result()) is not None]
     write_json(root / "results.json", {"config": protocol, "rows": rows})
-    made = table.Table(rows, list(dict.fromkeys(cell.task for cell in cells)), with_published=protocol == "superb")
-    write_text(root / "table.csv", made.csv())
-    write_text(root / "table.tex", made.latex())
-    write_text(root / "superb.html", made.page(root, baseline))
-    print(made.text())
+    summary = table.Table(rows, list(dict.fromkeys(cell.task for cell in cells)), with_published=protocol == "superb")
+    write_text(root / "table.csv", summary.csv())
+    write_text(root / "table.tex", summary.latex())
+    write_text(root / "superb.html", summary.page(root, baseline))
+    print(summary.text())
     missing = [cell.title for cell in cells if cell.result() is None]
     if missing:
         print(f"\nwithout a result: {', '.join(missing)}; see {root / 'logs'}", file=sys.stderr)

@@ -14,11 +14,11 @@ from typing import Any
 import problems
 from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
-from problems.benchmark.halving import Halving
-from problems.benchmark.jobs import Group
-from problems.benchmark.passes import folder_name, of_data, plain
+from problems.benchmark.runs.halving import Halving
+from problems.benchmark.runs.jobs import Group
+from problems.benchmark.runs.passes import folder_name, of_data, plain
+from problems.benchmark.runs.trials import Trial, best_of, run_groups, run_passes
 from problems.benchmark.spaces import Space, Suggestions, space_of
-from problems.benchmark.trials import Trial, best_of, run_groups, run_passes
 from problems.engine.cli.arguments import flags_of, number_of, parse, resolve_config
 from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import ConfigError

@@ -55,7 +55,7 @@ def learn_confidence(confidences: Sequence[float], right: Sequence[bool]) -> Con
 
 
 def right_words(reference: str, hypothesis: Sequence[str]) -> list[bool]:
-    """Whether each word of the hypothesis stands in the reference too, as the two are aligned with fewest errors."""
+    """Return True for each word of the hypothesis that the reference has too, aligned with fewest errors."""
     right = [False] * len(hypothesis)
     for tag, _, _, start, end in Levenshtein.opcodes(reference.split(), list(hypothesis)):
         if tag == "equal":

@@ -232,7 +232,8 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         assert problems_main(words[3:]) == 0
         return
     if words[1:3] == ["-m", "problems"] and words[3] in ("superb", "sweep", "run"):
-        from problems.benchmark import grid, superb, sweep
+        from problems.benchmark import superb, sweep
+        from problems.benchmark.grids import grid
 
         (tmp_path / "grid.yaml").write_text(re.search(r"```yaml\n(.*?)```", TEXTS["docs/benchmark.md"], re.S)[1])
         for module in (grid, superb, sweep):

@@ -187,7 +187,7 @@ def test_a_users_task_with_its_own_loss_and_metric(tiny, tmp_path):
     from tasks.base import StepOutput, Task
 
     class Counting(Task):
-        """How many words an utterance has, by a regression on the mean frame."""
+        """The number of words of an utterance, by a regression on the mean frame."""
 
         def forward(self, mode, **batch):
             y, y_len = self.model(wav=batch["wav"], wav_len=batch["wav_len"])

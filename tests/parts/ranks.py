@@ -20,7 +20,7 @@ with distributed.process_group(distributed.World.from_environment(), "cpu"):
 
 @dataclasses.dataclass
 class Rank:
-    """How one process ended."""
+    """The end of one process."""
 
     code: int
     out: str

@@ -90,8 +90,8 @@ class RemoteCode(PretrainedEncoder):
 
     def _encode(self, wav: Tensor) -> list[Tensor]:
         out: Any = self.model(wav, **self.flags)
-        found = [out.get(name) if isinstance(out, dict) else getattr(out, name, None) for name in STATES]
-        states = next((own for own in found if own is not None), None)
+        candidates = [out.get(name) if isinstance(out, dict) else getattr(out, name, None) for name in STATES]
+        states = next((own for own in candidates if own is not None), None)
         states = [states] if isinstance(states, Tensor) else states
         if not states or not all(isinstance(x, Tensor) and x.dim() == 3 and len(x) == len(wav) for x in states):
             raise ValueError(

@@ -14,7 +14,7 @@ from problems.engine.runtime.formatting import seconds_of
 
 
 def program_of(problem: Configurable) -> str:
-    """How the command line of a problem is started."""
+    """The words that start the command line of a problem."""
     module = type(problem).__module__
     return f"python -m {module}" if module.startswith("problems.") else f"python {Path(sys.argv[0]).name}"
 

@@ -34,7 +34,7 @@ POOLED = 8
 
 
 class PredictingProblem(Protocol):
-    """What prediction needs of a problem."""
+    """The attributes of a problem that prediction needs."""
 
     long_audio: str
 
@@ -181,7 +181,7 @@ class Predictor:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What the model is and how good: problem, parameters, settings, and its results if they are beside it."""
+        """The card of the model: problem, parameters, settings, and its results if they are beside it."""
         return card_of(self.folder, self.problem, self.model)
 
     def features(self, audio: Any) -> list[Tensor]:

@@ -21,7 +21,7 @@ GroupBy = str | Mapping[str, Sequence[float]]
 
 @dataclass
 class Analysis:
-    """How a test is analysed.
+    """The analysis of a test.
 
     Args:
         groups: what to group by.

@@ -17,8 +17,8 @@ import torch
 from dataset import SAMPLE_RATE
 from dataset.loader import Unreadable
 from problems.engine.loops import memory_trial
-from problems.engine.loops.sub_batches import parts_of, with_sets
 from problems.engine.loops.train import TrainLoop
+from problems.engine.loops.window.sub_batches import parts_of, with_sets
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
 

@@ -233,12 +233,12 @@ class EvalLoop(Loop):
         self, mode: Mode, dataset: IndexableDataset, indices: Sequence[int], collate_fn: CollateFn
     ) -> tuple[Records, Skipped]:
         """Return the records of a batch that failed, utterance by utterance, and those that fail alone."""
-        found: list[Records] = []
+        singles: list[Records] = []
         skipped: Skipped = {}
         for index in indices:
             (batch,) = eval_stream(dataset, [[index]], collate_fn, LoaderSettings(keep_errors=True))
             try:
-                found.append(self.evaluate_batch(require_readable(batch), mode))
+                singles.append(self.evaluate_batch(require_readable(batch), mode))
             except ConfigError:
                 raise
             except Exception as error:
@@ -246,8 +246,8 @@ class EvalLoop(Loop):
                 text = (str(error).splitlines() or [type(error).__name__])[0]
                 skipped[index] = (id, text)
                 log.warning("left out of the %s: %s: %s", mode, id, text)
-        names = {name: None for part in found for name in part}
-        return {name: [value for part in found for value in part[name]] for name in names}, skipped
+        names = {name: None for part in singles for name in part}
+        return {name: [value for part in singles for value in part[name]] for name in names}, skipped
 
     @staticmethod
     def _with_bar(mode: Mode, items: Iterable[Any], total: int) -> Iterator[Any]:

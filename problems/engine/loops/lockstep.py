@@ -48,7 +48,7 @@ class Lane(threading.Thread):
         self.trained: Clock = BEFORE
         self.clock: Clock = BEFORE
         self.batches = "train"
-        """What the training's batches follow from; they are shared with lanes that have the same."""
+        """The settings that the training's batches follow from; they are shared with lanes that have the same."""
         self.state = seeding.get_state(), numerics.flags()
         """The random generators and torch's settings, which the process has once."""
         self.error: BaseException | None = None

@@ -20,17 +20,17 @@ from dataset.protocols import offers
 from problems.engine.loops import lockstep
 from problems.engine.loops.base import Batch, Callback, Loop
 from problems.engine.loops.cadence import Cadence
-from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.length.budget import Budget
 from problems.engine.loops.monitoring.extras import Extras
 from problems.engine.loops.monitoring.step_times import StepTimes
+from problems.engine.loops.parallel.reduction import SumAfterwards, reduction_of
+from problems.engine.loops.parallel.sharding import Sharding, sharding_of
 from problems.engine.loops.prefetch import prefetch
-from problems.engine.loops.reduction import SumAfterwards, reduction_of
-from problems.engine.loops.sharding import Sharding, sharding_of
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.progress import Progress
-from problems.engine.loops.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
-from problems.engine.loops.sub_batches import Part, parts_of, with_sets
+from problems.engine.loops.window.failed_batches import classify_failure, count_failures
+from problems.engine.loops.window.step import GradientWindow, StepTotals, Window, add_gradients, named_loss
+from problems.engine.loops.window.sub_batches import Part, parts_of, with_sets
 from problems.engine.optim import lr_schedules
 from problems.engine.optim.ema import EMA
 from problems.engine.optim.scheduled_optimizer import OptimScheduler

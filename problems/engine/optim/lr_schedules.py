@@ -201,7 +201,7 @@ def build_scheduler(section: Mapping[str, Any], optimizer: Optimizer) -> Any:
 
 
 def every(section: Mapping[str, Any]) -> str:
-    """When to step the schedule: ``every`` if given, else validation for schedules by a metric and step for others."""
+    """Return when to step: ``every`` if given, else validation for schedules by a metric and step for others."""
     return section.get("every") or (VALIDATION if section["name"] in (NEWBOB, PLATEAU) else STEP)
 
 

@@ -136,7 +136,7 @@ class Clips:
 
     @property
     def notes(self) -> list[str]:
-        """What the page has no audio of, and why."""
+        """The utterances that the page has no audio of, and why."""
         notes = []
         if self.skipped:
             who = count(self.skipped, "utterance")

@@ -128,7 +128,7 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
 
 
 def _known(rows: Predictions, declarations: Mapping[str, Metric]) -> Iterator[str]:
-    """What utterances can be ranked by."""
+    """The values that utterances can be ranked by."""
     columns = [name for name in (rows[0] if rows else ()) if name not in COLUMNS]
     yield from (name for name, metric in declarations.items() if _numbers(rows[:1], name, metric) is not None)
     yield from (name for name in columns if name not in declarations and number_in(rows[0][name]) is not None)

@@ -18,7 +18,7 @@ from problems.engine.report.read import Result, Run
 
 @dataclass
 class TestView:
-    """What the page shows of the predictions on one test set."""
+    """The part of the page about the predictions on one test set."""
 
     __test__ = False  # its name is not that of a test
 

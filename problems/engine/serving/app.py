@@ -36,7 +36,7 @@ ASSETS = {"page.js": "text/javascript", "page.css": "text/css"}
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for.
+    """Limits of a request.
 
     Args:
         bytes: of a body.

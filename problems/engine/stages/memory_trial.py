@@ -18,7 +18,7 @@ from problems.engine.runtime.overrides import call
 from problems.engine.stages.train import Train
 
 ONEDNN = ("could not create a primitive", "could not create a memory object", "could not execute a primitive")
-"""What the library of torch's CPU kernels says if memory runs out, and seldom otherwise."""
+"""The message of the library of torch's CPU kernels if memory runs out, and seldom otherwise."""
 WITHOUT = {
     "epochs": None, "eval_step": None, "valid_per_epochs": None, "save_step": None, "save_per_epochs": None,
     "valid_metric": None, "best_rules": [], "average": None, "patience": None, "gradient_accumulate": 1,

@@ -142,7 +142,7 @@ class Selection:
         )
 
     def _free_in_a_test(self, reasons: Sequence[str]) -> str:
-        """How to test the model as it stands with a setting that is among the differences; empty if none is."""
+        """The advice to test the model as it stands with a setting among the differences; empty if none is."""
         for section, place in (("build_task", "task"), ("build_dataset", "dataset")):
             for name in test_time_keys(self.problem, section) if section in self.problem.sections else ():
                 for reason in reasons:

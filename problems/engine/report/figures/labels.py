@@ -23,7 +23,7 @@ SHADES = 9
 
 @dataclass
 class Confusion:
-    """How often each reference label was taken for each label.
+    """Counts of how often each reference label was taken for each label.
 
     counts: reference by hypothesis, over ``labels``; empty if there are too many of them. pairs: the most frequent
     confusions: reference, hypothesis, how often, and how often the reference occurs.
@@ -63,7 +63,7 @@ def label_reliability(rows: Predictions) -> Figure | None:
 
 
 def reliability_figure(title: str, expected: np.ndarray, happened: np.ndarray, *, kinds: tuple[str, str]) -> Figure:
-    """How often something happened by how often it was expected, in bins; a diagonal is perfect.
+    """The share of how often something happened by how often it was expected, in bins; a diagonal is perfect.
 
     Args:
         expected: probabilities (N,). happened: 0 or 1 (N,).

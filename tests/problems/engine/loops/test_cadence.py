@@ -1,4 +1,4 @@
-"""When training validates and saves, which checkpoints stay, and when schedules are stepped."""
+"""The steps at which training validates and saves, which checkpoints stay, and when schedules are stepped."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from problems.asr import ASR
-from problems.benchmark.one_pass import run_in_one_pass
+from problems.benchmark.runs.one_pass import run_in_one_pass
 from problems.engine.loops.lockstep import Lockstep, own_lane
 from tests.conftest import ROOT, tiny_options
 from tests.parts import tiny_encoder
@@ -27,7 +27,7 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 PROGRAM = """
 import json, sys
 from problems.asr import ASR
-from problems.benchmark.one_pass import run_in_one_pass
+from problems.benchmark.runs.one_pass import run_in_one_pass
 ends = run_in_one_pass(ASR, json.loads(sys.argv[1]))
 sys.exit(max(end.code for end in ends))
 """

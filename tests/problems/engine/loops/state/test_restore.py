@@ -1,4 +1,4 @@
-"""What a training that continues says."""
+"""The messages of a training that continues."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from problems.engine.checkpoints.store import damage, steps_in
-from problems.engine.loops.sharding import sharding_of
+from problems.engine.loops.parallel.sharding import sharding_of
 from problems.engine.loops.state import training_state
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import ConfigError

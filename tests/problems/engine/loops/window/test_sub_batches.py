@@ -8,7 +8,7 @@ import torch
 from dataset.loader import LoaderSettings, Place, train_stream
 from dataset.samplers.random import RandomBatchSampler
 from dataset.samplers.sets import SetsBatchSampler
-from problems.engine.loops.sub_batches import SubBatches, with_sets
+from problems.engine.loops.window.sub_batches import SubBatches, with_sets
 from problems.engine.report.history import TIMES, read_history
 from problems.engine.runtime.errors import Interrupted
 from tests.parts.least_squares import Fit, Points, StoppedAt, loop_of, resumed, weights

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.storage.files import write_json, write_text
-from problems.benchmark.grid_file import Grid, GridRun, read_grid
-from problems.benchmark.grid_table import GridTable
-from problems.benchmark.jobs import Group
-from problems.benchmark.trials import Trial, run_groups, run_passes
+from problems.benchmark.grids.file import Grid, GridRun, read_grid
+from problems.benchmark.grids.table import GridTable
+from problems.benchmark.runs.jobs import Group
+from problems.benchmark.runs.trials import Trial, run_groups, run_passes
 from problems.engine.cli.arguments import number_of, parse
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.folder_lock import folder_lock

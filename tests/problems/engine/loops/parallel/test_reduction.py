@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from problems.engine.loops.reduction import SumAfterwards, SumInBackward, reduction_of
+from problems.engine.loops.parallel.reduction import SumAfterwards, SumInBackward, reduction_of
 from problems.engine.loops.train import TrainLoop
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime.errors import ConfigError

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json
-from problems.benchmark.grid_file import GridRun
-from problems.benchmark.passes import plain
+from problems.benchmark.grids.file import GridRun
+from problems.benchmark.runs.passes import plain
 from problems.engine.runtime.formatting import table as aligned
 from tasks.metrics.kinds import UNDECLARED, Count, Metric, from_json
 

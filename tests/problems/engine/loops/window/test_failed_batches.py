@@ -8,8 +8,8 @@ import torch
 from dataset.loader import Unreadable
 from problems.engine.checkpoints.store import steps_in
 from problems.engine.loops.base import Callback
-from problems.engine.loops.failed_batches import classify_failure, count_failures
 from problems.engine.loops.state.progress import Progress
+from problems.engine.loops.window.failed_batches import classify_failure, count_failures
 from problems.engine.runtime.errors import ConfigError, Interrupted, TrainingError
 from tests.parts.least_squares import Fit, Points, loop_of, weights
 from tests.parts.processes import finish_ranks, launch_ranks, options_of

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from problems.engine.loops.failed_batches import BatchFailure
 from problems.engine.loops.state.progress import Progress
-from problems.engine.loops.step import GradientWindow, StepTotals, add_gradients, named_loss
+from problems.engine.loops.window.failed_batches import BatchFailure
+from problems.engine.loops.window.step import GradientWindow, StepTotals, add_gradients, named_loss
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history

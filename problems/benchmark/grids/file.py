@@ -12,7 +12,7 @@ from typing import Any
 
 import problems
 from dataset.wording import nearest
-from problems.benchmark.passes import SEED, folder_name, of_data, plain
+from problems.benchmark.runs.passes import SEED, folder_name, of_data, plain
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.commands.repeated_runs import series_of
 from problems.engine.config import yaml_text

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from problems.benchmark.trials import Trial
+from problems.benchmark.runs.trials import Trial
 from problems.engine.loops.lockstep import Dropped
 
 

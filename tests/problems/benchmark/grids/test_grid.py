@@ -17,8 +17,8 @@ import pytest
 from scipy import stats
 
 from problems.__main__ import main
-from problems.benchmark.grid_file import read_grid
-from problems.benchmark.grid_table import interval_of_mean
+from problems.benchmark.grids.file import read_grid
+from problems.benchmark.grids.table import interval_of_mean
 from problems.engine.config import yaml_text
 from tests.conftest import ROOT, tiny_options
 

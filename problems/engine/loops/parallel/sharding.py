@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dataset.protocols import offers
-from problems.engine.loops.reduction import FSDP, SumAfterwards, overridden
+from problems.engine.loops.parallel.reduction import FSDP, SumAfterwards, overridden
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.sharded import gathered, is_sharded

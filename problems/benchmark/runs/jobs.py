@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from problems.benchmark.one_pass import run_in_one_pass
+from problems.benchmark.runs.one_pass import run_in_one_pass
 
 PRELOADED = ["torch", "torchaudio", "pandas", "problems.engine.stages.pipeline", "problems.engine.loops.train"]
 """Imported once, by the process that the others are forked from."""

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from dataset.loader import Unreadable
 from problems.engine.loops.base import Batch
-from problems.engine.loops.failed_batches import BatchFailure
-from problems.engine.loops.named_sums import NamedSums
 from problems.engine.loops.state.progress import Progress
-from problems.engine.loops.sub_batches import SubBatches
+from problems.engine.loops.window.failed_batches import BatchFailure
+from problems.engine.loops.window.named_sums import NamedSums
+from problems.engine.loops.window.sub_batches import SubBatches
 from problems.engine.optim.nonfinite import SkippedSteps
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json
-from problems.benchmark.jobs import Group, Job, Outcome, report_progress, run_jobs
+from problems.benchmark.runs.jobs import Group, Job, Outcome, report_progress, run_jobs
 
 DIVERGED = "non-finite"
 """A word in the error of a training whose gradients are not finite for too long: it is not chosen."""
@@ -113,7 +113,7 @@ def run_passes(
 
     Args:
         judge: from all trials of a pass and those that run to what ends some of them early, such as
-            :class:`problems.benchmark.halving.Halving`.
+            :class:`problems.benchmark.runs.halving.Halving`.
     """
     groups, by_job, failed = [], {}, 0
     for trials in passes:

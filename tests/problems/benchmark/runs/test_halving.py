@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from problems.benchmark.halving import kept, rungs
+from problems.benchmark.runs.halving import kept, rungs
 
 
 @pytest.mark.parametrize(

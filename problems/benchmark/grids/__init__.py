@@ -1,0 +1,1 @@
+"""Grids: problems, settings, seeds and folds in one file, and one table."""
