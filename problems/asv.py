@@ -13,7 +13,7 @@ from problems.base import Section
 from problems.engine.config import sections
 from problems.engine.config.registry import build, load_class, resolve
 from problems.engine.runtime.errors import ConfigError
-from problems.engine.runtime.overrides import call
+from problems.engine.runtime.overrides import call, is_overridden
 from problems.methods import labelled
 
 if TYPE_CHECKING:
@@ -89,6 +89,14 @@ class ASV(classification.Classification):
         config["build_downstream"] = {"name": "xvector", "conf": {}}
         config["train"] |= {"valid_metric": "eer"}
         return config
+
+    def check_config(self, config: Section) -> None:
+        """Refuse the corpus ``csv``, which makes no trials, beside what every problem refuses."""
+        super().check_config(config)
+        if config["prepare_data"].get("corpus") == "csv" and not is_overridden(self, "prepare_data"):
+            raise ConfigError(
+                "prepare_data.corpus csv makes no trials to validate and test with: set csv_trials, which draws them"
+            )
 
     # ---- data ----
 

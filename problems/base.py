@@ -194,12 +194,18 @@ class Problem(ModelBuilding, Looping, Checkpointing):
             Their paths. With ``get_path_only`` nothing is written.
         """
         from dataset import prepare
+        from dataset.corpora import CorpusError
 
         if get_path_only:
             return prepare.paths(Path(target_dir))
         splits = self.corpus(prepare_data).load(Path(cache_dir))
         folders = {"target_dir": target_dir, "cache_dir": cache_dir}
-        paths = prepare.write(splits, prepare_data, self.columns, **folders, label=self.label_column)
+        try:
+            paths = prepare.write(splits, prepare_data, self.columns, **folders, label=self.label_column)
+        except CorpusError as error:
+            if prepare_data.get("corpus") != "csv" or self.own_corpus == "csv":
+                raise
+            raise CorpusError(f"{error}; {self.own_corpus} is the corpus of this problem's own CSV files") from error
         if self.unscored:
             prepare.require_references(paths, *self.unscored)
         return paths

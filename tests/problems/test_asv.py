@@ -135,6 +135,13 @@ def test_a_scoring_without_a_cohort_is_refused_before_training(tmp_path, capfd):
     assert not list((tmp_path / "run" / "train").glob("step_*"))
 
 
+def test_a_csv_of_utterances_is_refused_with_the_name_of_the_corpus_that_draws_trials(tmp_path, capfd):
+    options = ("--prepare_data.corpus=csv", f"--prepare_data.train={tmp_path / 'train.csv'}")
+    assert execute(ASV(), command(tmp_path, *options)) == 2
+    assert "set csv_trials" in capfd.readouterr().err
+    assert not (tmp_path / "run/data").exists()
+
+
 def test_ge2e_trains_on_batches_of_several_utterances_of_each_speaker(tmp_path):
     options = ("--build_task.loss=ge2e", "--build_batch_sampler.train={name: speakers, batch_size: 6}")
     assert execute(ASV(), command(tmp_path, *options, "--train.total_steps=8", "--stop=2")) == 0

@@ -271,3 +271,8 @@ def test_labels_move_with_the_speed(run):
     assert items[1]["wav_len"] == pytest.approx(items[0]["wav_len"] / 2, abs=1)
     own, faster = (json.loads(item["turns"]) for item in items)
     assert faster == [[pytest.approx(start / 2), pytest.approx(end / 2), name] for start, end, name in own] != []
+
+
+def test_a_corpus_without_turns_is_refused_with_the_name_of_the_one_that_has_them(run, capfd):
+    run("--prepare_data.corpus=csv", code=1)
+    assert "no column 'turns'" in (err := capfd.readouterr().err) and "csv_turns is the corpus" in err
