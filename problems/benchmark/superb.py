@@ -12,7 +12,7 @@ from dataset.wording import nearest
 from problems.benchmark import plan, table
 from problems.benchmark.cells import Cell, Encoder
 from problems.benchmark.runs.halving import Halving
-from problems.benchmark.runs.jobs import Group
+from problems.benchmark.runs.jobs import Group, say
 from problems.benchmark.runs.trials import run_groups, run_passes
 from problems.benchmark.tasks import TASKS
 from problems.engine.cli.arguments import number_of, parse
@@ -180,18 +180,14 @@ def _preset(name: str, protocol: str) -> tuple[str, ...]:
 def _run(cells: Sequence[Cell], parallel: int, judge: type[Halving] | None) -> int:
     """Run what is missing; return how many runs failed."""
     searches = [cell.trials() for cell in cells if len(cell.learning_rates) > 1]
-    failed, ready = run_passes(searches, parallel, _say, judge), []
+    failed, ready = run_passes(searches, parallel, judge), []
     for cell in cells:
         try:
             ready.append(Group((cell.chosen().job(),)))
         except FileNotFoundError as error:
             failed += 1
-            _say(f"left out: {error}")
-    return failed + sum(outcome.code != 0 for outcome in run_groups(ready, parallel, "runs", _say))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+            say(f"left out: {error}")
+    return failed + sum(outcome.code != 0 for outcome in run_groups(ready, parallel, "runs"))
 
 
 def _write(root: Path, cells: Sequence[Cell], protocol: str, baseline: str | None) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ import problems
 from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark.runs.halving import Halving
-from problems.benchmark.runs.jobs import Group
+from problems.benchmark.runs.jobs import Group, say
 from problems.benchmark.runs.passes import folder_name, of_data, plain
 from problems.benchmark.runs.trials import Trial, best_of, run_groups, run_passes
 from problems.benchmark.spaces import Space, Suggestions, space_of
@@ -23,7 +20,7 @@ from problems.engine.cli.arguments import flags_of, number_of, parse, resolve_co
 from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.folder_lock import folder_lock
-from problems.engine.runtime.formatting import table
+from problems.engine.runtime.formatting import csv_text, table
 
 USAGE = (
     "sweep PROBLEM --over.KEY '[VALUE, ...]'... [--over.KEY '{low: A, high: B, log: true}' --trials N] [--halving]"
@@ -120,14 +117,14 @@ class _Search:
 def _run(search: _Search, *, count: int | None, parallel: int, halves: bool) -> int:
     failed = 0
     for combinations in _combinations(search, count):
-        failed += run_passes(search.passes(combinations), parallel, _say, Halving if halves else None)
+        failed += run_passes(search.passes(combinations), parallel, Halving if halves else None)
     trials = list(search.settings)
     try:
         best = best_of(trials, "sweep")
     except FileNotFoundError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
-    failed += sum(outcome.code != 0 for outcome in run_groups([Group((best.job(),))], 1, "run of the best", _say))
+    failed += sum(outcome.code != 0 for outcome in run_groups([Group((best.job(),))], 1, "run of the best"))
     _write(search, best)
     return 1 if failed else 0
 
@@ -146,10 +143,6 @@ def _combinations(search: _Search, count: int | None) -> Iterator[list[dict[str,
         suggestions.tell([search.trial(values).validation() for values in asked])
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
 def _write(search: _Search, best: Trial) -> None:
     """Write ``sweep.json`` and ``sweep.csv``, and print the table, the best trial first."""
     rows = []
@@ -161,16 +154,10 @@ def _write(search: _Search, best: Trial) -> None:
     rows.sort(key=lambda row: (row["validation"] is None, (row["validation"] or 0) * (-1 if higher else 1)))
     write_json(search.root / "sweep.json", {"problem": search.problem, "best": best.folder.name, "trials": rows})
     cells = [["" if value is None else _cell(value) for value in row.values()] for row in rows]
-    write_text(search.root / "sweep.csv", _csv([list(rows[0]), *cells]))
+    write_text(search.root / "sweep.csv", csv_text([list(rows[0]), *cells]))
     print(table(list(rows[0]), cells, left=0))
-    _say(f"\nreport of the best: {best.folder / 'report' / 'report.html'}")
+    say(f"\nreport of the best: {best.folder / 'report' / 'report.html'}")
 
 
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _csv(lines: Sequence[Sequence[str]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(lines)
-    return file.getvalue()

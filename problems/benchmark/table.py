@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from problems.benchmark.tasks import PUBLISHED, REFERENCE, BenchmarkTask
+from problems.engine.runtime.formatting import csv_text
 from problems.engine.runtime.formatting import table as aligned
 
 LOWER_IS_BETTER = ("per", "wer", "eer", "der", "slot_value_cer")
@@ -127,19 +126,17 @@ class Table:
 
     def csv(self) -> str:
         """A row for each result, with its interval, learning rate and validation."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
         ends = ["low", "high", "learning_rate", "validation", "test_set"]
-        writer.writerow(["upstream", "problem", "metric", "value", *ends])
+        lines: list[list[Any]] = [["upstream", "problem", "metric", "value", *ends]]
         for row in self.rows:
             validation = row["validation"][0]["value"] if row["validation"] else ""
             for metric, own in row["metrics"].items():
                 ends = own["interval"] or ["", ""]
-                writer.writerow(
+                lines.append(
                     [row["upstream"], row["problem"], metric, own["value"], *ends]
                     + [row["learning_rate"] or "", validation, row["test_set"]]
                 )
-        return file.getvalue()
+        return csv_text(lines)
 
     def latex(self) -> str:
         """The table for a paper, with the best of each column in bold, by booktabs."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.storage.files import write_json, write_text
 from problems.benchmark.grids.file import Grid, GridRun, read_grid
 from problems.benchmark.grids.table import GridTable
-from problems.benchmark.runs.jobs import Group
+from problems.benchmark.runs.jobs import Group, say
 from problems.benchmark.runs.trials import Trial, run_groups, run_passes
 from problems.engine.cli.arguments import number_of, parse
 from problems.engine.runtime.errors import ConfigError
@@ -39,15 +38,15 @@ def run(words: Sequence[str]) -> int:
 
 def _run(grid: Grid, root: Path, parallel: int) -> int:
     trials = [_trial(own, root) for own in grid.runs]
-    _say(f"{grid.path}: {len(trials)} runs in {root}")
-    run_passes(_passes(grid.runs, trials), parallel, _say)
+    say(f"{grid.path}: {len(trials)} runs in {root}")
+    run_passes(_passes(grid.runs, trials), parallel)
     errors = {trial: _why_open(trial) for trial in trials if not trial.has_ended()}
     ready = {trial.job(): trial for trial in trials if trial not in errors}
-    outcomes = run_groups([Group((job,)) for job in ready], parallel, "runs", _say)
+    outcomes = run_groups([Group((job,)) for job in ready], parallel, "runs")
     errors |= {ready[outcome.job]: outcome.message for outcome in outcomes if outcome.code}
     _write(grid, root)
     for trial, error in errors.items():
-        _say(f"FAILED: {trial.name}: {error}; see {trial.log}")
+        say(f"FAILED: {trial.name}: {error}; see {trial.log}")
     return 1 if errors else 0
 
 
@@ -79,8 +78,4 @@ def _write(grid: Grid, root: Path) -> None:
     write_text(root / "grid.csv", table.csv())
     write_text(root / "grid.html", table.page(grid.path.stem))
     print(table.text())
-    _say(f"\npage: {root / 'grid.html'}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(f"\npage: {root / 'grid.html'}")

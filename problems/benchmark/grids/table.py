@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +12,7 @@ from typing import Any
 from dataset.storage.files import read_json
 from problems.benchmark.grids.file import GridRun
 from problems.benchmark.runs.passes import plain
+from problems.engine.runtime.formatting import csv_text
 from problems.engine.runtime.formatting import table as aligned
 from tasks.metrics.kinds import UNDECLARED, Count, Metric, from_json
 
@@ -147,17 +146,15 @@ class GridTable:
 
     def csv(self) -> str:
         """A line for each metric, unrounded."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
         numbers = ["runs", "missing", "mean", "deviation", "low", "high"]
-        writer.writerow(["problem", *self.keys, "test_set", "metric", *numbers])
+        lines: list[list[Any]] = [["problem", *self.keys, "test_set", "metric", *numbers]]
         for row in self.rows:
             settings = [json.dumps(row.settings[key]) if key in row.settings else "" for key in self.keys]
             ends = row.interval or ("", "")
             deviation = "" if row.deviation is None else row.deviation
             counts = [len(row.values), row.missing]
-            writer.writerow([row.label, *settings, row.test_set, row.name, *counts, row.mean, deviation, *ends])
-        return file.getvalue()
+            lines.append([row.label, *settings, row.test_set, row.name, *counts, row.mean, deviation, *ends])
+        return csv_text(lines)
 
     def json(self) -> dict[str, Any]:
         """Every run with its folder, and every row with the value of each run."""

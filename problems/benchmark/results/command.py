@@ -20,7 +20,7 @@ USAGE = {
     "export": "results export FOLDER [--upstream_revision [LABEL=]REVISION]... [--out DIR]",
     "validate": "results validate FILE...",
     "board": "results board FOLDER [--out index.html]",
-    "import": "results import s3prl|csv FILE [--out DIR]",
+    "import": "results import s3prl|csv FILE [--protocol superb|quick|toy] [--out DIR]",
 }
 
 
@@ -80,11 +80,12 @@ def _board(words: Sequence[str]) -> int:
 
 
 def _import(words: Sequence[str]) -> int:
-    arguments = parse(_with_long_out(words), options=("out",))
+    arguments = parse(_with_long_out(words), options=("out", "protocol"))
     if len(arguments.files) != 2 or arguments.files[0] not in IMPORTERS:
         raise ConfigError(f"results import needs a kind and a file: {USAGE['import']}")
     kind, path = arguments.files
-    return _write(IMPORTERS[kind](Path(path)), arguments.overrides)
+    protocol = dict(arguments.overrides).get("protocol", "superb")
+    return _write(IMPORTERS[kind](Path(path), protocol), arguments.overrides)
 
 
 def _with_long_out(words: Sequence[str]) -> list[str]:
@@ -98,7 +99,7 @@ def _only(files: Sequence[str], verb: str) -> str:
 
 
 def _write(rows: Iterable[Mapping[str, Any]], overrides: Sequence[tuple[str, str]]) -> int:
-    """Check every row, then write one file for each."""
+    """Check every row, then write one file for each; one of another source is not replaced."""
     folder = Path(dict(overrides).get("out", "results"))
     by_path: dict[Path, Mapping[str, Any]] = {}
     for row in rows:
@@ -107,12 +108,20 @@ def _write(rows: Iterable[Mapping[str, Any]], overrides: Sequence[tuple[str, str
             raise ConfigError(f"{row['upstream']['label']} and {by_path[path]['upstream']['label']} both become {path}")
         by_path[path] = row
     errors = [error for path, row in by_path.items() for error in schema.check(row, str(path))]
+    errors += [error for path, row in by_path.items() if (error := _other_source(path, row["source"])) is not None]
     if errors:
         raise ConfigError("\n".join(errors))
     for path, row in by_path.items():
         write_json(path, row)
         print(path)
     return 0
+
+
+def _other_source(path: Path, source: str) -> str | None:
+    """An error if there is a file of another source."""
+    if not path.exists() or (old := schema.read(path)["source"]) == source:
+        return None
+    return f"{path} is there already, of the source {old}, and this is of {source}: delete it, or give another --out"
 
 
 def _file_name(row: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ PLAIN_COLUMNS = ("upstream", "problem", "metric", "value")
 ABSENT = ("", "-", "null", "None")
 
 
-def from_superb(path: Path) -> Iterator[dict[str, Any]]:
+def from_superb(path: Path, protocol: str) -> Iterator[dict[str, Any]]:
     """A file for each row of a CSV with the columns of SUPERB's leaderboard, which s3prl's users submit to.
 
     ``submitName`` is the encoder. Columns of other tasks are left out.
@@ -49,10 +49,10 @@ def from_superb(path: Path) -> Iterator[dict[str, Any]]:
                 value = _number(path, number, name, row[name]) / scale
                 results.append(_result(problem, metric, value))
         if results:
-            yield _file(row["submitName"], "superb leaderboard", results, url=row.get("modelURL", ""))
+            yield _file(row["submitName"], "superb leaderboard", protocol, results, url=row.get("modelURL", ""))
 
 
-def from_plain(path: Path) -> Iterator[dict[str, Any]]:
+def from_plain(path: Path, protocol: str) -> Iterator[dict[str, Any]]:
     """A file for each encoder of a CSV of ``upstream,problem,metric,value``, such as ``table.csv`` of ``superb``.
 
     Values are fractions, as 0.052 for 5.2 %. ``low`` and ``high``, ``test_set`` and ``learning_rate`` may follow.
@@ -76,7 +76,7 @@ def from_plain(path: Path) -> Iterator[dict[str, Any]]:
         }
         by_label.setdefault(row["upstream"], []).append(_result(row["problem"], row["metric"], value, more))
     for label, results in by_label.items():
-        yield _file(label, path.name, results)
+        yield _file(label, path.name, protocol, results)
 
 
 IMPORTERS = {"s3prl": from_superb, "csv": from_plain}
@@ -106,9 +106,9 @@ def _result(problem: str, metric: str, value: float, more: Mapping[str, Any] | N
     return {"problem": problem, "metric": metric, "value": value, **unknown, **(more or {}), "settings": {}}
 
 
-def _file(label: str, source: str, results: list[dict[str, Any]], url: str = "") -> dict[str, Any]:
+def _file(label: str, source: str, protocol: str, results: list[dict[str, Any]], url: str = "") -> dict[str, Any]:
     upstream = {"label": label, "name": None, "conf": {}, "revision": None, "url": url if url.strip("- ") else None}
     return {
-        **{"format": FORMAT, "protocol": "superb", "source": source},
+        **{"format": FORMAT, "protocol": protocol, "source": source},
         **{"upstream": upstream, "versions": {}, "results": results},
     }

@@ -141,7 +141,12 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def report_progress(outcomes: Iterator[Outcome], total: int, say: Callable[[str], None]) -> list[Outcome]:
+def say(text: str) -> None:
+    """Print a message for people; standard output is for tables."""
+    print(text, file=sys.stderr)
+
+
+def report_progress(outcomes: Iterator[Outcome], total: int) -> list[Outcome]:
     """All outcomes; each is told as it comes."""
     ended = []
     for outcome in outcomes:

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json
-from problems.benchmark.runs.jobs import Group, Job, Outcome, report_progress, run_jobs
-
-DIVERGED = "non-finite"
-"""A word in the error of a training whose gradients are not finite for too long: it is not chosen."""
+from problems.benchmark.runs.jobs import Group, Job, Outcome, report_progress, run_jobs, say
+from problems.engine.runtime.errors import DivergedError
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,6 @@ def best_of(trials: Sequence[Trial], title: str) -> Trial:
 def run_passes(
     passes: Sequence[Sequence[Trial]],
     parallel: int,
-    say: Callable[[str], None],
     judge: Callable[[Sequence[Trial], Sequence[Trial]], Callable[..., None]] | None = None,
 ) -> int:
     """Train what is open, the trials of each pass in one process; return how many failed.
@@ -122,17 +119,17 @@ def run_passes(
         by_job |= dict(zip(jobs, running))
         if jobs:
             groups.append(Group(jobs, judge(trials, running) if judge and len(trials) > 1 else None))
-    for outcome in run_groups(groups, parallel, "trainings", say):
-        if outcome.code and DIVERGED in outcome.message:
+    for outcome in run_groups(groups, parallel, "trainings"):
+        if outcome.code == DivergedError.exit_code:
             by_job[outcome.job].diverged.touch()
         else:
             failed += outcome.code != 0
     return failed
 
 
-def run_groups(groups: Sequence[Group], parallel: int, what: str, say: Callable[[str], None]) -> list[Outcome]:
+def run_groups(groups: Sequence[Group], parallel: int, what: str) -> list[Outcome]:
     """Run groups of jobs, and tell of each as it ends."""
     total = sum(len(group.jobs) for group in groups)
     if groups:
         say(f"{total} {what}, {parallel} {'process' if parallel == 1 else 'processes'} at a time")
-    return report_progress(run_jobs(groups, parallel), total, say)
+    return report_progress(run_jobs(groups, parallel), total)

@@ -29,6 +29,12 @@ class TrainingError(SoundstageError):
     """Training cannot continue without harm."""
 
 
+class DivergedError(TrainingError):
+    """Gradients or weights were not finite for longer than the patience allows."""
+
+    exit_code = 3
+
+
 class Interrupted(BaseException):
     """A signal asked the run to end; what is needed to continue has been written.
 

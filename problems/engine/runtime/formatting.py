@@ -1,10 +1,12 @@
-"""Durations and tables as text."""
+"""Durations, tables and CSV as text."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from problems.engine.runtime.errors import ConfigError
 
@@ -47,3 +49,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> st
         ).rstrip()
         for line in lines
     )
+
+
+def csv_text(lines: Iterable[Sequence[object]]) -> str:
+    """Return lines of cells as CSV."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()

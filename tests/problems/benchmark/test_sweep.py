@@ -71,6 +71,17 @@ def test_halving_drops_the_worse_half_and_a_second_call_does_not_bring_it_back(t
     assert (tmp_path / "sweep" / "sweep.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_training_that_diverges_is_marked_and_not_chosen_and_has_not_failed(tones, tmp_path, together):
+    rates = [RATES.replace("0.0001", "1.0e+30")] if together else ["--over.build_optimizer.conf.lr=[1.0e+30]"]
+    many = words(tones, tmp_path, *rates, "--train.nonfinite_patience=2", "--train.log_step=1")
+    assert main(many) == (0 if together else 1)  # without another one there is none to choose
+    marked = [path.parent.name for path in (tmp_path / "sweep").glob("*/diverged")]
+    assert marked == ["lr_1e_30"]
+    if together:
+        assert [row["state"] for row in table_of(tmp_path)["trials"]] == ["best", "diverged"]
+
+
 def test_a_range_is_searched_by_optuna_and_continued(tones, tmp_path):
     pytest.importorskip("optuna")
     space = "--over.build_optimizer.conf.lr={low: 1.0e-5, high: 0.1, log: true}"

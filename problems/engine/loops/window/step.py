@@ -27,7 +27,7 @@ from problems.engine.optim.nonfinite import SkippedSteps
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.runtime import distributed
-from problems.engine.runtime.errors import ConfigError, TrainingError
+from problems.engine.runtime.errors import ConfigError, DivergedError
 from tasks.base import StepOutput, Task
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class StepTotals:
             is_searching_scale: True while fp16 searches its loss scale; it does so by skipping steps.
 
         Raises:
-            TrainingError: more steps in a row than the patience allows, or a buffer is no longer finite. The weights
+            DivergedError: more steps in a row than the patience allows, or a buffer is no longer finite. The weights
                 are those before the skipped steps.
         """
         counts = self.skipped.read()
@@ -161,14 +161,14 @@ class StepTotals:
             return
         position = f"step {step} (epoch {progress.epochs:.2f})"
         if longest > self.patience and not is_searching_scale:
-            raise TrainingError(
+            raise DivergedError(
                 f"{position}: non-finite gradients in {longest} steps in a row, more than train.nonfinite_patience"
                 f" {self.patience} allows. The weights are unharmed: lower build_optimizer.conf.lr, or look for bad"
                 " audio or labels"
             )
         harmed = [name for name in self._non_finite_buffers() if name not in self.never_finite]
         if harmed:
-            raise TrainingError(
+            raise DivergedError(
                 f"{position}: non-finite values in buffer {harmed[0]} after this batch; resume from the last checkpoint"
             )
         steps = f"{position} is skipped" if new == 1 else f"{new} steps up to {position} were skipped"

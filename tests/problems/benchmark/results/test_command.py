@@ -85,6 +85,18 @@ def test_our_own_table_is_imported_with_its_intervals(finished, tmp_path):
     assert result["learning_rate"] == 0.01 and row["source"] == "table.csv"
 
 
+def test_an_import_keeps_its_protocol_and_does_not_replace_results_of_another_source(finished, tmp_path, capsys):
+    words = ["results", "import", "csv", str(finished / "table.csv"), "--protocol=toy", f"--out={tmp_path}"]
+    assert main(words) == 0 == main(words)
+    path = tmp_path / "tiny-toy.json"
+    row = json.loads(path.read_text("utf-8"))
+    assert row["protocol"] == "toy"
+    text = json.dumps(row | {"source": "soundstage"})
+    path.write_text(text, "utf-8")
+    assert main(words) == 2
+    assert "of the source soundstage, and this is of table.csv" in capsys.readouterr().err and path.read_text() == text
+
+
 def test_rows_on_other_test_lists_are_marked(tmp_path):
     other = row_of("b")
     other["results"][0] |= {"test_ids_sha256": "f" * 64}

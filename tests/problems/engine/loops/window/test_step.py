@@ -13,7 +13,7 @@ from problems.engine.loops.window.step import GradientWindow, StepTotals, add_gr
 from problems.engine.optim.optimizers import MAIN
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
 from problems.engine.report.history import read_history
-from problems.engine.runtime.errors import ConfigError, TrainingError
+from problems.engine.runtime.errors import ConfigError, DivergedError, TrainingError
 from tasks.base import StepOutput
 from tests.parts.least_squares import Fit, Points, loop_of, weights
 
@@ -59,7 +59,7 @@ def test_gradients_that_are_not_finite_are_skipped_and_counted(tmp_path):
 
 def test_patience_with_them_ends_before_weights_are_harmed(tmp_path):
     loop = loop_of(tmp_path, Fit(Points(), {i: "nan" for i in range(37)}), nonfinite_patience=2)
-    with pytest.raises(TrainingError, match="3 steps in a row.*nonfinite_patience 2"):
+    with pytest.raises(DivergedError, match="3 steps in a row.*nonfinite_patience 2"):
         loop.fit()
     assert torch.equal(weights(loop), torch.zeros(1, 4))
     assert loop.progress.nonfinite == 3
