@@ -91,9 +91,11 @@ def best_of(trials: Sequence[Trial], title: str) -> Trial:
     """
     open_trials = [trial.name for trial in trials if trial.is_open()]
     values = {trial: own for trial in trials if trial.has_ended() and (own := trial.validation()) is not None}
-    if open_trials or not values:
-        names = ", ".join(open_trials) or "any, as all diverged or have no validation"
-        raise FileNotFoundError(f"{title}: there is no finished trial of {names}")
+    if open_trials:
+        names = ", ".join(open_trials)
+        raise FileNotFoundError(f"{title}: the best is chosen when all have ended, which these have not: {names}")
+    if not values:
+        raise FileNotFoundError(f"{title}: there is none to choose, as all diverged or have no validation")
     higher = next(iter(values.values()))[1]
     best = (max if higher else min)(value for value, _ in values.values())
     return next(trial for trial, (value, _) in values.items() if value == best)

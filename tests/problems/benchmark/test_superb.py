@@ -172,7 +172,7 @@ def test_superbs_grid_is_the_default_and_of_equal_rates_the_greater_is_chosen(tm
         (train / "best.json").write_text('{"accuracy max": ["step_00000001"]}')
         (train / "metrics.jsonl").write_text(json.dumps({"split": "valid", "accuracy": value, "step": 1}) + '\n{"spl')
         (train.parent / "stages.json").write_text('{"stages": {"2": {"status": "done"}}}')
-    with pytest.raises(FileNotFoundError, match="no finished trial of x .* ks lr 0.001, .*1e-06"):
+    with pytest.raises(FileNotFoundError, match="these have not: x .* ks lr 0.001, .*1e-06"):
         cell.chosen_rate()
     for rate in (1e-3, 1e-4, 1e-5):
         cell.run_folder(rate).mkdir()
