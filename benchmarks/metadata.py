@@ -21,8 +21,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dataset.loader import epoch_batches
 from dataset.samplers.bucket import BucketBatchSampler
+from dataset.samplers.epochs import epoch_batches
 from dataset.utterances import Utterances
 
 BLOCK = 100_000

@@ -18,13 +18,10 @@ from dataset.loader import (
     LoaderError,
     LoaderSettings,
     Unreadable,
-    epoch_batches,
     eval_stream,
-    first_utterances,
     train_stream,
 )
-from dataset.samplers.balanced import BalancedBatchSampler
-from dataset.samplers.bucket import BucketBatchSampler
+from dataset.samplers.epochs import epoch_batches
 from dataset.samplers.sorted import SortedBatchSampler
 from tests.conftest import ROOT
 from tests.parts.samplers import FixedBatchSampler, Lengths
@@ -87,15 +84,6 @@ def test_every_utterance_once_an_epoch_and_another_order_the_next():
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(11))
     assert orders[0] != orders[1]
     assert [p.last for p, _ in batches] == [False, False, False, True] * 2
-
-
-def test_the_utterances_of_the_first_batches_are_listed_beforehand():
-    drawing = BalancedBatchSampler(Lengths([1.0] * 40, label=["a"] * 37 + ["b"] * 3), 5, None)
-    epochs = [{i for batch in epoch_batches(drawing, 3, epoch) for i in batch} for epoch in range(3)]
-    assert first_utterances(drawing, 3, 8) == sorted(epochs[0]) != sorted(epochs[0] | epochs[1] | epochs[2])
-    assert first_utterances(drawing, 3, 24) == sorted(epochs[0] | epochs[1] | epochs[2])
-    some = FixedBatchSampler(11, 4)
-    assert first_utterances(some, 0, 1) == [0, 1, 2, 3] and first_utterances(some, 0, 10**9) == list(range(11))
 
 
 def test_augmentation_follows_seed_epoch_and_id_alone():
@@ -239,16 +227,3 @@ def test_evaluation_sees_each_utterance_once_in_the_order_asked():
     indices = [i["index"] for b in eval_stream(Noisy(), batches, list, LoaderSettings(num_workers=2)) for i in b]
     assert indices == [index for batch in batches for index in batch]
     assert sorted(indices) == list(range(11))
-
-
-def test_the_seed_decides_the_order_of_the_data():
-    sampler = FixedBatchSampler(37, 8, shuffle=True)
-    orders = [epoch_batches(sampler, seed, 1) for seed in (0, 1, 0)]
-    assert orders[0] == orders[2] != orders[1]
-    bucketed = BucketBatchSampler(Lengths([1.0 + i / 37 for i in range(37)]), 4, None)
-    orders = [list(epoch_batches(bucketed, seed, 1)) for seed in (0, 1, 0)]
-    assert orders[0] == orders[2] != orders[1]
-    drawing = torch.utils.data.BatchSampler(
-        torch.utils.data.RandomSampler(range(37), generator=torch.Generator()), 8, drop_last=False
-    )
-    assert epoch_batches(drawing, 0, 3) == epoch_batches(drawing, 0, 3) != epoch_batches(drawing, 0, 4)

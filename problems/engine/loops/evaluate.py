@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from dataset.loader import LoaderSettings, Unreadable, epoch_batches, eval_stream, require_readable
+from dataset.loader import LoaderSettings, Unreadable, eval_stream, require_readable
 from dataset.metadata import write_csv
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
+from dataset.samplers.epochs import epoch_batches
 from dataset.storage.files import finite, read_json, write_json
 from problems.engine.features.attach import form_of
 from problems.engine.loops import lockstep

@@ -17,13 +17,11 @@ import torch
 from dataset import seeding
 from dataset.loader import (
     LoaderSettings,
-    epoch_batches,
-    first_utterances,
     require_indexable,
     train_stream,
-    utterances_in,
 )
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
+from dataset.samplers.epochs import epoch_batches, first_utterances, utterances_in
 from dataset.storage.files import write_text
 from dataset.wording import nearest
 from problems.engine.checkpoints import store, weights

@@ -136,7 +136,7 @@ class Tester:
             mode: of the task. data: of the dataset and its batches.
             test: the result to write; None: nothing is written.
         """
-        from dataset.loader import utterances_in
+        from dataset.samplers.epochs import utterances_in
         from problems.engine.features.attach import attach_features
         from problems.engine.features.policy import settings_of
         from problems.engine.loops.evaluate import first_batches
