@@ -1,4 +1,4 @@
-"""Batch samplers: what a model learns in equal steps and in equal time, and the padding.
+"""Batch samplers: what a model learns in equal steps and in equal time, the padding, and what several processes wait.
 
     python benchmarks/samplers.py DATA [--data ks_digits ks_words ic asr] [--seeds 0 1 2] [--out result/samplers]
 
@@ -31,6 +31,7 @@ from dataset.table import open_table
 from dataset.utterances import Utterances
 from problems.engine.config import yaml_text
 from problems.engine.loops.base import Callback
+from problems.engine.loops.parallel.waiting import share_of_waiting
 from problems.engine.runtime.checkpoint_names import name_of
 from problems.methods.batches import build_sampler
 from problems.registry import find_class
@@ -106,12 +107,15 @@ def samplers_of(csv: str, batch_size: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def padding_of(csv: str, settings: dict[str, Any]) -> float:
-    """Padded seconds / seconds - 1 over three epochs."""
+def waste_of(csv: str, settings: dict[str, Any]) -> dict[str, float]:
+    """Padded seconds / seconds - 1 over three epochs, and the part of their time that 2 and 4 processes wait."""
     utterances = Utterances(csv)
     sampler = build_sampler(settings, "benchmark", utterances)
-    batches = [utterances.seconds[sampler.batch(0, epoch, n)] for epoch in range(3) for n in range(len(sampler))]
-    return sum(len(own) * own.max() for own in batches) / sum(own.sum() for own in batches) - 1
+    batches = [sampler.batch(0, epoch, n) for epoch in range(3) for n in range(len(sampler))]
+    seconds = [utterances.seconds[batch] for batch in batches]
+    padding = sum(len(own) * own.max() for own in seconds) / sum(own.sum() for own in seconds) - 1
+    waiting = {f"waiting_{size}": round(share_of_waiting(batches, utterances.seconds, size), 3) for size in (2, 4)}
+    return {"padding": round(padding, 4), **waiting}
 
 
 def measured(folder: Path, problem: Any, config: dict[str, Any], steps: list[int], metric: str) -> dict[int, float]:
@@ -149,7 +153,7 @@ def compare(name: str, data: dict[str, Any], seed: int, out: Path) -> list[dict[
         result = {"data": name, "sampler": sampler, "seed": seed, "metric": metric, "steps": steps}
         result |= {"equal_steps": round(metrics[steps], 5), "equal_time": round(metrics[equal_time], 5)}
         result |= {"steps_of_equal_time": equal_time, "cpu_seconds": round(clock.seconds(steps), 1)}
-        results.append(result | {"padding": round(padding_of(csv, samplers[sampler]), 4)})
+        results.append(result | waste_of(csv, samplers[sampler]))
         print(json.dumps(results[-1]), flush=True)
         shutil.rmtree(folder)
     shutil.rmtree(first)

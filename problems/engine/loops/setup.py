@@ -38,6 +38,7 @@ from problems.engine.loops.length.budget import Budget
 from problems.engine.loops.length.plan import AUTO, MOST_STEPS, VALIDATIONS, planned
 from problems.engine.loops.monitoring.extras import Extras
 from problems.engine.loops.monitoring.profiler import Profiler
+from problems.engine.loops.parallel.waiting import log_waiting
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.restore import load_weights, restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
@@ -163,7 +164,9 @@ class Setup:
         require_indexable(dataset)
         seed = self.config["seed"]
         batches_per_step = self.config["gradient_accumulate"] * self.world.size
-        self.windows = math.ceil(len(epoch_batches(batch_sampler, seed, 0)) / batches_per_step)
+        batches = epoch_batches(batch_sampler, seed, 0)
+        log_waiting(dataset, batches, self.world.size)
+        self.windows = math.ceil(len(batches) / batches_per_step)
         if self.config["epochs"] is not None:
             self.config["total_steps"] = self.config["epochs"] * self.windows
         if self.budget:
