@@ -64,7 +64,7 @@ VERBS = {
     ),
     "test": Verb(
         "problems.engine.cli.commands.test:test",
-        "--ckpt DIR... --data FILE... [--trials FILE] [--out DIR] [--task.KEY VALUE]... [--evaluate.KEY VALUE]...",
+        "--ckpt DIR|URL|NAME... --data FILE... [--trials FILE] [--out DIR] [--task.KEY VALUE]... [--evaluate.KEY VALUE]...",
         "test trained checkpoints on sets that their training did not have: files like those of --prepare_data.corpus"
         " csv; the results go to <target_dir>/tests/NAME, or DIR",
         options=(

@@ -53,6 +53,7 @@ def _config_of(problem: Any, arguments: Arguments) -> Tree:
         ConfigError: an option is missing, or the folder of the results holds other tests.
     """
     from problems.engine.checkpoints.find import find
+    from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.stages.later_tests import training_of
 
     usage = f"test {VERBS['test'].usage}"
@@ -61,7 +62,7 @@ def _config_of(problem: Any, arguments: Arguments) -> Tree:
     options = [pair for pair in arguments.overrides if pair[0] not in ("ckpt", "data")]
     if not folders:
         raise ConfigError(f"test needs --ckpt DIR: {usage}")
-    checkpoints = [find(Path(folder).absolute()) for folder in folders]
+    checkpoints = [find(fetch(folder)).absolute() for folder in folders]
     layer = override_layer([(_key_of(key), value) for key, value in options])
     data = layer.tree.setdefault("test_data", {})
     if files:
@@ -73,7 +74,7 @@ def _config_of(problem: Any, arguments: Arguments) -> Tree:
     layer.tree.setdefault("evaluate", {})["ckpts"] = [str(own) for own in checkpoints]
     if "target_dir" not in layer.tree:
         if training is None:
-            raise ConfigError(f"{checkpoints[0]} is not in the target folder of a training: --out DIR says where to")
+            raise ConfigError(f"{folders[0]} is not in the target folder of a training: --out DIR says where to")
         layer.tree["target_dir"] = str(training / "tests" / _name_of(data))
     _require_same_tests(Path(layer.tree["target_dir"]), data)
     return resolve(problem, [_trained_layer(checkpoints[0], has_training=training is not None), layer])

@@ -37,7 +37,9 @@ def hub(tmp_path, monkeypatch):
         yield server
 
 
-def test_a_pushed_model_is_loaded_by_its_name_and_then_without_the_hub(trained, tones, hub, monkeypatch, capsys):
+def test_a_pushed_model_is_used_by_its_name_and_then_without_the_hub(
+    trained, tones, hub, tmp_path, monkeypatch, capsys
+):
     assert execute(ASR(), ["push", "--ckpt", str(trained), "--private", "--license=mit", "some-user/my.model"]) == 0
     assert f"{hub.url}/some-user/my.model" in capsys.readouterr().out
     files = hub.models["some-user/my.model"]
@@ -59,6 +61,9 @@ def test_a_pushed_model_is_loaded_by_its_name_and_then_without_the_hub(trained, 
     assert problems.load("some-user/my.model", device="cpu").predict(wav) == expected
     assert execute(ASR(), ["predict", "--ckpt", "some-user/my.model", str(wav)]) == 0
     assert capsys.readouterr().out == f"{wav}\t{expected}\n" and len(hub.requests) == asked
+    test = ["test", "--ckpt", "some-user/my.model", "--data", str(tones / "test.csv"), f"--out={tmp_path / 'out'}"]
+    assert execute(ASR(), [*test, "--num_workers=0"]) == 0 and len(hub.requests) == asked
+    assert list((tmp_path / "out").rglob("result.json"))
 
 
 def test_a_second_push_replaces_the_model_and_its_page_may_be_edited(trained, tones, hub):

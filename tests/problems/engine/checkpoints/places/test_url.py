@@ -48,6 +48,16 @@ def test_a_model_at_a_url_predicts_as_here_and_is_downloaded_once(exported, serv
     assert problems.load(f"file://{exported}", device="cpu").predict(wav) == expected
 
 
+def test_a_model_at_a_url_is_tested_as_the_one_here(exported, server, tones, tmp_path, capsys):
+    address, words = f"{server.url}/my_model", ["--data", str(tones / "test.csv"), "--num_workers=0"]
+    assert execute(ASR(), ["test", "--ckpt", address, *words]) == 2
+    assert f"{address} is not in the target folder of a training: --out DIR" in capsys.readouterr().err
+    for name, place in (("there", address), ("here", str(exported))):
+        assert execute(ASR(), ["test", "--ckpt", place, *words, f"--out={tmp_path / name}"]) == 0
+    there, here = (json.loads(next((tmp_path / n).rglob("result.json")).read_text()) for n in ("there", "here"))
+    assert there["metrics"] == here["metrics"] and there["utterances"] > 0
+
+
 def test_any_file_system_of_fsspec_is_one(exported, tmp_path, monkeypatch):
     import fsspec
 
