@@ -64,7 +64,7 @@ VERBS = {
     ),
     "test": Verb(
         "problems.engine.cli.commands.test:test",
-        "--ckpt DIR|URL|NAME... --data FILE... [--trials FILE] [--out DIR] [--task.KEY VALUE]... [--evaluate.KEY VALUE]...",
+        "--ckpt DIR... --data FILE... [--trials FILE] [--out DIR] [--task.KEY VALUE]... [--evaluate.KEY VALUE]...",
         "test trained checkpoints on sets that their training did not have: files like those of --prepare_data.corpus"
         " csv; the results go to <target_dir>/tests/NAME, or DIR",
         options=(
@@ -75,13 +75,14 @@ VERBS = {
     ),
     "predict": Verb(
         "problems.engine.cli.commands.predict:predict",
-        "--ckpt DIR [--format NAME] [--out DIR] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",
+        "--ckpt DIR [--format NAME] [--out DIR] [--stream] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",
         "apply a trained checkpoint to recordings; prints path<TAB>prediction, or text, json, jsonl, csv, ctm, rttm,"
-        " textgrid, srt, vtt",
+        " textgrid, srt, vtt; with --stream also partial results, as the audio comes",
         options=(
             *("ckpt", "format", "out", "task.", "enrol"),
-            *("device", "upstream", "batch_seconds", "num_workers"),
+            *("device", "upstream", "batch_seconds", "num_workers", "stream", "chunk_ms", "raw"),
         ),
+        flags=("stream",),
     ),
     "export": Verb(
         "problems.engine.cli.commands.export:export",

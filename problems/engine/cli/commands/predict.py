@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset.wording import nearest
 from problems.engine.cli.arguments import Arguments, number_of
+from problems.engine.cli.commands.predict_stream import predict_stream
 from problems.engine.cli.console import spin_briefly
 from problems.engine.cli.verbs import VERBS
 from problems.engine.config import yaml_text
@@ -28,6 +29,11 @@ def predict(problem: Any, arguments: Arguments) -> int:
     if "ckpt" not in options or not arguments.files:
         missing = "an audio file" if "ckpt" in options else "--ckpt DIR"
         raise ConfigError(f"predict needs {missing}: predict {VERBS['predict'].usage}")
+    if options.pop("stream", "false").lower() in ("true", "yes", "on"):
+        return predict_stream(problem, options, arguments.files, task_of(options))
+    for key in ("chunk_ms", "raw"):
+        if key in options:
+            raise ConfigError(f"--{key} is of recordings that come in chunks: add --stream, or leave --{key} out")
     from problems.engine.checkpoints.find import find
     from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.inference.formats import FORMATS

@@ -12,17 +12,12 @@ from dataset.audio import AudioError, resampler
 from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.runtime.errors import ConfigError
-from tests.conftest import tiny_options
+from tests.parts.causal import trained
 
 
 @pytest.fixture(scope="module")
 def target(tones, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("causal")
-    options = [*tiny_options(tones, folder), "--build_upstream.conf.cmvn=sliding", "--train.total_steps=150",
-               "--build_downstream.conf.bidirectional=false", "--build_downstream.conf.hidden_size=[24]",
-               "--train.eval_step=150", "--train.save_step=150", "--stop=2"]  # fmt: skip
-    assert execute(ASR(), ["run", *options]) == 0
-    return folder / "run"
+    return trained(tones, tmp_path_factory.mktemp("causal"))
 
 
 @pytest.fixture(scope="module")
