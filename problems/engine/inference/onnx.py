@@ -1,8 +1,7 @@
 """Models as programs of other runtimes: ONNX, and torch.export.
 
 The program takes a padded batch, ``wav`` float32 (B, T) and ``wav_len`` int64 (B,), and gives the model's ``scores``
-and ``lengths`` (B,). B and T may vary. Recurrent layers become ONNX nodes; torch.export unrolls them to a fixed length,
-so that its programs cannot have any.
+and ``lengths`` (B,). B and T may vary.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from problems.engine.inference.onnx_recurrence import translations, with_operators
+from problems.engine.inference.onnx_recurrence import operator, translations
+from problems.engine.inference.recurrence import scanned, with_recurrence
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.numerics import flushing_denormals
 
@@ -65,12 +65,6 @@ def write(model: nn.Module, path: Path, kind: str, recordings: Sequence[Tensor])
     Raises:
         ConfigError: the model cannot be written, or its program differs by more than :data:`TOLERANCE`.
     """
-    recurrent = [name for name, own in model.named_modules() if isinstance(own, nn.RNNBase)]
-    if recurrent and kind != "onnx":
-        raise ConfigError(
-            f"--{kind}: {recurrent[0]} is a recurrent layer, which torch can only write for one fixed length: leave"
-            " the option out, use --onnx, or train a head without recurrence"
-        )
     scores = _Scores(model).eval()
     program = _exported(scores, kind)
     with warnings.catch_warnings():
@@ -87,12 +81,16 @@ def write(model: nn.Module, path: Path, kind: str, recordings: Sequence[Tensor])
 
 def _exported(scores: nn.Module, kind: str) -> torch.export.ExportedProgram:
     free = torch.export.Dim.DYNAMIC
+    recurrence = operator() if kind == "onnx" else scanned
     wav, wav_len = torch.randn(2, 48000) * 0.1, torch.tensor([48000, 32000])
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             return torch.export.export(
-                with_operators(scores), (wav, wav_len), dynamic_shapes=({0: free, 1: free}, {0: free}), strict=False
+                with_recurrence(scores, recurrence),
+                (wav, wav_len),
+                dynamic_shapes=({0: free, 1: free}, {0: free}),
+                strict=False,
             )
     except Exception as error:  # of any kind: torch's exporter has no class of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]

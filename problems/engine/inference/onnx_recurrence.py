@@ -1,69 +1,25 @@
-"""Recurrent layers as ONNX nodes, which take any length; torch's exporter would unroll them to that of its example.
+"""Recurrent layers as ONNX nodes.
 
-While a model is exported, its LSTM, GRU and RNN layers call an operator that stands for one layer in one direction, and
-that becomes one node. ONNX orders the gates otherwise: LSTM input, output, forget, cell; GRU update, reset, hidden.
+While a model is exported, they call an operator that stands for one layer in one direction, and that becomes one node.
+ONNX orders the gates otherwise: LSTM input, output, forget, cell; GRU update, reset, hidden.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 NAME = "soundstage::recurrence"
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN_TANH": (0,), "RNN_RELU": (0,)}
 """By torch's name of a recurrence, the places of ONNX's gates among torch's."""
 
 
-def with_operators(model: nn.Module) -> nn.Module:
-    """A copy of a model for the exporter, if it has recurrent layers; otherwise itself.
-
-    Raises:
-        ValueError: a layer has projections.
-    """
-    if not any(isinstance(own, nn.RNNBase) for own in model.modules()):
-        return model
-    model = copy.deepcopy(model)
-    for own in model.modules():
-        if isinstance(own, nn.RNNBase):
-            if own.proj_size:
-                raise ValueError("a recurrent layer with projections (proj_size) has no ONNX node")
-            own.forward = functools.partial(_forward, own, _operator())
-    return model
-
-
-def _forward(layer: nn.RNNBase, run: Callable[..., Any], x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-    """The forward of a recurrent layer, by the operator; there are no packed sequences and no initial state."""
-    if not isinstance(x, Tensor) or state is not None:
-        raise ValueError("a recurrent layer is called with a packed sequence or an initial state")
-    hidden, cells = [], []
-    y = x if layer.batch_first else x.transpose(0, 1)
-    for number in range(layer.num_layers):
-        outputs = []
-        for suffix in ("", "_reverse") if layer.bidirectional else ("",):
-            output, h, c = run(layer.mode, y.flip(1) if suffix else y, *_weights(layer, f"l{number}{suffix}"))
-            outputs.append(output.flip(1) if suffix else output)
-            hidden.append(h)
-            cells.append(c)
-        y = torch.cat(outputs, dim=-1)
-    states = torch.stack(hidden), torch.stack(cells)
-    return (y if layer.batch_first else y.transpose(0, 1)), (states if layer.mode == "LSTM" else states[0])
-
-
-def _weights(layer: nn.RNNBase, suffix: str) -> list[Tensor]:
-    """Of the inputs and the state: (gates * units, inputs), (gates * units, units), and biases."""
-    weights = [getattr(layer, f"weight_{part}_{suffix}") for part in ("ih", "hh")]
-    if not layer.bias:
-        return [*weights, *(weights[0].new_zeros(len(weights[0])) for _ in range(2))]
-    return [*weights, *(getattr(layer, f"bias_{part}_{suffix}") for part in ("ih", "hh"))]
-
-
 @functools.cache
-def _operator() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+def operator() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     """(kind, x (B, T, F), weights) -> outputs (B, T, units), last state (B, units), and last cell. It only has a shape.
 
     It is registered when it is first asked for, as importing must not change torch.
@@ -104,4 +60,4 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         y = op.Transpose(op.Squeeze(y, [1]), perm=[1, 0, 2])
         return y, op.Squeeze(hidden, [0]), op.Squeeze(cell, [0])
 
-    return {_operator(): node}
+    return {operator(): node}

@@ -1,4 +1,4 @@
-"""Recurrent layers of every kind give torch's outputs and states in onnxruntime, for any batch and length."""
+"""Recurrent layers of every kind give torch's outputs and states when they are exported, for any batch and length."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import torch
 from torch import nn
 
 from problems.engine.inference import onnx
-from problems.engine.inference.onnx_recurrence import with_operators
+from problems.engine.inference.recurrence import scanned, with_recurrence
 from problems.engine.runtime.errors import ConfigError
-
-pytest.importorskip("onnxscript", reason="pip install 'soundstage[onnx]'")
-pytest.importorskip("onnxruntime", reason="pip install 'soundstage[onnx]'")
 
 LAYERS = {
     "LSTM of two layers": lambda: nn.LSTM(4, 5, 2, batch_first=True),
@@ -38,23 +35,32 @@ class Recurrent(nn.Module):
         return torch.cat([y, state.transpose(0, 1).flatten(1)[:, None].expand(-1, y.shape[1], -1)], -1), wav_len
 
 
+@pytest.fixture(params=["onnx", "torch_export"])
+def kind(request):
+    if request.param == "onnx":
+        pytest.importorskip("onnxscript", reason="pip install 'soundstage[onnx]'")
+        pytest.importorskip("onnxruntime", reason="pip install 'soundstage[onnx]'")
+    return request.param
+
+
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_is_the_same_in_onnx(name, tmp_path):
+def test_a_layer_is_the_same_as_a_program(name, kind, tmp_path):
     torch.manual_seed(0)
-    model = Recurrent(LAYERS[name]()).eval()
-    waves = [torch.randn(length) for length in (3, 50, 51, 400)]
-    result = onnx.write(model, tmp_path / "model.onnx", "onnx", waves[1:2])
+    model, path = Recurrent(LAYERS[name]()).eval(), tmp_path / "model"
+    waves = [torch.randn(length) for length in (1, 3, 50, 51, 400)]
+    result = onnx.write(model, path, kind, waves[2:3])
     assert result.difference < 1e-5
-    program = onnx.load_onnx(tmp_path / "model.onnx")
-    for wave in waves:
-        expected, _ = model(wave[None], torch.tensor([len(wave)]))
-        assert torch.allclose(program(wave[None], torch.tensor([len(wave)]))[0], expected, atol=1e-5)
+    program = onnx.load_onnx(path) if kind == "onnx" else onnx.load_program(path)
+    for batch in [wave[None] for wave in waves] + [torch.randn(3, 70)]:
+        lengths = torch.tensor([batch.shape[1]] * len(batch))
+        assert torch.allclose(program(batch, lengths)[0], model(batch, lengths)[0], atol=1e-5)
 
 
 def test_a_model_without_recurrence_is_not_copied_and_one_with_it_is_left_as_it_is():
     plain, recurrent = nn.Linear(2, 2), nn.Sequential(nn.LSTM(2, 2))
-    assert with_operators(plain) is plain
-    assert with_operators(recurrent) is not recurrent and isinstance(recurrent[0], nn.LSTM)
+    assert with_recurrence(plain, scanned) is plain
+    assert with_recurrence(recurrent, scanned) is not recurrent and isinstance(recurrent[0], nn.LSTM)
+    assert "forward" not in vars(recurrent[0])
 
 
 class Packing(nn.Module):
@@ -74,7 +80,7 @@ class Packing(nn.Module):
     [(Recurrent(nn.LSTM(4, 5, proj_size=2)), r"projections \(proj_size\)"), (Packing(), "")],
     ids=["projections", "packed"],
 )
-def test_what_has_no_node_is_refused_with_the_reason(model, reason, tmp_path):
+def test_what_has_one_length_only_is_refused_with_the_reason(model, reason, kind, tmp_path):
     with pytest.raises(ConfigError, match=f"torch cannot export this model: .*{reason}"):
-        onnx.write(model.eval(), tmp_path / "model.onnx", "onnx", [torch.randn(40)])
+        onnx.write(model.eval(), tmp_path / "model", kind, [torch.randn(40)])
     assert not list(tmp_path.iterdir())
