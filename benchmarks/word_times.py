@@ -1,10 +1,13 @@
 """Times and confidences of words: against forced alignment of the reference, and against whether the words are right.
 
     python benchmarks/word_times.py --ckpt result/asr/default --csv result/asr/default/data/test.csv
+    python benchmarks/word_times.py --ckpt result/asr/fsdd --csv result/asr/fsdd/data/test.csv --joined
 
 Prints one JSON line. The reference of a right word's times is torchaudio's forced alignment of the whole reference text
-by the same model. ``ece`` is the calibration error of the confidence over all recognised words, as ``word_ece`` of a
-test; ``raw_ece`` is without the calibration that the last validation has learnt.
+by the same model. With ``--joined`` it is also the place of each word (``true_start_error_ms``), if the recordings are
+words that were joined with digital silence between them, as those of the corpus connected_digits. A positive bias is
+too late. ``ece`` is the calibration error of the confidence over all recognised words, as ``word_ece`` of a test;
+``raw_ece`` is without the calibration that the last validation has learnt.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line sets it
 import numpy as np
+import soundfile
 import torch
 from rapidfuzz.distance import Levenshtein
 from torchaudio.functional import forced_align
@@ -23,11 +29,18 @@ from torchaudio.functional import forced_align
 import problems
 from dataset.audio import read
 from dataset.metadata import read_csv
+from nn.diarize.windows import runs
 from tasks.metrics.classification import calibration_error
 from tasks.metrics.confidence import right_words
+from tasks.results import Segment
+
+Times = tuple[float, float]
+"""The start and the end of a word, in seconds."""
+LEAST_GAP_SEC = 0.029
+"""Of the silence between two words that were joined."""
 
 
-def aligned(task, wav: torch.Tensor, text: str) -> list[tuple[float, float]]:
+def aligned(task, wav: torch.Tensor, text: str) -> list[Times]:
     """The start and the end of each word of a text, in seconds; none if the recording is too short for it."""
     with torch.inference_mode():
         logits, lengths = task.model(wav=wav[None], wav_len=torch.tensor([len(wav)]))
@@ -53,13 +66,32 @@ def aligned(task, wav: torch.Tensor, text: str) -> list[tuple[float, float]]:
     return [(own[0] * task.frame_sec, (own[-1] + 1) * task.frame_sec) for own in words if own]
 
 
+def between_silences(path: Path, count: int) -> list[Times]:
+    """The start and the end of each of ``count`` words, in seconds; none if there are not as many sounds."""
+    samples, rate = soundfile.read(path, dtype="int16")
+    silent = [(first, last) for first, last in runs(samples == 0) if (last - first) >= LEAST_GAP_SEC * rate]
+    starts, ends = [0, *(last for _, last in silent)], [*(first for first, _ in silent), len(samples)]
+    return [(a / rate, b / rate) for a, b in zip(starts, ends)] if len(starts) == count else []
+
+
+def errors_of(words: Sequence[Segment], times: Sequence[Times]) -> dict[str, list[float]]:
+    """The errors of words' starts and ends, in seconds; positive: too late."""
+    pairs = list(zip(words, times))
+    return {
+        "start": [own.start - start for own, (start, _) in pairs],
+        "end": [own.end - end for own, (_, end) in pairs],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ckpt", required=True)
     parser.add_argument("--csv", required=True, type=Path)
+    parser.add_argument("--joined", action="store_true", help="the words were joined with digital silence between them")
     args = parser.parse_args()
     model = problems.load(args.ckpt, device="cpu", task={"decode.name": "greedy"})
-    calibration, starts, ends, right, confidence, words = model.task.calibration, [], [], [], [], 0
+    calibration, right, confidence, words = model.task.calibration, [], [], 0
+    errors: dict[str, list[float]] = defaultdict(list)
     table = read_csv(args.csv, ("wav_path", "transcription"))
     model.task.calibration = None  # raw confidences, from which the calibrated ones follow
     for path, text in zip(table["wav_path"], table["transcription"]):
@@ -69,15 +101,17 @@ def main() -> None:
         words += len(reference)
         right += right_words(text, recognised)
         confidence += [own.confidence for own in result.words]
-        times = aligned(model.task, wav, text)
-        if len(times) != len(reference):
-            continue
+        references = {"": aligned(model.task, wav, text)}
+        if args.joined:
+            references["true_"] = between_silences(args.csv.parent / path, len(reference))
         for block in Levenshtein.opcodes(recognised, reference):
             if block.tag != "equal":
                 continue
-            for own, (start, end) in zip(result.words[block.src_start : block.src_end], times[block.dest_start :]):
-                starts.append(abs(own.start - start))
-                ends.append(abs(own.end - end))
+            own = result.words[block.src_start : block.src_end]
+            for name, times in references.items():
+                if len(times) == len(reference):
+                    for edge, seconds in errors_of(own, times[block.dest_start : block.dest_end]).items():
+                        errors[f"{name}{edge}"] += seconds
     is_right = [bool(own) for own in right]
     calibrated = confidence if calibration is None else calibration(confidence)
     print(
@@ -88,8 +122,9 @@ def main() -> None:
                 "words": words,
                 "recognised": len(is_right),
                 "right": sum(is_right),
-                "start_error_ms": round(1000 * float(np.mean(starts)), 2) if starts else None,
-                "end_error_ms": round(1000 * float(np.mean(ends)), 2) if ends else None,
+                "timed": {name: len(own) for name, own in errors.items() if name.endswith("start")},
+                **{f"{name}_error_ms": round(1000 * float(np.mean(np.abs(own))), 1) for name, own in errors.items()},
+                **{f"{name}_bias_ms": round(1000 * float(np.mean(own)), 1) for name, own in errors.items()},
                 "raw_ece": round(calibration_error(confidence, is_right), 4),
                 "ece": round(calibration_error(list(calibrated), is_right), 4),
             }
