@@ -45,6 +45,18 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
+def chunk_mask(frames: int, chunk: int, left_chunks: int, device: torch.device) -> Tensor:
+    """Which frames each frame may see, bool (frames, frames): those of its own chunk and of some chunks before.
+
+    Args:
+        chunk: frames of a chunk.
+        left_chunks: the number of chunks before its own.
+    """
+    number = torch.arange(frames, device=device) // chunk
+    behind = number[:, None] - number
+    return (behind >= 0) & (behind <= left_chunks)
+
+
 def positions(first: int, count: int, like: Tensor) -> Tensor:
     """Sinusoids of successive positions (count, D), with the D, the device and the type of ``like`` (..., D)."""
     size = like.shape[-1]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+
+from nn.downstream.frame_groups import Stacking, whole_groups
 
 if TYPE_CHECKING:
     from nn.downstream.rnn import RNNEncoder, RNNLayer
@@ -21,24 +22,17 @@ class RNNStream:
 
     def __init__(self, encoder: RNNEncoder) -> None:
         self.encoder = encoder
+        self.stacking = Stacking(encoder.stack)
         self.layers = [_LayerStream(layer) for layer in encoder.layers]
-        self.waiting: Tensor | None = None
 
     def __call__(self, x: Tensor, is_last: bool) -> Tensor:
         """(1, T, input_size) -> (1, T', output_size)."""
-        x = self._stacked(x, is_last)
+        x = self.stacking(x, is_last)
         if self.encoder.input_proj is not None:
             x = self.encoder.input_proj(x)
         for layer in self.layers:
             x = layer(x, is_last)
         return self.encoder.output(x)
-
-    def _stacked(self, x: Tensor, is_last: bool) -> Tensor:
-        size = self.encoder.stack
-        x, self.waiting = _whole_groups(x, self.waiting, size)
-        if is_last and self.waiting.shape[1]:
-            x = torch.cat([x, pad(self.waiting, (0, 0, 0, size - self.waiting.shape[1]))], dim=1)
-        return x.reshape(1, x.shape[1] // size, size * x.shape[2])
 
 
 class _LayerStream:
@@ -55,17 +49,10 @@ class _LayerStream:
         y = x.new_zeros(1, 0, layer.forward_rnn.hidden_size)
         if x.shape[1]:  # torch refuses to apply a recurrence to no frames
             y, self.state = layer.forward_rnn(x, self.state)
-        y, self.waiting = _whole_groups(y, self.waiting, layer.rate)
+        y, self.waiting = whole_groups(y, self.waiting, layer.rate)
         if is_last and self.is_empty and not y.shape[1]:
             y = self.waiting  # a short recording keeps one frame
         if not y.shape[1]:
             return x.new_zeros(1, 0, layer.output_size)
         self.is_empty = False
         return layer.after_recurrence(y, torch.tensor([y.shape[1]], device=y.device))[0]
-
-
-def _whole_groups(x: Tensor, waiting: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
-    """The frames of whole groups of ``size``, and those that wait for others."""
-    x = x if waiting is None else torch.cat([waiting, x], dim=1)
-    whole = x.shape[1] // size * size
-    return x[:, :whole], x[:, whole:]

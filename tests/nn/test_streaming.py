@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 
+from nn.downstream.conformer import Conformer
 from nn.downstream.linear import FrameLinear, MeanPoolLinear
 from nn.downstream.mlp import FrameMLP, MeanPoolMLP
 from nn.downstream.rnn import RNNEncoder
@@ -80,6 +81,25 @@ def test_every_unidirectional_encoder_in_chunks_equals_the_whole(conf):
     check(model, 20000, [123, 4567])
 
 
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"chunk": 4, "left_chunks": 2},
+        {"chunk": 1, "left_chunks": 0, "kernel": 1},
+        {"chunk": 7, "left_chunks": 1, "stack": 3, "layers": 1},
+        {"chunk": 50, "left_chunks": 100, "kernel": 31},
+    ],
+)
+def test_a_conformer_of_limited_reach_in_chunks_equals_the_whole(conf):
+    sizes = {"size": 8, "layers": 2, "heads": 2, "feedforward": 16, "kernel": 5}
+    model = built(Fbank(20, cmvn="sliding"), Conformer, **sizes | conf)
+    model.train()(wav=torch.randn(2, 9000), wav_len=torch.tensor([9000, 5000]))  # the batch norm learns some statistics
+    model.eval()
+    for samples in (0, 100, 400, 560, 1200, 24017):
+        check(model, samples, [700])
+    check(model, 20000, [123, 4567])
+
+
 @pytest.mark.parametrize("head", [FrameLinear, FrameMLP])
 def test_heads_of_single_frames_stream(head):
     check(built(Fbank(20, cmvn="none"), head), 8000, [640])
@@ -94,6 +114,7 @@ def test_all_reasons_against_chunks_are_given_at_once():
         (Fbank(20, cmvn="mean"), FrameLinear, "cmvn is mean"),
         (Mel(20, cmvn="none"), FrameLinear, "Mel reflects a recording at its end"),
         (Fbank(20, cmvn="none"), TDNN, "^TDNN takes a recording as a whole$"),
+        (Fbank(20, cmvn="none"), Conformer, r"Conformer attends to the whole recording \(chunk is 0\)"),
         (Fbank(20, cmvn="none"), MeanPoolLinear, "MeanPoolLinear takes"),
         (Fbank(20, cmvn="none"), MeanPoolMLP, "MeanPoolMLP takes"),  # although FrameMLP is its base
     ):

@@ -62,9 +62,11 @@ def test_the_statistics_of_training_are_those_of_the_true_frames():
 
 
 @pytest.mark.parametrize("stack", [1, 3])
-def test_an_item_is_the_same_in_a_padded_batch_as_alone(stack):
+@pytest.mark.parametrize("chunk", [0, 2])
+def test_an_item_is_the_same_in_a_padded_batch_as_alone(stack, chunk):
     torch.manual_seed(1)
-    encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7, stack=stack)
+    reach = {"chunk": chunk, "left_chunks": 1}
+    encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7, stack=stack, **reach)
     encoder(torch.randn(4, 13, 6), torch.tensor([13, 9, 13, 2]))  # so that the batch norm knows some statistics
     encoder.eval()
     x = torch.randn(5, 13, 6)
@@ -77,8 +79,9 @@ def test_an_item_is_the_same_in_a_padded_batch_as_alone(stack):
         torch.testing.assert_close(alone[0, :frames], expected[:frames], atol=1e-5, rtol=1e-5)
 
 
-def test_every_weight_is_trained_and_empty_items_harm_none():
-    encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7)
+@pytest.mark.parametrize("chunk", [0, 2])
+def test_every_weight_is_trained_and_empty_items_harm_none(chunk):
+    encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7, chunk=chunk, left_chunks=1)
     y, y_len = encoder(torch.randn(5, 13, 6), LENGTHS)
     (y * (torch.arange(13) < y_len[:, None])[..., None]).square().sum().backward()
     for name, own in encoder.named_parameters():
@@ -93,7 +96,15 @@ def test_the_order_of_frames_matters():
     assert (y - flipped.flip(1)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("conf", [{"kernel": 4}, {"layers": 0}, {"heads": 5}, {"stack": 0}])
+def test_a_frame_sees_its_chunk_and_those_before_it_alone():
+    encoder = Conformer(6, 5, size=8, layers=1, heads=2, feedforward=16, kernel=1, chunk=4, left_chunks=1).eval()
+    x = torch.randn(1, 16, 6, requires_grad=True)
+    for frame, first, last in ((4, 0, 8), (7, 0, 8), (9, 4, 12), (15, 8, 16)):
+        (gradient,) = torch.autograd.grad(encoder(x, torch.tensor([16]))[0][0, frame].sum(), x)
+        assert gradient[0].abs().sum(1).nonzero().flatten().tolist() == list(range(first, last))
+
+
+@pytest.mark.parametrize("conf", [{"kernel": 4}, {"layers": 0}, {"heads": 5}, {"stack": 0}, {"chunk": -1}])
 def test_wrong_settings_are_named(conf):
     with pytest.raises(ValueError, match=f"{next(iter(conf))}.* {next(iter(conf.values()))}|{next(iter(conf))} "):
         Conformer(6, 5, **conf)
