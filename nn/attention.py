@@ -45,16 +45,17 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def chunk_mask(frames: int, chunk: int, left_chunks: int, device: torch.device) -> Tensor:
-    """Which frames each frame may see, bool (frames, frames): those of its own chunk and of some chunks before.
+def chunk_mask(frames: int, chunk: int, left_chunks: int | None, device: torch.device) -> Tensor:
+    """The frames that each frame may see, bool (frames, frames): those of its own chunk and of some before.
 
     Args:
         chunk: frames of a chunk.
-        left_chunks: the number of chunks before its own.
+        left_chunks: the number of chunks before its own; None: all.
     """
     number = torch.arange(frames, device=device) // chunk
     behind = number[:, None] - number
-    return (behind >= 0) & (behind <= left_chunks)
+    seen = behind >= 0
+    return seen if left_chunks is None else seen & (behind <= left_chunks)
 
 
 def positions(first: int, count: int, like: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from nn.diarize.windows import mean, smooth, spans
 from nn.mask import frame_mask
 from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Labels
+from tasks.frame_stream import FrameStream
 from tasks.metrics.events import Event, score
 from tasks.metrics.kinds import Count, Metric, Number, Rate
 from tasks.recordings import SAMPLE_RATE, window_outputs
@@ -213,6 +214,12 @@ class EventDetection(Task):
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[Events]:
         """The events of each recording."""
-        recordings = (self.events(own[:length]) for own, length in zip(wav, wav_len.tolist()))
-        segments = ([Segment(round(start, 3), round(end, 3), label) for start, end, label in own] for own in recordings)
-        return [Events(own) for own in segments]
+        return [_result(self.events(own[:length])) for own, length in zip(wav, wav_len.tolist())]
+
+    def stream(self) -> FrameStream:
+        """A recording that arrives in chunks: one window of any length."""
+        return FrameStream(self.model, lambda logits, samples: _result(self._found([(0, logits)], samples)))
+
+
+def _result(events: Sequence[Event]) -> Events:
+    return Events([Segment(round(start, 3), round(end, 3), label) for start, end, label in events])

@@ -37,8 +37,8 @@ class Conformer(nn.Module):
         kernel: frames that the convolution of a layer sees, an odd number
         dropout: dropout after each part of a layer, and of the attention weights
         stack: join this many successive frames before the first layer; the last group is filled with zeros
-        chunk: frames inside that are seen together, none after them, so that the model streams (0: all of a recording)
-        left_chunks: chunks before its own that a frame sees
+        chunk: frames inside that are seen together, none after them, so that the model streams (null: all frames)
+        left_chunks: chunks before its own that a frame sees (null: all)
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Conformer(nn.Module):
         kernel: int = 31,
         dropout: float = 0.1,
         stack: int = 1,
-        chunk: int = 0,
-        left_chunks: int = 8,
+        chunk: int | None = None,
+        left_chunks: int | None = None,
     ) -> None:
         super().__init__()
         if min(size, layers, feedforward, stack) < 1 or kernel % 2 == 0:
@@ -61,8 +61,10 @@ class Conformer(nn.Module):
                 f"size ({size}), layers ({layers}), feedforward ({feedforward}) and stack ({stack}) must be at least 1,"
                 f" and kernel ({kernel}) an odd number"
             )
-        if min(chunk, left_chunks) < 0:
-            raise ValueError(f"chunk ({chunk}) and left_chunks ({left_chunks}) must be at least 0")
+        if (chunk is not None and chunk < 1) or (left_chunks is not None and left_chunks < 0):
+            raise ValueError(
+                f"chunk ({chunk}) must be at least 1 and left_chunks ({left_chunks}) at least 0, or null for no limit"
+            )
         self.stack, self.chunk = stack, chunk
         self.scale = size**0.5
         self.input = nn.Linear(input_size * stack, size)
@@ -104,8 +106,8 @@ class Conformer(nn.Module):
         Raises:
             CannotStream: a frame sees the whole recording.
         """
-        if not self.chunk:
-            raise CannotStream(f"{type(self).__name__} attends to the whole recording (chunk is 0)")
+        if self.chunk is None:
+            raise CannotStream(f"{type(self).__name__} attends to the whole recording (chunk is null)")
         return ConformerStream(self)
 
 
@@ -125,8 +127,8 @@ class ConformerLayer(nn.Module):
         feedforward: int,
         kernel: int,
         dropout: float,
-        chunk: int = 0,
-        left_chunks: int = 0,
+        chunk: int | None = None,
+        left_chunks: int | None = None,
     ) -> None:
         super().__init__()
         self.chunk, self.left_chunks = chunk, left_chunks
@@ -134,7 +136,7 @@ class ConformerLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(size)
         self.attention = Attention(size, heads, dropout)
         self.dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(size, kernel, dropout, is_causal=chunk > 0)
+        self.convolution = Convolution(size, kernel, dropout, is_causal=chunk is not None)
         self.second = _feed_forward(size, feedforward, dropout)
         self.norm = nn.LayerNorm(size)
 
@@ -150,7 +152,7 @@ class ConformerLayer(nn.Module):
     def _seen(self, x_len: Tensor, frames: int) -> Tensor:
         """Which frames each frame sees: bool (B, 1, 1 or T, T). Each sees one at least, else it is NaN."""
         seen = frame_mask(x_len.clamp_min(1), frames)[:, None, None]
-        if not self.chunk:
+        if self.chunk is None:
             return seen
         own = torch.eye(frames, dtype=torch.bool, device=x_len.device)
         return seen & chunk_mask(frames, self.chunk, self.left_chunks, x_len.device) | own

@@ -59,9 +59,10 @@ class _LayerStream:
         return layer.norm(x + 0.5 * layer.second(x))
 
     def _attended(self, x: Tensor) -> Tensor:
-        attention, kept = self.layer.attention, self.layer.left_chunks * self.layer.chunk
+        attention, left_chunks = self.layer.attention, self.layer.left_chunks
         own = attention.keys_and_values(x)
         keys, values = own if self.seen is None else (torch.cat(pair, dim=2) for pair in zip(self.seen, own))
+        kept = keys.shape[2] if left_chunks is None else left_chunks * self.layer.chunk
         self.seen = tuple(state[:, :, max(0, state.shape[2] - kept) :] for state in (keys, values))
         return attention(x, keys, values)
 

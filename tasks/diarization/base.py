@@ -135,6 +135,9 @@ class Diarization(Task):
 
     def infer(self, wav: Tensor, wav_len: Tensor) -> list[Turns]:
         """The turns of each recording."""
-        recordings = (self.turns(own[:length]) for own, length in zip(wav, wav_len.tolist()))
-        segments = ([Segment(round(start, 3), round(end, 3), name) for start, end, name in own] for own in recordings)
-        return [Turns(own) for own in segments]
+        return [result_of(self.turns(own[:length])) for own, length in zip(wav, wav_len.tolist())]
+
+
+def result_of(turns: Sequence[Turn]) -> Turns:
+    """The turns of a recording as a result."""
+    return Turns([Segment(round(start, 3), round(end, 3), name) for start, end, name in turns])

@@ -22,12 +22,15 @@ from torch import Tensor, nn
 from nn.diarize import clustering as clusters
 from nn.diarize.windows import join, merge, smooth
 from nn.losses.permutation import permutation_free_bce, permutation_free_powerset
+from nn.streaming import CannotStream
 from tasks.base import Mode, StepOutput, check_scores
 from tasks.contracts import SpeakerActivities, Upstream
 from tasks.diarization.activities import activities, clear_frames
-from tasks.diarization.base import SAMPLE_RATE, Diarization, Turn
+from tasks.diarization.base import SAMPLE_RATE, Diarization, Turn, result_of
 from tasks.diarization.embeddings import Clustering, embeddings_of
+from tasks.frame_stream import FrameStream
 from tasks.recordings import WINDOWS_AT_ONCE, window_outputs
+from tasks.results import Turns
 
 
 class TrainedDiarization(Diarization):
@@ -122,6 +125,21 @@ class TrainedDiarization(Diarization):
     def turns(self, wav: Tensor) -> list[Turn]:
         return self._joined(wav, self._outputs(wav))
 
+    def stream(self) -> FrameStream:
+        """A recording that arrives in chunks: one window of any length.
+
+        Raises:
+            CannotStream: its voices are to be clustered, or the model needs the whole recording.
+        """
+        if self.clustering is not None:
+            raise CannotStream("the voices of a whole recording are clustered (build_task.cluster is true)")
+
+        def result(logits: Tensor, samples: int) -> Turns:
+            active = self._activity(logits.cpu().numpy()) > self._least
+            return result_of(self._as_turns(active, samples))
+
+        return FrameStream(self.model, result)
+
     def _outputs(self, wav: Tensor) -> list[tuple[int, Tensor]]:
         """First frame and logits (N, outputs), of each window of a recording (T,)."""
         sizes = {"frame_samples": self.frame_samples, "window": self.window, "hop": self.hop}
@@ -137,16 +155,23 @@ class TrainedDiarization(Diarization):
         return math.fsum(losses) / max(1, len(losses))
 
     def _joined(self, wav: Tensor, windows: Sequence[tuple[int, Tensor]]) -> list[Turn]:
-        frame_sec = self.frame_samples / SAMPLE_RATE
         total = max([1, *(first + len(logits) for first, logits in windows)])
         active = [(first, self._activity(logits.cpu().numpy())) for first, logits in windows]
-        threshold = self.threshold if self.encoder.classes is None else 0.5
         if self.clustering is None:
-            joined = join(active, total) > threshold
+            joined = join(active, total) > self._least
         else:
-            heard = [(first, own > threshold) for first, own in active]
+            heard = [(first, own > self._least) for first, own in active]
             joined = self._clustered(wav, heard, total)
-        return self.as_turns(smooth(joined, self.median), frame_sec, len(wav) / SAMPLE_RATE)
+        return self._as_turns(joined, len(wav))
+
+    @property
+    def _least(self) -> float:
+        """The activity above which a speaker speaks."""
+        return self.threshold if self.encoder.classes is None else 0.5
+
+    def _as_turns(self, active: np.ndarray, samples: int) -> list[Turn]:
+        """The turns of a recording from who is active, bool (T, S)."""
+        return self.as_turns(smooth(active, self.median), self.frame_samples / SAMPLE_RATE, samples / SAMPLE_RATE)
 
     def _activity(self, logits: np.ndarray) -> np.ndarray:
         """The probability that each speaker speaks, or of a powerset the likeliest set: (N, S)."""

@@ -87,7 +87,7 @@ def test_every_unidirectional_encoder_in_chunks_equals_the_whole(conf):
         {"chunk": 4, "left_chunks": 2},
         {"chunk": 1, "left_chunks": 0, "kernel": 1},
         {"chunk": 7, "left_chunks": 1, "stack": 3, "layers": 1},
-        {"chunk": 50, "left_chunks": 100, "kernel": 31},
+        {"chunk": 5, "kernel": 31},
     ],
 )
 def test_a_conformer_of_limited_reach_in_chunks_equals_the_whole(conf):
@@ -114,7 +114,7 @@ def test_all_reasons_against_chunks_are_given_at_once():
         (Fbank(20, cmvn="mean"), FrameLinear, "cmvn is mean"),
         (Mel(20, cmvn="none"), FrameLinear, "Mel reflects a recording at its end"),
         (Fbank(20, cmvn="none"), TDNN, "^TDNN takes a recording as a whole$"),
-        (Fbank(20, cmvn="none"), Conformer, r"Conformer attends to the whole recording \(chunk is 0\)"),
+        (Fbank(20, cmvn="none"), Conformer, r"Conformer attends to the whole recording \(chunk is null\)"),
         (Fbank(20, cmvn="none"), MeanPoolLinear, "MeanPoolLinear takes"),
         (Fbank(20, cmvn="none"), MeanPoolMLP, "MeanPoolMLP takes"),  # although FrameMLP is its base
     ):

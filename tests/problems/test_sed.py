@@ -101,6 +101,19 @@ def test_it_finds_tones_and_writes_them(run, recordings, capsys):
     assert path == wav and text.endswith(" low ü") and str(problems.load(str(target)).predict(wav)) == text
 
 
+def test_a_model_that_does_not_look_ahead_takes_recordings_in_chunks(run, recordings):
+    target = run("--build_upstream.conf.cmvn=none", "--stop=2")
+    model, count = problems.load(target, device="cpu", task={"window": 100, "hop": 100}), 0
+    stream = model.stream(16000)
+    for path in sorted((recordings / "test").glob("*.wav")):
+        for chunk in np.array_split(soundfile.read(path, dtype="float32")[0], 7):
+            partial = stream.push(chunk)
+        final, whole = stream.finish(), model.predict(path)
+        assert final.events == whole.events and partial.seconds == final.seconds == whole.seconds
+        count += len(final.events)
+    assert count > 4
+
+
 def test_post_processing_is_chosen_on_the_validation_set_without_training(run):
     target = run("--train.total_steps=4", "--train.eval_step=4")
     before = (target / "train/metrics.jsonl").read_bytes()
