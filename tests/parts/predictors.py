@@ -31,8 +31,8 @@ class Labels(Task):
         return [Label.of(dict(zip(names, own))) for own in self.model(wav, wav_len).tolist()]
 
 
-def predictor(task: type[Task] = Labels, long_audio: str = "whole") -> Predictor:
-    """A predictor of a task around :class:`Statistics`."""
+def predictor(task: type[Task] = Labels, long_audio: str = "whole", folder: str = "nowhere") -> Predictor:
+    """A predictor of a task around :class:`Statistics`; ``folder`` has its card, if that is asked for."""
 
     class Own(Problem):
         def load_model_and_task(self, ckpts_dir):
@@ -40,4 +40,4 @@ def predictor(task: type[Task] = Labels, long_audio: str = "whole") -> Predictor
             return own.model, own
 
     Own.long_audio = long_audio
-    return Predictor("nowhere", Own(), "cpu")
+    return Predictor(folder, Own(), "cpu")

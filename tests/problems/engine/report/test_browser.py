@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,8 @@ import pytest
 import soundfile
 
 from problems.engine.report.report import write_report
+from tests.parts.browser import chromium, quiet_page
 from tests.parts.target_folders import SCRIPT, write_result, write_training
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, such as Debian's package chromium")
 
 LOSSES = [0.5, 12.0, 3.0, 0.25, 2.0, 1.0, 0.125, 4.0]
 TURNS = '[[0.0, 0.4, "ann"], [0.3, 0.9, "bob"]]'
@@ -58,27 +54,18 @@ def report(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as own:
+        yield own
 
 
 @pytest.fixture
 def page(browser, report, request) -> Iterator[Any]:
     """The page, which must log nothing and ask for nothing; ``request.param``: the width and the colour scheme."""
     width, scheme = getattr(request, "param", (1280, "light"))
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    context.set_default_timeout(10_000)
-    page, messages, requests = context.new_page(), [], []
-    page.on("console", lambda message: messages.append(message.text))
-    page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(report.as_uri())
-    yield page
-    assert messages == []
-    assert [url for url in requests if not url.startswith("data:audio/")] == [report.as_uri()]
-    context.close()
+    with quiet_page(browser, width, scheme) as (page, requests):
+        page.goto(report.as_uri())
+        yield page
+        assert [url for url in requests if not url.startswith("data:audio/")] == [report.as_uri()]
 
 
 def column(page: Any, number: int) -> list[str]:
