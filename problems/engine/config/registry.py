@@ -47,6 +47,15 @@ def resolve(name: str, registry: Mapping[str, str], section: str) -> str:
     )
 
 
+def _missing(target: str, module: str) -> str:
+    """The message about a module that is not there."""
+    file = f"{module.replace('.', '/')}.py"
+    return (
+        f"{target}: no module {module!r} on the Python path: run from the folder that has {file}, or add that folder to"
+        " PYTHONPATH"
+    )
+
+
 @functools.cache
 def _class_node(target: str) -> tuple[ast.ClassDef | ast.FunctionDef, ast.Module]:
     module, _, name = target.partition(":")
@@ -55,7 +64,7 @@ def _class_node(target: str) -> tuple[ast.ClassDef | ast.FunctionDef, ast.Module
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.origin:
-        raise ConfigError(f"{target}: no module {module!r} on the Python path")
+        raise ConfigError(_missing(target, module))
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
@@ -156,7 +165,7 @@ def load_class(target: str | type) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module exists, but one that it imports does not
-        raise ConfigError(f"{target}: no module {module!r} on the Python path") from error
+        raise ConfigError(_missing(target, module)) from error
     except AttributeError as error:
         if name in str(error):
             raise ConfigError(f"{target}: the module {module} has no {name!r}") from error
