@@ -36,8 +36,7 @@ def main(words: Sequence[str]) -> int:
             print("interrupted: finished work is kept; run the same command to continue", file=sys.stderr)
             return getattr(stop, "exit_code", 130)
     if words and words[0] not in ("-h", "--help"):
-        expected = f"{', '.join(COMMANDS)}, or none to list the problems"
-        print(f"error: unknown command {words[0]!r}; expected {expected}", file=sys.stderr)
+        print(f"error: {_unknown(words[0])}", file=sys.stderr)
         return 2
     print("Problems, each with its command; add --help for its settings:\n")
     width = max(map(len, problems.NAMES))
@@ -50,6 +49,15 @@ def main(words: Sequence[str]) -> int:
     print("  python -m problems sweep PROBLEM --over.KEY ... trainings that differ in settings, and a test of the best")
     print("  python -m problems upstream NAME                what an encoder is, checked, and its speed here")
     return 0
+
+
+def _unknown(command: str) -> str:
+    """The message about a word that is no command here."""
+    from problems.engine.cli.verbs import VERBS
+
+    if command in VERBS:
+        return f"{command} is a command of a problem: python -m problems.asr {command}, or soundstage asr {command}"
+    return f"unknown command {command!r}; expected {', '.join(COMMANDS)}, or none to list the problems"
 
 
 if __name__ == "__main__":

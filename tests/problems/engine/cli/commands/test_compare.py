@@ -56,6 +56,7 @@ def test_runs_are_compared_on_one_page(runs, tmp_path, capfd):
         (["compare", "one", "two"], "one holds no report/results.json"),
         (["compare", "--basline", "x", "y"], "unknown option"),
         (["compair"], "unknown command 'compair'; expected compare"),
+        (["predict"], "predict is a command of a problem: python -m problems.asr predict"),
     ],
 )
 def test_mistakes_are_messages(words, message, capsys):
