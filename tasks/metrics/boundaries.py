@@ -1,8 +1,10 @@
 """Boundaries of phones: how far those of an alignment are from those of a reference.
 
-A boundary is the beginning of a phone, or the end of one that the next does not follow at once. The share of boundaries
-within a tolerance is the measure of forced aligners (Hosom, "Speaker-independent phoneme alignment using
-transition-dependent states", Speech Communication 2009; McAuliffe et al., "Montreal Forced Aligner", Interspeech 2017).
+A boundary is the beginning of a phone, or the end of one that the next does not follow at once. Those of an utterance
+lie inside it: the beginning of its first phone and the end of its last one are left out, since corpora that label
+silence (TIMIT's ``h#``) put them at the ends of the file, where nothing has to be found. The share of boundaries within a
+tolerance is the measure of forced aligners (Hosom, "Speaker-independent phoneme alignment using transition-dependent
+states", Speech Communication 2009; McAuliffe et al., "Montreal Forced Aligner", Interspeech 2017).
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ Interval = tuple[float, float, str]
 def boundary_errors(reference: Sequence[Interval], aligned: Sequence[Interval]) -> np.ndarray:
     """The distances of the boundaries of a reference from those of an alignment, in seconds: float64 (boundaries,).
 
+    N phones that follow at once have N - 1.
+
     Args:
         reference: phones in order of time. aligned: the same phones, perhaps at other times.
 
@@ -30,11 +34,10 @@ def boundary_errors(reference: Sequence[Interval], aligned: Sequence[Interval]) 
     """
     if [phone for *_, phone in reference] != [phone for *_, phone in aligned]:
         raise ValueError(f"expected the {len(reference)} phones of the reference, got {len(aligned)} or others")
-    if not reference:
-        return np.zeros(0)
-    times, own = (np.array([interval[:2] for interval in side], dtype=np.float64) for side in (reference, aligned))
-    is_end = np.append(times[1:, 0] - times[:-1, 1] > TOUCHING, True)
-    return np.abs(np.concatenate([own[:, 0] - times[:, 0], (own[:, 1] - times[:, 1])[is_end]]))
+    times, own = (np.array([interval[:2] for interval in side]).reshape(-1, 2) for side in (reference, aligned))
+    starts, ends = own[1:, 0] - times[1:, 0], own[:-1, 1] - times[:-1, 1]
+    is_pause = times[1:, 0] - times[:-1, 1] > TOUCHING
+    return np.abs(np.concatenate([starts, ends[is_pause]]))
 
 
 def within(errors: np.ndarray, milliseconds: int) -> int:

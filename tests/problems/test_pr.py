@@ -117,7 +117,7 @@ def test_aligned_phones_are_written_with_the_errors_of_their_boundaries(options,
     assert metrics["boundary_error"] > 0 and metrics["unaligned"] == 0
     with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert metrics["boundaries"] == sum(len(row["reference"].split()) + 1 for row in rows)
+    assert metrics["boundaries"] == sum(len(row["reference"].split()) - 1 for row in rows)
     for row in rows:
         (path,) = (folder / "alignments").glob(f"{row['id']}.TextGrid")
         tier = textgrid.openTextgrid(str(path), includeEmptyIntervals=False).getTier("phones")

@@ -11,10 +11,15 @@ def test_a_boundary_that_two_phones_share_counts_once_and_one_before_a_pause_for
     reference = [(0.1, 0.2, "a"), (0.2, 0.4, "b"), (0.5, 0.6, "a")]
     aligned = [(0.11, 0.22, "a"), (0.22, 0.45, "b"), (0.5, 0.7, "a")]
     errors = boundary_errors(reference, aligned)
-    # the beginnings of the three phones, the end before the pause, and the last one
-    assert errors == pytest.approx([0.01, 0.02, 0.0, 0.05, 0.1])
-    assert [within(errors, tolerance) for tolerance in (10, 20, 50)] == [2, 3, 4]
-    assert len(boundary_errors([], [])) == 0
+    # the beginnings of the second and the third phone, and the end before the pause
+    assert errors == pytest.approx([0.02, 0.0, 0.05])
+    assert [within(errors, tolerance) for tolerance in (10, 20, 50)] == [1, 2, 3]
+
+
+def test_the_ends_of_an_utterance_are_no_boundaries():
+    reference = [(0, 0.5, "h#"), (0.5, 0.6, "a"), (0.6, 1, "h#")]
+    assert boundary_errors(reference, [(0, 0.4, "h#"), (0.4, 0.6, "a"), (0.6, 1, "h#")]) == pytest.approx([0.1, 0])
+    assert len(boundary_errors([(0, 1, "a")], [(0.5, 0.7, "a")])) == len(boundary_errors([], [])) == 0
 
 
 def test_other_phones_are_refused():
