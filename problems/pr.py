@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,25 @@ from problems.engine.config import sections
 from problems.engine.config.schema import follow_choices
 from problems.engine.runtime.errors import ConfigError
 
+UNKNOWN_WORDS = "unknown_words.txt"
+"""The words that a lexicon lacks, the most frequent first, in the target folder."""
+
 
 @dataclass
 class PrepareData(sections.PrepareData):
     """Stage 0: the metadata of a corpus, with phones."""
 
     lexicon: str | None = setting(
-        None, "words and their phones, if transcripts are words: a file, or cmudict; null: they are phones"
+        None,
+        "words and their phones, if transcripts are words: a file, cmudict, or espeak:LANGUAGE, which gives IPA; null:"
+        " they are phones",
     )
     unknown_words: str | None = setting(
         None,
         "g2p: guess the phones of English words that the lexicon lacks, in CMUdict's; null: refuse them",
         choices=("g2p",),
     )
-    stress: bool = setting(False, "keep the stress of vowels in the lexicon, as in AH0")
+    stress: bool = setting(False, "keep the stress of vowels in the lexicon, as in AH0 or ˈaɪ")
 
 
 @dataclass
@@ -79,13 +84,18 @@ class PR(ASR):
         return config
 
     def check_config(self, config: Section) -> None:
-        """Refuse guesses that no lexicon leads to."""
+        """Refuse guesses where no lexicon lacks words."""
+        from dataset.language.pronunciations import espeak_language
+
         super().check_config(config)
-        prepare_data = config["prepare_data"]
-        if prepare_data.get("unknown_words") is not None and prepare_data.get("lexicon") is None:
+        source = config["prepare_data"].get("lexicon")
+        if config["prepare_data"].get("unknown_words") is None:
+            return
+        if source is None or espeak_language(source) is not None:
+            reason = "there is none" if source is None else f"{source} pronounces every word"
             raise ConfigError(
-                "prepare_data.unknown_words is for words that a lexicon lacks, and there is none: set"
-                " prepare_data.lexicon to a file or to cmudict"
+                f"prepare_data.unknown_words is for words that a lexicon lacks, and {reason}: set"
+                " prepare_data.lexicon to a file or to cmudict, or leave unknown_words out"
             )
 
     def prepare_data(
@@ -93,24 +103,13 @@ class PR(ASR):
     ) -> tuple[str, str, list[str]]:
         """Stage 0, with transcripts turned into phones if there is a lexicon."""
         from dataset import prepare
-        from dataset.language.pronunciations import LexiconError, extend_by_guesses, read_lexicon, to_phones
 
         source = prepare_data.get("lexicon")
         if get_path_only or source is None:
             return super().prepare_data(prepare_data, target_dir, cache_dir, get_path_only=get_path_only)
         splits = self.corpus(prepare_data).load(Path(cache_dir))
-        sets = (splits.train, splits.valid, *splits.test.values())
-        try:
-            lexicon = read_lexicon(source, prepare_data["stress"])
-            if prepare_data.get("unknown_words") == "g2p":
-                texts = (row["transcription"] for rows in sets for row in rows)
-                extend_by_guesses(lexicon, texts, prepare_data["stress"])
-            for rows in sets:
-                phones = to_phones((row["transcription"] for row in rows), lexicon, source)
-                for row, own in zip(rows, phones):
-                    row |= {"text": row["transcription"], "transcription": own}
-        except LexiconError as error:
-            raise ConfigError(f"prepare_data.lexicon: {error}") from error
+        rows = [row for own in (splits.train, splits.valid, *splits.test.values()) for row in own]
+        _pronounce(rows, prepare_data, Path(target_dir))
         folders = {"target_dir": target_dir, "cache_dir": cache_dir}
         return prepare.write(splits, prepare_data, self.columns, **folders)
 
@@ -168,6 +167,31 @@ class PR(ASR):
         of_words = baselines.of_texts(train_csv, test_csvs)
         per = {test_set: models["most frequent word"]["wer"] for test_set, models in of_words.items()}
         return {test_set: {"most frequent phone": {"per": value}} for test_set, value in per.items()}
+
+
+def _pronounce(rows: Sequence[dict[str, str]], prepare_data: Section, folder: Path) -> None:
+    """Put the phones of transcripts in their place, and the transcripts into ``text``.
+
+    Words that the lexicon lacks are written to a file in ``folder``, and refused.
+    """
+    from dataset.language.pronunciations import LexiconError, UnknownWords, pronounce
+    from dataset.storage.files import write_text
+
+    texts = [row["transcription"] for row in rows]  # before any changes: a set may be both validated and tested on
+    try:
+        guess = prepare_data.get("unknown_words") == "g2p"
+        phones = pronounce(texts, prepare_data["lexicon"], prepare_data["stress"], guess)
+    except UnknownWords as error:
+        path = folder / UNKNOWN_WORDS
+        write_text(path, "".join(f"{word}\n" for word, _ in error.counts.most_common()))
+        raise ConfigError(
+            f"prepare_data.lexicon: {error}, or, if they are English, guess them: --prepare_data.unknown_words g2p. All"
+            f" of them are in {path}"
+        ) from error
+    except LexiconError as error:
+        raise ConfigError(f"prepare_data.lexicon: {error}") from error
+    for row, text, own in zip(rows, texts, phones):
+        row |= {"text": text, "transcription": own}
 
 
 class _TimedPhones:

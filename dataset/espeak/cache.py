@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError
+from dataset.espeak.apart import locate, run_apart
 from dataset.espeak.sentence import Spoken, ToySentence, check
 from dataset.storage.files import sha256, sweep, write_folder
 from dataset.storage.locks import locked
@@ -24,12 +21,6 @@ MISSING = (
     "--prepare_data.corpus csv --prepare_data.train my.csv"
 )
 SUMS = "sha256sums.json"
-
-# the child has the import path of this process, whatever the working directory is
-BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from dataset.espeak.generate import main; sys.exit(main(*sys.argv[2:]))"
-)
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +76,10 @@ def verify(folder: Path) -> str | None:
 
 
 def _locate() -> dict[str, str]:
-    if importlib.util.find_spec("espeakng_loader") is None:
+    library = locate()
+    if library is None:
         raise CorpusError(MISSING)
-    import espeakng_loader
-
-    return {"library": espeakng_loader.get_library_path(), "data": espeakng_loader.get_data_path()}
+    return library
 
 
 def _key(request: dict) -> str:
@@ -116,19 +106,10 @@ def _make(request: dict, folder: Path) -> None:
 def _run(request: dict, target: Path) -> None:
     request_file = target / "request.json"
     request_file.write_text(json.dumps(request), encoding="utf-8")
-    paths = json.dumps([os.path.abspath(entry) for entry in sys.path])
-    command = [sys.executable, "-c", BOOTSTRAP, paths, str(request_file), str(target)]
-    # a Ctrl-C or any other exception here kills the child and waits for it
-    process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    reason = run_apart("dataset.espeak.generate", str(request_file), str(target))
     request_file.unlink()
-    if process.returncode == 0:
-        return
-    last = "\n".join(process.stderr.strip().splitlines()[-5:])
-    reason = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-    raise CorpusError(
-        f"the toy corpus could not be synthesised: its generator ended with {reason}"
-        + (f", and these last lines:\n{last}" if last else " and no output")
-    )
+    if reason is not None:
+        raise CorpusError(f"the toy corpus could not be synthesised: its generator {reason}")
 
 
 def _read(folder: Path) -> list[Spoken]:

