@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nn.decode.align import filled, token_frames
@@ -27,7 +28,7 @@ TIMIT_39 = {
 }
 """TIMIT's 61 phones as 39 (Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", 1989)."""
 PAUSE_SEC = 0.2
-"""In an alignment, a phone lasts until the next one begins, unless this or more lies between."""
+"""A phone lasts until the next one begins, unless this or more lies between."""
 FOLDINGS: dict[str, Mapping[str, str]] = {"none": {}, "timit39": TIMIT_39}
 
 FEATURE_METRICS = {
@@ -125,14 +126,47 @@ class PhoneTask(CTCTask):
         self, log_probs: Tensor, tokens: Sequence[int], phones: Sequence[str]
     ) -> list[tuple[float, float, str]] | None:
         """The times of phones; None if there are too few frames for them."""
-        frames, frame_sec = token_frames(log_probs, tokens, BLANK), self.frame_sec
-        if frames is None:
+        spans, frame_sec = self._spans(log_probs, tokens), self.frame_sec
+        if spans is None:
             return None
-        spans = filled(frames, round(PAUSE_SEC / frame_sec))
         return [
             (round(first * frame_sec, 3), round((last + 1) * frame_sec, 3), phone)
             for (first, last), phone in zip(spans, phones)
         ]
+
+    def phone_times(self, pieces: Iterable[tuple[float, Tensor]], phones: str) -> list[Segment]:
+        """The times of known phones in one recording.
+
+        Args:
+            pieces: the start in seconds and the samples (T,) of each of its pieces, in turn.
+            phones: separated by spaces.
+
+        Raises:
+            ValueError: the model does not know a phone or the length of a frame, or there are too few frames.
+        """
+        if self.frame_sec is None:
+            raise ValueError("the model does not tell the length of a frame: its downsample_rate")
+        unknown = sorted(self.encoder.unknown(phones))
+        if unknown:
+            raise ValueError(f"the model does not know the phones {' '.join(unknown)}: it was trained without them")
+        starts, outputs = [], []
+        for start, wav in pieces:
+            length = torch.tensor([len(wav)], device=wav.device)
+            logits, lengths = self._logits({"wav": wav[None], "wav_len": length})
+            outputs.append(logits[0, : int(lengths[0])].float().log_softmax(-1))
+            starts += [start + frame * self.frame_sec for frame in range(int(lengths[0]))]
+        spans = self._spans(torch.cat(outputs), self.encoder.encode(phones))
+        if spans is None:
+            raise ValueError(f"its {len(starts)} frames are too few for {len(phones.split())} phones")
+        return [
+            Segment(round(starts[first], 3), round(starts[last] + self.frame_sec, 3), phone)
+            for (first, last), phone in zip(spans, phones.split())
+        ]
+
+    def _spans(self, log_probs: Tensor, tokens: Sequence[int]) -> list[tuple[int, int]] | None:
+        """The first and the last frame of each token; None if there are too few frames for them."""
+        frames = token_frames(log_probs, tokens, BLANK)
+        return None if frames is None else filled(frames, round(PAUSE_SEC / self.frame_sec))
 
     def results(self, logits: Tensor, lengths: Tensor) -> list[Phones]:
         """The phones of each utterance, from the logits (B, T', V)."""
@@ -147,14 +181,16 @@ class PhoneTask(CTCTask):
         return self.encoder.decode([token.token for token in path])
 
     def _segments(self, path: Sequence[PathToken], frame_sec: float) -> list[Segment]:
+        """The phones of a path, each up to the next, unless there is a pause."""
+        spans = filled([(token.first, token.last) for token in path], round(PAUSE_SEC / frame_sec))
         return [
             Segment(
-                round(token.first * frame_sec, 3),
-                round((token.last + 1) * frame_sec, 3),
+                round(first * frame_sec, 3),
+                round((last + 1) * frame_sec, 3),
                 self.encoder.decode([token.token]),
                 round(token.probability, 4),
             )
-            for token in path
+            for (first, last), token in zip(spans, path)
         ]
 
     def _errors(self, records: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -101,6 +101,25 @@ def pronounce(
     return to_phones(texts, lexicon, source)
 
 
+def pronounce_words(
+    texts: Sequence[str], source: str | os.PathLike[str], stress: bool = False
+) -> list[list[tuple[str, str]]]:
+    """The words of each text, each with its phones; of eSpeak NG, which joins words, one for all, without a name.
+
+    Args, Raises: of :func:`pronounce`.
+    """
+    if espeak_language(source) is not None:
+        return [[("", phones)] for phones in pronounce(texts, source, stress)]
+    lexicon = read_lexicon(source, stress)
+    to_phones(texts, lexicon, source)  # which refuses unknown words, all at once
+    return [[(word, lexicon[word]) for word in words_of(text, lexicon)] for text in texts]
+
+
+def has_stress(symbols: Iterable[str]) -> bool:
+    """True if some phones are stressed, as ``AH0`` or ``ˈaɪ``."""
+    return any(STRESS.fullmatch(symbol) or symbol[0] in "ˈˌ" for symbol in symbols)
+
+
 def read_lexicon(source: str | os.PathLike[str], stress: bool = False) -> dict[str, str]:
     """The first pronunciation of each word, in lower case.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from tasks.results.labels import Label, LabelsOfSlots, Tags
 from tasks.results.numbers import Embedding, Estimate, Verification
 from tasks.results.result import Result, Segment, Value
-from tasks.results.texts import Phones, Slots, Transcript
+from tasks.results.texts import Alignment, Phones, Slots, Transcript
 from tasks.results.times import Events, Hit, Hits, Turns
 
 __all__ = [
+    "Alignment",
     "Embedding",
     "Estimate",
     "Events",

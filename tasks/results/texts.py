@@ -1,4 +1,4 @@
-"""Results that are text: transcripts, phones, slots."""
+"""Results that are text: transcripts, phones, known phones with their times, slots."""
 
 from __future__ import annotations
 
@@ -53,6 +53,19 @@ class Phones(Result):
         """The phones in turn."""
         phones = [phone.moved(start) for start, _, own in pieces for phone in own.phones]
         return cls(" ".join(own.text for _, _, own in pieces if own.text), phones)
+
+
+@dataclass
+class Alignment(Phones):
+    """Known phones, each with its times, and the words that they are the phones of, if they were given as words."""
+
+    words: list[Segment] = field(default_factory=list)
+
+    joinable = False
+
+    def tiers(self) -> dict[str, list[Segment]]:
+        """The words, if there are any, and the phones."""
+        return ({"words": self.words} if self.words else {}) | super().tiers()
 
 
 @dataclass

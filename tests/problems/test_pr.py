@@ -51,6 +51,8 @@ def test_words_become_phones_with_times_and_a_rate(options, lexicon, tmp_path, c
         times = json.loads(row["times"])
         assert [phone for _, _, phone in times] == row["hypothesis"].split()
         assert all(start < end for start, end, _ in times) and times == sorted(times)
+        gaps = [later[0] - before[1] for before, later in zip(times, times[1:])]
+        assert all(gap == pytest.approx(0) or gap > 0.2 for gap in gaps)  # up to the next phone, or a pause
     metrics = json.loads((path.parent / "result.json").read_text())["metrics"]
     expected = jiwer.process_words([r["reference"] for r in predictions], [r["hypothesis"] for r in predictions])
     assert metrics["per"] == pytest.approx(expected.wer) and "wer" not in metrics

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from tasks.results import (
+    Alignment,
     Embedding,
     Estimate,
     Events,
@@ -29,6 +30,7 @@ YES, NO = Label.of({"no": 0.1, "yes": 0.9}), Label.of({"no": 0.8, "yes": 0.2})
 EXAMPLES = [
     (Transcript("a b", [Segment(0, 1, "a", 0.5)], [("a b", -1.0)]), "a b"),
     (Phones("p t", [Segment(0, 1, "p")]), "p t"),
+    (Alignment("p t", [Segment(0, 1, "p"), Segment(1, 2, "t")], [Segment(0, 2, "pt")]), "p t"),
     (Slots("wake at five", [("time", "five")], "alarm", "wake at ⟦time five time⟧"), "wake at ⟦time five time⟧"),
     (YES, "yes"),
     (LabelsOfSlots({"action": YES, "place": NO}), "yes ; no"),

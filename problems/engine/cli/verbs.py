@@ -75,11 +75,12 @@ VERBS = {
     ),
     "predict": Verb(
         "problems.engine.cli.commands.predict:predict",
-        "--ckpt DIR [--format NAME] [--out DIR] [--stream] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",
+        "--ckpt DIR [--format NAME] [--out DIR] [--stream] [--align COLUMN] [--task.KEY VALUE]... FILE|FOLDER|CSV|-...",
         "apply a trained checkpoint to recordings; prints path<TAB>prediction, or text, json, jsonl, csv, ctm, rttm,"
-        " textgrid, srt, vtt; with --stream also partial results, as the audio comes",
+        " textgrid, srt, vtt; with --stream also partial results, as the audio comes; with --align, the times of known"
+        " phones, or with --lexicon of known words",
         options=(
-            *("ckpt", "format", "out", "task.", "enrol"),
+            *("ckpt", "format", "out", "task.", "enrol", "align", "lexicon"),
             *("device", "upstream", "batch_seconds", "num_workers", "stream", "chunk_ms", "raw"),
         ),
         flags=("stream",),

@@ -16,9 +16,10 @@ from dataset import SAMPLE_RATE
 from dataset.audio import AudioError
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.test_settings import task_settings
+from problems.engine.inference.alignment import align
 from problems.engine.inference.card import card_of
 from problems.engine.inference.pieces import Piece, joined, pieces_of
-from problems.engine.inference.recordings import Recording, is_single, recordings
+from problems.engine.inference.recordings import Failure, Recording, is_single, recordings
 from problems.engine.inference.stream import Stream
 from problems.engine.runtime.device import pick_device
 from problems.engine.runtime.errors import ConfigError
@@ -41,14 +42,6 @@ class PredictingProblem(Protocol):
     def task_sources(self, build_task: Mapping[str, Any]) -> list[str]: ...
 
     def load_model_and_task(self, ckpts_dir: str, **options: Any) -> tuple[torch.nn.Module, Task]: ...
-
-
-@dataclass
-class Failure:
-    """A recording without a result, and the error that says why."""
-
-    source: str
-    error: Exception
 
 
 @dataclass
@@ -171,6 +164,20 @@ class Predictor:
         if is_single(test):
             return self._verified(enrolment, self.predict(test, **options))
         return (self._verified(enrolment, own) for own in self.predict(test, **options))
+
+    def align(self, audio: Any, texts: Any, *, lexicon: str | None = None) -> Any:
+        """The times of known phones in a recording, or an iterator over those of many.
+
+        Args:
+            audio: recordings, as for :meth:`predict`.
+            texts: the phones of each, separated by spaces, or its words with a lexicon: a text, or a list of texts.
+            lexicon: a file, cmudict, or espeak:LANGUAGE.
+
+        Returns, Raises: as :func:`problems.engine.inference.alignment.align`.
+        """
+        single = is_single(audio)
+        results = align(self, list(recordings(audio)), [texts] if single else list(texts), lexicon)
+        return next(results) if single else results
 
     def _verified(self, enrolment: Sequence[Embedding], own: Any) -> Verification | Failure:
         if isinstance(own, Failure):

@@ -31,6 +31,7 @@ class Recording:
         name: the path or what else names it.
         source: a path, an open file, or the samples (T,) at 16 kHz.
         span: start and end in seconds, of a part of a file.
+        text: what is said in it, if that is known.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recording:
     span: tuple[float | None, float | None] = (None, None)
     seconds: float = 0.0
     samples: Tensor | None = field(default=None, repr=False)
+    text: str | None = None
 
     def open(self) -> Recording:
         """Read a short recording, and the length of a long one.
@@ -68,6 +70,14 @@ class Recording:
         return blocks(self.source) if self.samples is None else iter([self.samples])
 
 
+@dataclass
+class Failure:
+    """A recording without a result, and the error that says why."""
+
+    source: str
+    error: Exception
+
+
 def _bytes_of(file: BinaryIO) -> bytes:
     """All of what is in memory, or the rest of an open file."""
     content = file.getvalue() if isinstance(file, io.BytesIO) else file.read()
@@ -85,23 +95,24 @@ def is_single(item: Any) -> bool:
     )
 
 
-def recordings(item: Any) -> Iterator[Recording]:
+def recordings(item: Any, text_column: str | None = None) -> Iterator[Recording]:
     """The recordings that ``item`` stands for, in order; folders and CSVs are read when they are reached.
 
     Args:
         item: a path; an open file; samples (T,) at 16 kHz, or a pair of them and their rate; a folder, whose audio
             files are taken in the order of their paths; a CSV with the column wav_path; or an iterable of these.
+        text_column: of CSVs, the column of what is said.
 
     Raises:
         ConfigError: an item is none of these, or a folder has no audio. MetadataError: a CSV is wrong.
     """
     if isinstance(item, (str, os.PathLike)):
-        yield from _of_path(os.fspath(item))
+        yield from _of_path(os.fspath(item), text_column)
     elif is_single(item):
         yield item if isinstance(item, Recording) else _of_object(item)
     elif isinstance(item, Iterable):
         for own in item:
-            yield from recordings(own)
+            yield from recordings(own, text_column)
     else:
         raise ConfigError(
             f"got {type(item).__name__}, expected a path, an open file, samples at 16 kHz, a pair (samples, rate), a"
@@ -118,29 +129,30 @@ def _is_pair(item: Any) -> bool:
     )
 
 
-def _of_path(path: str) -> Iterator[Recording]:
+def _of_path(path: str, text_column: str | None) -> Iterator[Recording]:
     if os.path.isdir(path):
         files = sorted(p for p in Path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         if not files:
             raise ConfigError(f"{path} has no audio files; expected some that end in {', '.join(SUFFIXES)}")
         yield from (Recording(str(own), str(own)) for own in files)
     elif path.lower().endswith(".csv"):
-        yield from _of_csv(Path(path))
+        yield from _of_csv(Path(path), text_column)
     else:
         yield Recording(path, path)
 
 
-def _of_csv(path: Path) -> Iterator[Recording]:
-    table = read_csv(path, ("wav_path",))
+def _of_csv(path: Path, text_column: str | None) -> Iterator[Recording]:
+    table = read_csv(path, ("wav_path", *([text_column] if text_column else [])))
+    texts = table[text_column] if text_column else [None] * len(table)
     columns = [table[name] if name in table else [""] * len(table) for name in ("start_sec", "end_sec")]
-    for row, (wav_path, *times) in enumerate(zip(table["wav_path"], *columns), start=2):
+    for row, (wav_path, text, *times) in enumerate(zip(table["wav_path"], texts, *columns), start=2):
         try:
             start, end = (float(own) if own else None for own in times)
         except ValueError:
             raise ConfigError(f"{path}, row {row}: start_sec and end_sec are {times}: expected seconds") from None
         is_whole = (start, end) == (None, None)
         part = "" if is_whole else f"[{start or 0:g}-{'' if end is None else f'{end:g}'}]"
-        yield Recording(f"{wav_path}{part}", wav_path, (start, end))
+        yield Recording(f"{wav_path}{part}", wav_path, (start, end), text=text)
 
 
 def _of_object(item: Any) -> Recording:

@@ -29,8 +29,14 @@ def recording_id(result: Result) -> str:
 
 
 def ctm(result: Result) -> str:
-    """NIST's time-marked conversations: recording, channel, start, length, word, confidence."""
-    segments = sorted((own for tier in result.tiers().values() for own in tier), key=lambda own: (own.start, own.end))
+    """NIST's time-marked conversations: recording, channel, start, length, word, confidence.
+
+    Of words and their phones, the phones.
+    """
+    tiers = result.tiers()
+    if "phones" in tiers:
+        tiers = {"phones": tiers["phones"]}
+    segments = sorted((own for tier in tiers.values() for own in tier), key=lambda own: (own.start, own.end))
     lines = []
     for own in segments:
         word = re.sub(r"\s", "_", own.text)
@@ -49,9 +55,11 @@ def rttm(result: Result) -> str:
 
 
 def captions(result: Result) -> list[Segment]:
-    """Words joined to captions; what is not words as it is, in order of time."""
+    """Words joined to captions, without their phones; what is not words as it is, in order of time."""
     tiers = result.tiers()
     words = tiers.pop("words", [])
+    if words:
+        tiers.pop("phones", None)
     groups: list[list[Segment]] = []
     for word in words:
         if groups and _fits(groups[-1], word):

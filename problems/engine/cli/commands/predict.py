@@ -45,9 +45,13 @@ def predict(problem: Any, arguments: Arguments) -> int:
         raise ConfigError(f"--format {form}{nearest(form, FORMATS)}: expected one of {', '.join(FORMATS)}")
     task = task_of(options)
     sources = [Recording("-", io.BytesIO(sys.stdin.buffer.read())) if word == "-" else word for word in arguments.files]
-    items = list(recordings(sources))
+    column, lexicon = _alignment_of(options)
+    items = list(recordings(sources, column))
+    if column is not None:
+        _require_texts(items, column)
     checkpoint = find(fetch(options["ckpt"]))
     origin = {"checkpoint": _identity(checkpoint), "task": task, "enrol": _digest(options.get("enrol"))}
+    origin |= {} if column is None else {"align": column, "lexicon": lexicon}
     output = _output(options.get("out"), form, items, origin)
     todo = [items[place] for place in output.missing([own.name for own in items])]
     predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task)
@@ -62,8 +66,33 @@ def predict(problem: Any, arguments: Arguments) -> int:
     return code
 
 
+def _alignment_of(options: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The column of the texts to align with, and the lexicon of their words; None without.
+
+    Raises:
+        ConfigError: an option excludes another, or stands alone.
+    """
+    if "align" in options and "enrol" in options:
+        raise ConfigError("--align and --enrol are for different models: leave one out")
+    if "lexicon" in options and "align" not in options:
+        raise ConfigError("--lexicon is for texts to align with: add --align COLUMN, their column in the CSV")
+    return options.get("align"), options.get("lexicon")
+
+
+def _require_texts(items: list[Recording], column: str) -> None:
+    """Refuse recordings without a text."""
+    bare = next((own.name for own in items if own.text is None), None)
+    if bare is not None:
+        raise ConfigError(f"--align {column} is a column of CSVs, and {bare} is none: list it in one, with its text")
+
+
 def _results(predictor: Predictor, todo: list[Recording], options: dict[str, str]) -> Iterator[Any]:
+    from problems.engine.inference.alignment import align
+
     numbers = {key: number_of(key, options[key]) for key in ("batch_seconds", "num_workers") if key in options}
+    if "align" in options:
+        texts = [own.text for own in todo]
+        return align(predictor, todo, texts, options.get("lexicon"), keep_errors=True)
     enrolled = [options["enrol"]] if "enrol" in options else []
     if enrolled:
         return predictor.verify(enrolled, todo, errors="return", **numbers)

@@ -12,9 +12,9 @@ import pytest
 from dataset.diarization.turns import read_rttm
 from problems.engine.inference.formats import FORMATS, check
 from problems.engine.inference.output import StreamOutput
-from problems.engine.inference.timed_formats import captions
+from problems.engine.inference.timed_formats import captions, ctm, textgrid
 from problems.engine.runtime.errors import ConfigError
-from tasks.results import Label, Segment, Transcript, Turns
+from tasks.results import Alignment, Label, Segment, Transcript, Turns
 
 WORDS = [Segment(0.5, 0.9, "turn", 0.9), Segment(0.95, 1.2, 'the "lamp"', 0.5), Segment(3.0, 3.25, "<on> & off", 1.0)]
 TEXT = Transcript('turn the "lamp" <on> & off', WORDS, source="a folder/my file.wav", seconds=4.0)
@@ -98,6 +98,16 @@ def test_subtitles_break_at_pauses_and_at_their_length():
     assert vtt.startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.200\n") and "&lt;on&gt; &amp; off" in vtt
     late = Transcript("x", [Segment(3661.0015, 3662.0, "x")], source="x")
     assert "01:01:01,002 --> 01:01:02,000" in stream("srt", late)
+
+
+def test_an_alignment_is_phones_in_ctm_words_in_subtitles_and_both_in_a_textgrid(tmp_path):
+    phones = [Segment(0.1, 0.2, "AH"), Segment(0.2, 0.4, "N"), Segment(0.9, 1.0, "S")]
+    words = [Segment(0.1, 0.4, "an"), Segment(0.9, 1.0, "s")]
+    aligned = Alignment("AH N S", phones, words, source="x.wav", seconds=2.0)
+    assert ctm(aligned) == "x 1 0.100 0.100 AH\nx 1 0.200 0.200 N\nx 1 0.900 0.100 S\n"
+    assert [own.text for own in captions(aligned)] == ["an s"]
+    grid = textgrid(aligned)
+    assert grid.index('name = "words"') < grid.index('text = "an"') < grid.index('name = "phones"')
 
 
 @pytest.mark.parametrize("name", [name for name, own in FORMATS.items() if own.timed])
