@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -28,7 +29,21 @@ class ConsoleHandler(logging.Handler):
 
 
 class RunLogHandler(logging.FileHandler):
-    """Messages with their times in ``run.log``."""
+    """Messages with their times in ``run.log``. On a full disk it lacks some, which is said once on stderr."""
+
+    lacks_messages = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.lacks_messages:
+            self.lacks_messages = True
+            print(f"warning: {self.baseFilename} lacks messages: {error.strerror}", file=sys.stderr)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what could not be written before
+            super().close()
 
 
 def spin_briefly() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from problems.asr import ASR
+from problems.engine.cli.console import run_log
 from problems.engine.cli.main import execute
 from tests.conftest import ROOT
 
@@ -24,6 +25,19 @@ def test_a_full_disk_is_reported_with_what_to_do(capsys, tiny):
     assert execute(FullDisk(), ["run", *tiny]) == 1
     err = capsys.readouterr().err
     assert "error: No space left on device: /full/file; free disk space" in err and "Traceback" not in err
+
+
+def test_a_run_log_on_a_full_disk_ends_nothing_and_is_reported_once(capsys, tmp_path):
+    log = logging.getLogger("test of a full disk")
+    log.propagate = False
+    (tmp_path / "run.log").symlink_to("/dev/full")
+    handler = run_log(tmp_path)
+    log.addHandler(handler)
+    log.error("one")
+    log.error("two")
+    log.removeHandler(handler)
+    handler.close()
+    assert capsys.readouterr().err == f"warning: {tmp_path / 'run.log'} lacks messages: No space left on device\n"
 
 
 def test_log_handlers_are_removed(tiny):
