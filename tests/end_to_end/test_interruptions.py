@@ -149,7 +149,9 @@ def test_temporary_files_of_killed_writers_are_removed(runs):
     root = done.folder / "whole" / "run"
     (result,) = root.glob("evaluate/*/*")
     leftovers = [root / ".stages.json.1.tmp", result / ".result.json.1.tmp", root / "train" / ".step_00000007.1.tmp"]
+    leftovers += [result / "part-0.jsonl", result.parent / ".records" / "test.jsonl"]
     for path in leftovers:
+        path.parent.mkdir(exist_ok=True)
         path.write_text("half")
     done.finish("whole")
     assert [path for path in leftovers if path.exists()] == []

@@ -31,6 +31,7 @@ from problems.engine.stages.stage import Stage
 from problems.engine.stages.start_checkpoint import moved
 from problems.engine.stages.summary import summary
 from problems.engine.stages.target_folder import TargetFolder
+from problems.engine.stages.testing import sweep_results
 from problems.engine.stages.train import Train
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class Pipeline:
         results = (*self.folder.evaluate_dir.glob("*/*"), *self.folder.evaluate_dir.glob("*/*/*"))
         for folder in (self.root, self.root / "runs", self.folder.train_dir / "tb", *folders, *results):
             sweep(folder)
+        sweep_results(self.folder.evaluate_dir)
 
     def _remove_cache(self, world: distributed.World) -> None:
         """Remove what the run would read from the cache, after the checks that may refuse the run."""

@@ -29,6 +29,17 @@ RECORDS = ".records"
 """Records of a checkpoint, in its folder of results while its settings are tested."""
 
 
+def sweep_results(evaluate_dir: Path) -> None:
+    """Remove what a kill left beside whole results: the records of their batches, and those for further settings."""
+    from problems.engine.loops.evaluate import PART
+
+    for records in evaluate_dir.glob(f"*/{RECORDS}"):
+        shutil.rmtree(records)
+    for result in evaluate_dir.rglob("result.json"):
+        for part in result.parent.glob(PART.format("*")):
+            part.unlink()
+
+
 @dataclass(frozen=True)
 class Test:
     """One result to compute: of a checkpoint on a test set, in one way."""
