@@ -35,6 +35,10 @@ class DivergedError(TrainingError):
     exit_code = 3
 
 
+class PeerError(SoundstageError):
+    """Another process of the run has died, or cannot be reached."""
+
+
 class Interrupted(BaseException):
     """A signal asked the run to end; what is needed to continue has been written.
 

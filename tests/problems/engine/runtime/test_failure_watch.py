@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from problems.engine.runtime.errors import ConfigError
@@ -43,3 +45,27 @@ def test_a_process_that_is_terminated_while_it_waits_ends_if_the_other_does_not_
     first, _ = run_ranks(WAITING.format(seconds=seconds), seconds=40)
     assert first.code == code, first.err
     assert ("rank 0 exits: a process it was waiting for has died" in first.err) == (code > 0)
+
+
+KILLED = """
+import os, signal
+distributed.barrier()
+if distributed.world().rank == {killed}:
+    os.kill(os.getpid(), signal.SIGKILL)
+{waiting}
+"""
+REDUCED = """
+import torch
+from torch.nn.parallel import DistributedDataParallel
+model = DistributedDataParallel(torch.nn.Linear(2, 1))
+for _ in range(100):
+    model(torch.ones(1, 2)).sum().backward()
+"""
+
+
+@pytest.mark.parametrize("waiting", ["distributed.barrier()", REDUCED])
+def test_a_process_that_loses_a_killed_one_says_so(waiting):
+    first, _ = run_ranks(KILLED.format(killed=1, waiting=waiting), seconds=40)
+    assert first.code == 1
+    last = first.err.strip().splitlines()[-1]
+    assert re.search(r"PeerError: rank 0 has lost another process of the run.*Connection (closed|reset) by peer", last)
