@@ -33,6 +33,7 @@ from nn.diarize.windows import runs
 from tasks.metrics.classification import calibration_error
 from tasks.metrics.confidence import right_words
 from tasks.results import Segment
+from tasks.word_confidence import WordConfidence
 
 Times = tuple[float, float]
 """The start and the end of a word, in seconds."""
@@ -90,10 +91,10 @@ def main() -> None:
     parser.add_argument("--joined", action="store_true", help="the words were joined with digital silence between them")
     args = parser.parse_args()
     model = problems.load(args.ckpt, device="cpu", task={"decode.name": "greedy"})
-    calibration, right, confidence, words = model.task.calibration, [], [], 0
+    right, confidence, calibrated, words = [], [], [], 0
     errors: dict[str, list[float]] = defaultdict(list)
     table = read_csv(args.csv, ("wav_path", "transcription"))
-    model.task.calibration = None  # raw confidences, from which the calibrated ones follow
+    calibration, model.task.confidence = model.task.confidence, WordConfidence()  # raw confidences
     for path, text in zip(table["wav_path"], table["transcription"]):
         wav = read(args.csv.parent / path)
         result, reference = model.predict(wav), text.split()
@@ -101,6 +102,7 @@ def main() -> None:
         words += len(reference)
         right += right_words(text, recognised)
         confidence += [own.confidence for own in result.words]
+        calibrated += [calibration.of(own.confidence, is_search=False) for own in result.words]
         references = {"": aligned(model.task, wav, text)}
         if args.joined:
             references["true_"] = between_silences(args.csv.parent / path, len(reference))
@@ -113,7 +115,6 @@ def main() -> None:
                     for edge, seconds in errors_of(own, times[block.dest_start : block.dest_end]).items():
                         errors[f"{name}{edge}"] += seconds
     is_right = [bool(own) for own in right]
-    calibrated = confidence if calibration is None else calibration(confidence)
     print(
         json.dumps(
             {
@@ -126,7 +127,7 @@ def main() -> None:
                 **{f"{name}_error_ms": round(1000 * float(np.mean(np.abs(own))), 1) for name, own in errors.items()},
                 **{f"{name}_bias_ms": round(1000 * float(np.mean(own)), 1) for name, own in errors.items()},
                 "raw_ece": round(calibration_error(confidence, is_right), 4),
-                "ece": round(calibration_error(list(calibrated), is_right), 4),
+                "ece": round(calibration_error(calibrated, is_right), 4),
             }
         )
     )

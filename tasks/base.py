@@ -85,6 +85,8 @@ class Task(nn.Module):
     """True if metrics are of pairs of utterances (trials), which groups and weights then select on both sides."""
     learns_in_validation = False
     """True if a validation sets something that tests use, such as a threshold."""
+    needs_validation = False
+    """True if tests use something that a validation sets, and none has set it yet."""
     records_follow_model = False
     """True if records do not depend on the task's settings, so that other settings can be measured on the same ones."""
     takes_features = False
@@ -108,6 +110,9 @@ class Task(nn.Module):
         """Raise ValueError unless mode is train, valid or test."""
         if mode not in MODES:
             raise ValueError(f"unknown mode {mode!r}: expected one of {', '.join(MODES)}")
+
+    def validate_as_tested(self) -> None:
+        """Do in validations what tests do, from now on: they belong to a test, and to no training."""
 
     # ---- metrics ----
 

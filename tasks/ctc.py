@@ -21,28 +21,24 @@ from tasks.base import Mode, Records, StepOutput, Task, check_scores
 from tasks.contracts import Vocabulary
 from tasks.ctc_stream import CTCStream
 from tasks.decoding import CTCDecoder, Decoded, DecodedWord, Ngrams
-from tasks.metrics import resampling
-from tasks.metrics.classification import BINS, calibration_error
-from tasks.metrics.confidence import ConfidenceCalibration, learn_confidence, right_words
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
 from tasks.results import Result, Segment, Transcript
+from tasks.word_confidence import DIGITS, WordConfidence, right_column
 
 log = logging.getLogger(__name__)
 
 BLANK = 0
 PART = "loss_"  # the beginning of the names of a loss's parts
 SAMPLE_RATE = 16000
-CONFIDENCES = (("word_ece", "confidence"), ("word_ece_uncalibrated", "raw_confidence"))
-"""The metrics of the words' confidence, the second only if it is calibrated, and their keys in ``words``."""
 EDITS = ("substitutions", "deletions", "insertions")
 
 
 class CTCTask(Task):
     """Trains a model with CTC; decodes greedily in validation, and as ``decode`` says in a test.
 
-    The confidence of the words of the best path is calibrated on each validation; that of a beam search, whose words a
-    language model has corrected, is not.
+    The confidence of words is calibrated in validations: that of the best path in each validation of a training, that
+    of a search in one that is as tests are (:meth:`validate_as_tested`).
 
     Notation: B utterances, T samples, T' frames, S labels, V symbols with the blank.
 
@@ -88,7 +84,8 @@ class CTCTask(Task):
         self.log_predictions = log_predictions
         self.greedy = CTCDecoder(encoder, blank=BLANK)
         self.decoder = CTCDecoder(encoder, **dict(decode or {}), ngrams=ngrams, blank=BLANK)
-        self.calibration: ConfidenceCalibration | None = None
+        self.confidence = WordConfidence()
+        self.validates_as_tested = False
 
     def forward(
         self, mode: str, *, id: list[str], text: list[str], tokens: Tensor, tokens_len: Tensor, **batch: Any
@@ -112,7 +109,7 @@ class CTCTask(Task):
             paths, targets = (logits.detach(), lengths), (tokens, tokens_len)
             records |= self._beside(mode, records, batch, paths=paths, targets=targets)
             if self.rates_words:
-                records["right_words"] = _right_words(records)
+                records["right_words"] = right_column(records)
         parts = {name: own.mean() for name, own in numbers.items() if name.startswith(PART)}
         return StepOutput(numbers["loss"].mean(), float(len(id)), records, parts)
 
@@ -169,35 +166,34 @@ class CTCTask(Task):
         }
 
     def _confidence_metrics(self, mode: str, records: Records) -> dict[str, float]:
-        """In a test, the calibration error of the words' confidence; a validation learns the calibration."""
-        words = [word for own in records.get("words", ()) for word in json.loads(own)]
-        if not words:
-            return {}
-        right = [bool(is_right) for own in records["right_words"] for is_right in json.loads(own)]
+        """The calibration error of the words' confidence, in a test; a validation learns the calibration."""
         if mode == Mode.VALID:
-            self.calibration = learn_confidence([word["raw_confidence"] for word in words], right)
+            self.confidence.learn(records, self._decoder(mode).is_search)
             return {}
-        names = CONFIDENCES[: 2 if self.is_calibrated else 1]
-        return {name: calibration_error([word[key] for word in words], right) for name, key in names}
+        return self.confidence.errors(records, self.decoder.is_search)
 
     def resampled(
         self, mode: str, records: Records, weights: np.ndarray, test_weights: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
         """The rates and the loss, and the calibration error of the words."""
         values = super().resampled(mode, records, weights)
-        words = [json.loads(own) for own in records.get("words", ())] if self.rates_words else []
-        if any(words):
-            owner = np.repeat(np.arange(len(words)), [len(own) for own in words])
-            right = np.concatenate([np.array(json.loads(own), dtype=float) for own in records["right_words"]])
-            for name, key in CONFIDENCES[: 2 if self.is_calibrated else 1]:
-                confidence = np.array([word[key] for own in words for word in own])
-                values[name] = resampling.calibration_error(weights[:, owner], confidence, right, BINS)
+        if self.rates_words:
+            values |= self.confidence.resampled(records, weights, self.decoder.is_search)
         return values
 
     @property
-    def is_calibrated(self) -> bool:
-        """True if the confidence of words is calibrated in tests and predictions."""
-        return self.calibration is not None and self.decoder.name == "greedy"
+    def learns_in_validation(self) -> bool:
+        """True if tests search: the validations of a training calibrate the best path alone."""
+        return self.rates_words and self.decoder.is_search
+
+    @property
+    def needs_validation(self) -> bool:
+        """True if tests search, and nothing has calibrated the words."""
+        return self.learns_in_validation and not self.confidence.knows(is_search=True)
+
+    def validate_as_tested(self) -> None:
+        """Decode as in tests in validations too, from now on."""
+        self.validates_as_tested = True
 
     # ---- new audio ----
 
@@ -207,24 +203,25 @@ class CTCTask(Task):
 
     def results(self, logits: Tensor, lengths: Tensor) -> list[Result]:
         """The transcript of each utterance, from the logits (B, T', V)."""
-        return [self._transcript(own) for own in self.decoder(logits, lengths)]
+        return [self._transcript(own, self.decoder) for own in self.decoder(logits, lengths)]
 
     def path_result(self, path: Sequence[PathToken]) -> Result:
         """The transcript of a best path."""
-        return self._transcript(self.greedy.of_path(path))
+        return self._transcript(self.greedy.of_path(path), self.greedy)
 
     def stream(self) -> CTCStream:
         """A recording that arrives in chunks."""
         return CTCStream(self)
 
-    def _transcript(self, decoded: Decoded) -> Transcript:
+    def _transcript(self, decoded: Decoded, decoder: CTCDecoder) -> Transcript:
         frame_sec = self.frame_sec
-        words = [] if frame_sec is None else [self._segment(word, frame_sec) for word in decoded.words]
+        words = [] if frame_sec is None else [self._segment(word, frame_sec, decoder) for word in decoded.words]
         return Transcript(" ".join(decoded.text.split()), words, decoded.nbest)
 
-    def _segment(self, word: DecodedWord, frame_sec: float) -> Segment:
+    def _segment(self, word: DecodedWord, frame_sec: float, decoder: CTCDecoder) -> Segment:
         start, end = word.first * frame_sec, (word.last + 1) * frame_sec
-        return Segment(round(start, 3), round(end, 3), word.text, self._confidence(word))
+        confidence = self.confidence.of(word.confidence, decoder.is_search)
+        return Segment(round(start, 3), round(end, 3), word.text, confidence)
 
     @property
     def frame_sec(self) -> float | None:
@@ -235,12 +232,12 @@ class CTCTask(Task):
     # ---- state ----
 
     def get_state(self) -> dict[str, Any]:
-        """The calibration of the last validation."""
-        return {} if self.calibration is None else {"confidence": list(self.calibration)}
+        """The calibrations of the words' confidence."""
+        return self.confidence.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`get_state` returned."""
-        self.calibration = ConfidenceCalibration(*state["confidence"]) if "confidence" in state else None
+        self.confidence.set_state(state)
 
     # ---- parts of a step ----
 
@@ -255,42 +252,30 @@ class CTCTask(Task):
         decoded = decoder(logits, lengths)
         records: dict[str, list[Any]] = {"hypothesis": [own.text for own in decoded]}
         if self.rates_words:
-            records["words"] = [self._as_json(own.words) for own in decoded]
+            records["words"] = [self._as_json(own.words, decoder) for own in decoded]
         if decoder.nbest > 1:
             records["nbest"] = [json.dumps(own.nbest, ensure_ascii=False) for own in decoded]
         return records
 
     def _decoder(self, mode: str) -> CTCDecoder:
-        return self.decoder if mode == Mode.TEST else self.greedy
+        return self.decoder if mode == Mode.TEST or self.validates_as_tested else self.greedy
 
-    def _as_json(self, words: Sequence[DecodedWord]) -> str:
+    def _as_json(self, words: Sequence[DecodedWord], decoder: CTCDecoder) -> str:
         """The words as JSON objects, with times in seconds if the length of a frame is known."""
         rows, frame_sec = [], self.frame_sec
         for word in words:
             row: dict[str, Any] = {"word": word.text}
             if frame_sec is not None:
                 row |= {"start": round(word.first * frame_sec, 3), "end": round((word.last + 1) * frame_sec, 3)}
-            rows.append(row | {"confidence": self._confidence(word), "raw_confidence": round(word.confidence, 4)})
+            confidence, raw = self.confidence.of(word.confidence, decoder.is_search), round(word.confidence, DIGITS)
+            rows.append(row | {"confidence": confidence, "raw_confidence": raw})
         return json.dumps(rows, ensure_ascii=False)
-
-    def _confidence(self, word: DecodedWord) -> float:
-        """The confidence of a word, calibrated if a validation has learnt how."""
-        if not self.is_calibrated:
-            return round(word.confidence, 4)
-        return round(float(self.calibration([word.confidence])[0]), 4)
 
     def _log_examples(self, records: Records) -> None:
         # the first by id: the same utterances each time, whatever the sharding
         rows = zip(records["id"], records["reference"], records["hypothesis"])
         for id, reference, hypothesis in sorted(rows)[: self.log_predictions]:
             log.info("%s\n  reference:  %s\n  hypothesis: %s", id, reference, hypothesis)
-
-
-def _right_words(records: Records) -> list[str]:
-    """For each utterance, whether each of its words is right, as a JSON list of 0 and 1."""
-    words = ([row["word"] for row in json.loads(own)] for own in records["words"])
-    pairs = zip(records["reference"], words)
-    return [json.dumps([int(is_right) for is_right in right_words(*pair)]) for pair in pairs]
 
 
 def _to_columns(unit: str, counts: list[ErrorCounts]) -> dict[str, list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from nn.decode.lexicon import Lexicon
 from nn.decode.ngram import UNKNOWN, NgramModel
 from nn.decode.words import Scoring, Words
 from tasks.contracts import Vocabulary
+from tasks.metrics.confidence import word_posteriors
 
 SPACE = "▁"  # at the beginning of a piece that begins a word, as SentencePiece writes it
 Ngrams = Mapping[tuple[str, ...], tuple[float, float]]
@@ -43,8 +44,10 @@ class Decoded:
 class CTCDecoder:
     """Decodes logits to text.
 
-    Words have times, of the best path or, after a beam search, of the likeliest path of the best text; and a confidence
-    in [0, 1]: the mean over the word's tokens of the highest probability that each has in one of its frames.
+    Words have times, of the best path or, after a search, of the likeliest path of the best text; and a confidence in
+    [0, 1]: the mean over the word's tokens of the highest probability that each has in one of its frames. After a
+    search, it is multiplied by the word's posterior among the texts that the search has kept
+    (:func:`tasks.metrics.confidence.word_posteriors`), since frames know nothing of a language model.
 
     Args:
         encoder: decodes token indices to text; has ``symbols`` for a search over words.
@@ -124,6 +127,11 @@ class CTCDecoder:
             closed=closed,
         )
 
+    @property
+    def is_search(self) -> bool:
+        """True if texts are searched for, unlike the best path."""
+        return self.name != "greedy"
+
     @staticmethod
     def _is_of_words(symbols: Sequence[str]) -> bool:
         """True if each symbol is a word: if none stands between words, and none marks a word's beginning."""
@@ -153,7 +161,14 @@ class CTCDecoder:
         texts = [(self.encoder.decode(hypothesis.tokens), hypothesis.score) for hypothesis in found]
         frames = token_frames(log_probs, found[0].tokens, self.blank)
         words = [] if frames is None else self._words(found[0].tokens, _path(found[0].tokens, frames, log_probs))
+        splits = [[word.text for word in words], *(text.split() for text, _ in texts[1:])]
+        posteriors = word_posteriors(list(zip(splits, map(self._log_share, found))))
+        words = [replace(word, confidence=word.confidence * own) for word, own in zip(words, posteriors)]
         return Decoded(texts[0][0], texts[: self.nbest], words)
+
+    def _log_share(self, hypothesis: Hypothesis) -> float:
+        """The log probability of a hypothesis and what was added, up to a constant."""
+        return hypothesis.score
 
     def _words(self, tokens: Sequence[int], path: Sequence[PathToken]) -> list[DecodedWord]:
         """The words of some tokens, whose frames and probabilities are those of ``path``."""

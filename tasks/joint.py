@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nn.decode.beam import Hypothesis
 from nn.decode.joint import joint_beam_search
 from nn.mask import frame_mask
 from nn.streaming import CannotStream
@@ -121,7 +122,8 @@ class JointTask(CTCTask):
 class JointDecoder(CTCDecoder):
     """Decodes the outputs of CTC and an attention decoder to text: by CTC alone, or ``joint``.
 
-    Words have the times and the confidence that CTC gives them.
+    Words have the times that CTC gives them. In their confidence after a joint search, the posterior is among the
+    complete texts that it has kept, by their scores before they are divided.
 
     Args:
         encoder: decodes token indices to text.
@@ -169,6 +171,10 @@ class JointDecoder(CTCDecoder):
             scoring=self.scoring.to(logits.device),
         )
         return [self._decoded(own, p[:n]) for own, p, n in zip(hypotheses, log_probs, lengths.tolist())]
+
+    def _log_share(self, hypothesis: Hypothesis) -> float:
+        is_divided = self.name == "joint"
+        return hypothesis.score * (len(hypothesis.tokens) + 1) ** (self.length_norm if is_divided else 0)
 
 
 def attention_losses(

@@ -56,11 +56,11 @@ def joint_beam_search(
         beam: K, hypotheses that are kept after each token.
         ctc_weight: weight of CTC, in [0, 1]; the rest is the decoder's.
         length_norm: 0: long texts are less likely than short ones; 1: scores are means over the tokens.
-        nbest: texts that are looked for.
+        nbest: texts that are looked for; others that are complete by then follow them, up to ``beam`` in all.
         scoring: the language model and what else is added; None: nothing.
 
     Returns:
-        At most ``nbest`` hypotheses for each utterance.
+        At most ``nbest`` or ``beam`` hypotheses for each utterance, whichever is more.
     """
     search = _Search(decoder, log_probs, lens.to(log_probs.device), beam=beam, scoring=scoring or Scoring())
     search.ctc_weight, search.length_norm, search.nbest = ctc_weight, length_norm, nbest
@@ -91,7 +91,7 @@ class _Search:
         self.attended = torch.zeros(size, dtype=torch.float64, device=device)  # the decoder's log probability
         self.added = torch.zeros_like(self.attended)  # by the language model and the word score
         self.node, self.state = torch.zeros_like(self.parents), torch.full_like(self.parents, scoring.start)
-        self.scores = self.attended.new_empty(size[0], 0)  # of complete texts, (B, up to nbest), the best first
+        self.scores = self.attended.new_empty(size[0], 0)  # of complete texts, (B, up to kept), the best first
         self.texts = self.parents.new_empty(size[0], 0, 0)  # their tokens, filled with END
 
     def step(self, length: int) -> None:
@@ -125,8 +125,9 @@ class _Search:
         texts = torch.nn.functional.pad(self.texts, (0, length - self.texts.shape[2]), value=END)
         scores = torch.cat([self.scores, scores / (length + 1) ** self.length_norm], dim=1)
         order = scores.sort(dim=1, descending=True, stable=True)
-        places = order.indices[:, : self.nbest]
-        self.scores = order.values[:, : self.nbest]
+        kept = max(self.nbest, self.beam)
+        places = order.indices[:, :kept]
+        self.scores = order.values[:, :kept]
         self.texts = torch.cat([texts, self.tokens], dim=1).gather(1, places[..., None].expand(-1, -1, length))
 
     def _extend(self, chosen: Tensor, *, attended: Tensor, added: Tensor, state: Tensor) -> None:
@@ -147,7 +148,7 @@ class _Search:
         shortest, longest = length + 2, (self.lens + 1).clamp(min=length + 2)
         high = scores[:, :1]
         bound = torch.where(high > 0, high / shortest**self.length_norm, high / longest[:, None] ** self.length_norm)
-        return bound > self.scores[:, -1:]
+        return bound > self.scores[:, self.nbest - 1, None]
 
     def complete(self) -> list[list[Hypothesis]]:
         """The complete texts."""

@@ -1,7 +1,8 @@
-"""Confidence of words: calibration by logistic regression, and the right words among those that are recognised."""
+"""Confidence of words: posteriors among texts, calibration by logistic regression, and the words that are right."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -52,6 +53,26 @@ def learn_confidence(confidences: Sequence[float], right: Sequence[bool]) -> Con
         if np.abs(step).max() < 1e-10:
             break
     return ConfidenceCalibration(float(parameters[0]), float(parameters[1]))
+
+
+def word_posteriors(texts: Sequence[tuple[Sequence[str], float]]) -> list[float]:
+    """The posterior of each word of the first text, in [0, 1], among the texts that a search has kept.
+
+    A text has the share exp(score) of the sum over all texts. The posterior of a word is the sum of the shares of the
+    texts that have the same word in its place, by an alignment with fewest errors (Wessel et al., "Confidence measures
+    for large vocabulary continuous speech recognition", IEEE Transactions on Speech and Audio Processing, 2001).
+
+    Args:
+        texts: the words of each, and its score: a natural logarithm, up to a constant.
+    """
+    best, highest = list(texts[0][0]), max(score for _, score in texts)
+    shares = [math.exp(score - highest) for _, score in texts]
+    agreeing: list[list[float]] = [[] for _ in best]
+    for (words, _), share in zip(texts, shares):
+        for tag, start, end, *_ in Levenshtein.opcodes(best, list(words)):
+            for place in range(start, end) if tag == "equal" else ():
+                agreeing[place].append(share)
+    return [min(1.0, math.fsum(own) / math.fsum(shares)) for own in agreeing]
 
 
 def right_words(reference: str, hypothesis: Sequence[str]) -> list[bool]:

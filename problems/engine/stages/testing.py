@@ -83,7 +83,8 @@ class Tester:
                 continue
             task = self._load(way, own[0].csv if own else self.stage.folder.csvs()[2][0])
             began = time.monotonic()
-            if self.choice is not None or (way.task and task.learns_in_validation):
+            learns = task.needs_validation or (way.task and task.learns_in_validation)
+            if self.choice is not None or learns:
                 metrics = self._validate(task, way)
                 if self.choice is not None and distributed.world().main:
                     value = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
@@ -125,6 +126,7 @@ class Tester:
         from dataset.table import open_table
 
         csv = self.stage.folder.csvs()[1]
+        task.validate_as_tested()
         if not len(open_table(csv, may_be_empty=True)):
             log.warning(
                 "there is no validation set: nothing is learnt for %s, and nothing chosen", way.name or "the test"

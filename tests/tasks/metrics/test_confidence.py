@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tasks.metrics.classification import calibration_error
-from tasks.metrics.confidence import learn_confidence, log_odds, right_words
+from tasks.metrics.confidence import learn_confidence, log_odds, right_words, word_posteriors
 
 
 def overconfident(seed: int, count: int = 4000) -> tuple[list[float], list[bool]]:
@@ -65,3 +66,10 @@ def test_nothing_is_learnt_of_words_that_are_all_right_or_all_wrong(right):
 def test_words_are_right_where_the_alignment_says_so(reference, hypothesis, expected):
     right = right_words(reference, hypothesis.split())
     assert sum(right) == 2 if expected is None else right == [bool(own) for own in expected]
+
+
+def test_posteriors_are_the_shares_of_the_texts_that_have_the_word():
+    texts = [("a b c", 0.6), ("a x c", 0.3), ("b c", 0.1)]
+    posteriors = word_posteriors([(text.split(), math.log(share) - 700) for text, share in texts])
+    assert posteriors == pytest.approx([0.9, 0.7, 1.0])
+    assert word_posteriors([(["a"], -5.0)]) == [1.0] and word_posteriors([([], 0.0), (["a"], 0.0)]) == []
