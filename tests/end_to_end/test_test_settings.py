@@ -128,6 +128,30 @@ def test_the_choice_follows_the_settings_that_there_are(tiny, tmp_path):
     assert list(content["settings"]) == ["b2", "b3"] and content["chosen"] in content["settings"]
 
 
+def test_another_validation_set_chooses_anew_and_calibrates_anew(tiny, tones, tmp_path, capfd):
+    assert execute(ASR(), ["run", *tiny, "--stop=2"]) == 0
+    fewer = tmp_path / "data" / "fewer.csv"
+    fewer.parent.mkdir()
+    lines = (tones / "valid.csv").read_text().splitlines()
+    rows = [line.replace(line.split(",")[1], str(tones / line.split(",")[1])) for line in lines[1:4]]
+    fewer.write_text("\n".join([lines[0], *rows]) + "\n")
+    ways = "[{name: greedy}, {name: b2, decode.name: beam, decode.beam: 2}]"
+    elsewhere = [f"--target_dir={tmp_path / 'elsewhere'}", f"--test_ckpt_dir={tmp_path / 'run'}"]
+
+    def run(*more):
+        assert execute(ASR(), ["run", *tiny, *elsewhere, f"--evaluate.settings={ways}", *more]) == 0
+        (path,) = (tmp_path / "elsewhere" / "evaluate").glob("*/settings.json")
+        return json.loads(path.read_text()), capfd.readouterr().err
+
+    first, _ = run()
+    again, err = run()
+    assert again == first and "== stage 3" not in err
+    other, err = run(f"--prepare_data.valid={fewer}")
+    assert other["data"] != first["data"] and "== stage 3" in err
+    for name in ("greedy", "b2"):
+        assert other["settings"][name]["valid"]["utterances"] == 3 < first["settings"][name]["valid"]["utterances"]
+
+
 def test_settings_are_tested_without_a_validation_set(tiny, tmp_path, capfd):
     none = ["--prepare_data.valid=null", "--prepare_data.valid_fraction=0", "--train.valid_metric=null"]
     options = [option for option in tiny if not option.startswith("--prepare_data.valid")]

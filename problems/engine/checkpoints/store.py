@@ -6,6 +6,7 @@ the SHA-256 of each file. Only then is ``best.json`` replaced, and only then are
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -51,11 +52,18 @@ def damage(folder: Path) -> str | None:
         path = Path(folder) / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != expected["bytes"]:
-            return f"{name} has {path.stat().st_size} bytes, expected {expected['bytes']}"
-        if sha256(path) != expected["sha256"]:
+        stat = path.stat()
+        if stat.st_size != expected["bytes"]:
+            return f"{name} has {stat.st_size} bytes, expected {expected['bytes']}"
+        if _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) != expected["sha256"]:
             return f"{name} differs from what was written"
     return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest(path: Path, *stat: int) -> str:
+    """The digest of a file, which this process reads once unless its ``stat`` changes: weights may be large."""
+    return sha256(path)
 
 
 def is_inside(name: str) -> bool:

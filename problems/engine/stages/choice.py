@@ -24,18 +24,18 @@ class Choice:
         path: the file.
         names: the candidates that there are now, in their order.
         key: of their validations in the file.
-        data: a digest of the validation set, by which validations on another one are told; None: they are not.
+        data: a digest of the validation set's metadata, by which validations on another one are told.
     """
 
     path: Path
     names: tuple[str, ...]
     key: str
-    data: str | None = None
+    data: str
 
     @classmethod
-    def of_settings(cls, folder: Path, names: Sequence[str]) -> Choice:
+    def of_settings(cls, folder: Path, names: Sequence[str], data: str) -> Choice:
         """The choice among the settings of a checkpoint; ``folder`` has its results."""
-        return cls(folder / CHOICE, tuple(names), "settings")
+        return cls(folder / CHOICE, tuple(names), "settings", data)
 
     @classmethod
     def of_checkpoints(cls, evaluate_dir: Path, names: Sequence[str], data: str) -> Choice:
@@ -58,8 +58,9 @@ class Choice:
         known = [name for name in order if valid[name] is not None]
         best = max if better == "higher" else min
         chosen = best(known, key=valid.__getitem__) if known else next(iter(order), None)
-        content = {"metric": metric, "better": better, "chosen": chosen, self.key: {n: values[n] for n in order}}
-        write_json(self.path, content if self.data is None else content | {"data": self.data})
+        validations = {name: values[name] for name in order}
+        content = {"metric": metric, "better": better, "chosen": chosen, self.key: validations, "data": self.data}
+        write_json(self.path, content)
 
     def refresh(self) -> None:
         """Choose again among the candidates that there still are."""

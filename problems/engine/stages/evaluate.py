@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import shutil
@@ -49,12 +50,15 @@ class Evaluate(Stage):
         self.config = {**self.config, "build_dataset": dataset_settings(self.problem, self.config)}
 
     def inputs(self) -> list[Path]:
-        """The test CSVs, the manifests of the checkpoints, and the files that tasks read."""
+        """The test CSVs, the validation CSV, the manifests of the checkpoints, and the files that tasks read.
+
+        Choices are made on the validation set, and tasks may learn something there that tests use.
+        """
         checkpoints = self.folder.tested_checkpoints()
         manifests = [folder / store.MANIFEST for folder in checkpoints]
         _, valid, tests = self.folder.csvs()
         return [
-            *map(Path, [*tests, valid] if self.chooses_checkpoint else tests),
+            *map(Path, [*tests, valid]),
             *manifests,
             *dict.fromkeys(f for w in self.ways for f in self._files(w)),
         ]
@@ -109,12 +113,17 @@ class Evaluate(Stage):
         """The choice that validations of this checkpoint are for; None if there is nothing to choose."""
         if len(self.ways) > 1:
             folder = self.folder.result_dir(checkpoint, "any").parent
-            return Choice.of_settings(folder, [way.name for way in self.ways])
+            return Choice.of_settings(folder, [way.name for way in self.ways], self._valid_digest)
         return self._choice_of_checkpoints() if self.chooses_checkpoint else None
 
     def _choice_of_checkpoints(self) -> Choice:
         names = [self.folder.result_dir(own, "any").parent.name for own in self.folder.tested_checkpoints()]
-        return Choice.of_checkpoints(self.output_dir, names, sha256(self.folder.csvs()[1]))
+        return Choice.of_checkpoints(self.output_dir, names, self._valid_digest)
+
+    @functools.cached_property
+    def _valid_digest(self) -> str:
+        """A digest of the validation set's metadata, on which a choice is made."""
+        return sha256(self.folder.csvs()[1])
 
     def _unvalidated(self, checkpoints: Iterable[Path]) -> Iterator[Path]:
         """The checkpoints that lack a validation for a choice, as those tested when there was nothing to choose."""
@@ -127,7 +136,7 @@ class Evaluate(Stage):
     def _choose(self) -> None:
         """Choose among the settings of each checkpoint, and the checkpoints, that there are now."""
         of_settings = {
-            folder.name: Choice.of_settings(folder, [way.name for way in self.ways])
+            folder.name: Choice.of_settings(folder, [way.name for way in self.ways], self._valid_digest)
             for folder in (self.folder.result_dir(own, "any").parent for own in self.folder.tested_checkpoints())
         }
         for choice in of_settings.values():
@@ -168,7 +177,8 @@ class Evaluate(Stage):
         recorded = self.manifest.entry(self.number).get("outputs", {})
         free = resume_keys(self.problem, "free")
         for test in self._tests():
-            files = (Path(test.csv), test.checkpoint / store.MANIFEST, *self._files(test.way))
+            valid = Path(self.folder.csvs()[1])
+            files = (Path(test.csv), valid, test.checkpoint / store.MANIFEST, *self._files(test.way))
             names = (name_of(path, self.folder.root) for path in files)
             inputs = {name: fingerprint["inputs"][name] for name in names}
             # a result depends on its own checkpoint and setting, not on the others

@@ -8,6 +8,7 @@ import math
 
 import pytest
 
+from dataset.storage.files import sha256
 from problems.engine.checkpoints import store
 from problems.engine.checkpoints.store import Checkpoints, best, damage, newest, steps_in
 from problems.engine.checkpoints.writing import write
@@ -264,3 +265,13 @@ def test_without_a_ranking_the_newest_checkpoint_is_the_best(tmp_path):
     assert best(tmp_path).name == "step_00000002"
     (tmp_path / "best.json").unlink()
     assert best(tmp_path).name == "step_00000002"
+
+
+def test_weights_are_read_once_until_they_change(tmp_path, monkeypatch):
+    folder, read = tmp_path / name_of(1), []
+    write(folder, fill())
+    monkeypatch.setattr(store, "sha256", lambda path: read.append(path.name) or sha256(path))
+    assert damage(folder) is None and sorted(read) == ["training.pt", "w"]
+    assert store.require(folder) == folder == newest(tmp_path) and len(read) == 2
+    (folder / "model" / "w").write_text("weightz")
+    assert "differs from what was written" in damage(folder) and read[2:] == ["w"]

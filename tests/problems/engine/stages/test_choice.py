@@ -12,7 +12,7 @@ from problems.engine.stages.choice import Choice
 
 @pytest.mark.parametrize("better", ["higher", "lower"])
 def test_a_candidate_whose_metric_is_not_finite_is_not_chosen(tmp_path, better):
-    choice = Choice.of_settings(tmp_path, ["diverged", "whole", "without"])
+    choice = Choice.of_settings(tmp_path, ["diverged", "whole", "without"], "digest")
     values = {"diverged": math.nan, "whole": 0.5}
     valid = {name: {"valid": {"wer": value}, "seconds": 1.0} for name, value in values.items()}
     choice.write(valid | {"without": {"valid": {}, "seconds": 1.0}}, "wer", better)
