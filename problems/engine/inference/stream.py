@@ -44,7 +44,8 @@ class Stream:
                 be 0.
 
         Returns:
-            a :class:`tasks.results.Result`, of which only the last word or phone can still change.
+            a :class:`tasks.results.Result`, of which only the last word or phone can still change; of events and turns,
+            those that reach the end, and what later ones may still be joined to.
 
         Raises:
             AudioError: the samples have another shape, or one is NaN or infinite.
