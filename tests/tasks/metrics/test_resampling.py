@@ -104,13 +104,14 @@ def paired(one, other, seed=0):
 
 
 def test_a_planted_difference_is_found_and_a_planted_tie_is_not():
-    draw, found, false = np.random.default_rng(5), 0, 0
-    for _ in range(100):
+    draw, found, false, tests = np.random.default_rng(5), 0, 0, 200
+    for _ in range(tests):
         shared = draw.random(400)  # both systems find the same utterances hard
         one, same, better = ((shared + 0.3 * draw.random(400) < limit).astype(float) for limit in (0.4, 0.4, 0.3))
         found += paired(one, better)["p"] < 0.05
         false += paired(one, same)["p"] < 0.05
-    assert found >= 95 and false <= 12
+    print(f"of {tests} test sets, the difference is found in {found}, and the tie taken for one in {false}")
+    assert found >= 0.95 * tests and false <= 0.09 * tests
 
 
 def test_the_detectable_difference_is_detected_in_four_of_five_tests():

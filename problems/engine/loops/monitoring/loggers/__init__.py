@@ -120,6 +120,11 @@ def kept_id(path: Path, make: Callable[[], str]) -> str:
     return id
 
 
+def sample_text(sample: Mapping[str, str]) -> str:
+    """A sample utterance of a validation as lines."""
+    return "{id}\n  reference:  {reference}\n  hypothesis: {hypothesis}\n".format(**sample)
+
+
 def run_name(train_dir: Path) -> str:
     """A name for people: the last two parts of the target folder."""
     return "/".join(train_dir.resolve().parent.parts[-2:])

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from problems.engine.config import yaml_text
 from problems.engine.loops.monitoring.history import Sink, numbers_in
-from problems.engine.loops.monitoring.loggers import kept_id, run_name
+from problems.engine.loops.monitoring.loggers import kept_id, run_name, sample_text
+from problems.engine.runtime.checkpoint_names import name_of
 
 
 class MLflowRuns(Sink):
-    """A run of MLflow, with the config as its artifact ``config.yaml``.
+    """A run of MLflow, with the config as its artifact ``config.yaml``, and samples as texts.
 
     Args:
         train_dir: the folder of the training.
@@ -58,6 +59,10 @@ class MLflowRuns(Sink):
         now = int(1000 * time.time())
         metrics = [Metric(f"{split}/{name}", float(value), now, step) for name, value in numbers_in(values)]
         self.client.log_batch(self.run_id, metrics=metrics)
+
+    def show(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        """Write the samples of a validation as the artifact ``samples/step_<step>.txt``."""
+        self.client.log_text(self.run_id, "\n".join(map(sample_text, samples)), f"samples/{name_of(step)}.txt")
 
     def close(self) -> None:
         """End the run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,14 @@ class WeightsAndBiases(Sink):
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
         """Send a row."""
         self.run.log({f"{split}/{name}": value for name, value in numbers_in(values)} | {"step": step, "epoch": epoch})
+
+    def show(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        """Send the samples of a validation as a table."""
+        import wandb
+
+        columns = ["id", "reference", "hypothesis"]
+        table = wandb.Table(columns=columns, data=[[row[name] for name in columns] for row in samples])
+        self.run.log({"samples": table, "step": step})
 
     def close(self) -> None:
         """End."""

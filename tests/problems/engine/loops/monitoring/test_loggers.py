@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.loops.monitoring import loggers
 from problems.engine.loops.monitoring.history import Sink
-from problems.engine.report.history import read_history
+from problems.engine.report.history import read_history, read_samples
+from problems.engine.runtime.checkpoint_names import name_of
 from problems.engine.runtime.errors import ConfigError
 
 
@@ -32,8 +34,12 @@ def test_mlflow_has_the_rows_of_the_history_also_after_a_resume(tiny, tmp_path, 
     for split, name in (("train", "loss"), ("valid", "wer")):
         logged = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, f"{split}/{name}")}
         assert logged == pytest.approx(rows_of(train_dir, split, name)) and max(logged) == 12
-    (artifact,) = client.list_artifacts(run.info.run_id)
-    assert artifact.path == "config.yaml"
+    assert {own.path for own in client.list_artifacts(run.info.run_id)} == {"config.yaml", "samples"}
+    shown = {row["step"]: row["samples"] for row in read_samples(train_dir)}
+    texts = {own.path for own in client.list_artifacts(run.info.run_id, "samples")}
+    assert texts == {f"samples/{name_of(step)}.txt" for step in shown} and max(shown) == 12
+    text = Path(client.download_artifacts(run.info.run_id, f"samples/{name_of(8)}.txt", str(tmp_path))).read_text()
+    assert all(f"{own['id']}\n  reference:  {own['reference']}" in text for own in shown[8])
 
 
 def test_wandb_works_without_a_network_and_sends_nothing(tiny, tmp_path, monkeypatch):
@@ -46,6 +52,13 @@ def test_wandb_works_without_a_network_and_sends_nothing(tiny, tmp_path, monkeyp
     (record,) = folder.glob("run-*.wandb")
     content = record.read_bytes()
     assert b"valid/wer" in content and b"train/loss" in content
+    tables = [json.loads(path.read_text()) for path in folder.rglob("samples_*.table.json")]
+    shown = [
+        [[own[name] for name in table["columns"]] for own in row["samples"]]
+        for row in read_samples(train_dir)
+        for table in tables[:1]
+    ]
+    assert sorted(table["data"] for table in tables) == sorted(shown) and len(tables) == 2
     assert record.stem.removeprefix("run-") == (train_dir / "wandb_run").read_text().strip()
 
 
