@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset.storage.files import write_json, write_text
+from dataset.storage.files import sweep, write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark import plan, table
 from problems.benchmark.cells import Cell, Encoder
@@ -98,6 +98,7 @@ def superb(words: Sequence[str]) -> int:
     if baseline not in labels:
         raise ConfigError(f"--baseline {baseline}{nearest(baseline, labels)}: expected one of {', '.join(labels)}")
     with folder_lock(root):
+        sweep(root)
         failed = _run(cells, int(parallel), Halving if options.get("halving") == "true" else None)
         _write(root, cells, protocol, baseline)
     return 1 if failed else 0

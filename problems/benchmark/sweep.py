@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import problems
+from dataset.storage.files import sweep as remove_leftovers
 from dataset.storage.files import write_json, write_text
 from dataset.wording import nearest
 from problems.benchmark.runs.halving import Halving
@@ -62,6 +63,7 @@ def sweep(words: Sequence[str]) -> int:
     parallel = int(number_of("parallel", options.get("parallel", "1"), 1))
     count = int(number_of("trials", options["trials"], 1)) if "trials" in options else None
     with folder_lock(root):
+        remove_leftovers(root)
         return _run(
             _Search(name, root, common, spaces),
             count=count,

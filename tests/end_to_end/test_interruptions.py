@@ -150,6 +150,7 @@ def test_temporary_files_of_killed_writers_are_removed(runs):
     (result,) = root.glob("evaluate/*/*")
     leftovers = [root / ".stages.json.1.tmp", result / ".result.json.1.tmp", root / "train" / ".step_00000007.1.tmp"]
     leftovers += [result / "part-0.jsonl", result.parent / ".records" / "test.jsonl"]
+    leftovers += [root / "report" / "test" / ".worst_word_errors.csv.1.tmp"]
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset.storage.files import write_json, write_text
+from dataset.storage.files import sweep, write_json, write_text
 from problems.benchmark.grids.file import Grid, GridRun, read_grid
 from problems.benchmark.grids.table import GridTable
 from problems.benchmark.runs.jobs import Group, say
@@ -33,6 +33,7 @@ def run(words: Sequence[str]) -> int:
     root = Path(options.get("target_dir", grid.target_dir))
     parallel = int(number_of("parallel", options.get("parallel", str(grid.parallel)), 1))
     with folder_lock(root):
+        sweep(root)
         return _run(grid, root, parallel)
 
 

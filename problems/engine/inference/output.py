@@ -102,7 +102,7 @@ class FolderOutput:
         relative = {str(path.relative_to(folder)): os.path.abspath(name) for name, path in self.files.items()}
         self.record = {"origin": dict(origin) | {"format": format}, "files": known | relative}
         self.is_recorded = False
-        for parent in {path.parent for path in self.files.values()}:
+        for parent in {folder, *(path.parent for path in self.files.values())}:
             sweep(parent)
 
     def _claim(self, origin: dict[str, Any]) -> dict[str, str]:

@@ -106,7 +106,8 @@ class Pipeline:
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed."""
         folders = {path for stage in self.stages if (path := stage.output_dir).is_relative_to(self.root)}
-        results = (*self.folder.evaluate_dir.glob("*/*"), *self.folder.evaluate_dir.glob("*/*/*"))
+        parents = (self.folder.evaluate_dir, self.folder.report_dir)
+        results = [path for parent in parents for path in parent.rglob("*") if path.is_dir()]
         for folder in (self.root, self.root / "runs", self.folder.train_dir / "tb", *folders, *results):
             sweep(folder)
         sweep_results(self.folder.evaluate_dir)

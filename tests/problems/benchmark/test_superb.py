@@ -74,7 +74,10 @@ def test_the_table_has_every_form(finished):
 def test_a_second_call_trains_nothing_and_leaves_the_same_table(finished, tones, capfd):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("train/**/*") if path.is_file()}
     results = (finished / "results.json").read_bytes()
+    leftover = finished / ".results.json.1.tmp"
+    leftover.write_text("half")
     assert main(words(tones, finished.parent)) == 0
+    assert not leftover.exists()
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("train/**/*") if path.is_file()} == before
     assert (finished / "results.json").read_bytes() == results
     assert re.search(r"fbank +\d+\.\d\d +\d+", capfd.readouterr().out)

@@ -37,7 +37,10 @@ def test_the_best_by_validation_is_tested_and_no_other(tones, tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(r"build_optimizer.conf.lr +build_model.specaug +validation", out)
     before = (tmp_path / "sweep" / "sweep.json").read_bytes()
+    leftover = tmp_path / "sweep" / ".sweep.json.1.tmp"
+    leftover.write_text("half")
     assert main(many) == 0
+    assert not leftover.exists()
     assert (tmp_path / "sweep" / "sweep.json").read_bytes() == before
     assert "trainings" not in capsys.readouterr().err  # nothing is trained again
 
