@@ -8,44 +8,65 @@ import signal
 
 import pytest
 
-from tests.parts.faults import CONTROLS, RUNS, KillAfter, Plant, differences, interrupt, prepare, timed
+from tests.parts.faults.comparison import differences, digests
+from tests.parts.faults.controls import CONTROLS, KILLED_AT, KillAfter, Plant
+from tests.parts.faults.interruption import disk, interrupt, undisturbed
+from tests.parts.faults.process import erase, prepare, wait
+from tests.parts.faults.runs import AGENTS, RUNS, SEVERAL
 
-KILLS = 10
+
+def end_of_interrupted(name: str, folder, fault: str, most: int) -> list[str]:
+    """The files in which a run that was interrupted up to ``most`` times differs from one that was not."""
+    run, place = prepare(name, folder / "data"), folder / "run"
+    whole = undisturbed(run, place)
+    assert interrupt(run, place, whole, fault, rng=random.Random(f"{name} {fault}"), most=most)
+    run.finish(place)
+    return differences(whole.digests, digests(place))
+
+
+def test_four_kills_change_nothing(tmp_path):
+    assert end_of_interrupted("asr, augmented", tmp_path, "kill", 4) == []
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", RUNS)
 def test_ten_kills_change_nothing(name, tmp_path):
-    run, killed = prepare(name, tmp_path / "data"), tmp_path / "killed"
-    seconds = timed(run, tmp_path / "whole")
-    interrupt(run, killed, seconds, random.Random(name), count=KILLS, number=signal.SIGKILL)
-    run.finish(killed)
-    assert differences(tmp_path / "whole" / "run", killed / "run") == []
+    assert end_of_interrupted(name, tmp_path, "kill", 10) == []
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGSTOP])
-def test_other_signals_change_nothing(number, tmp_path):
-    run, stopped = prepare("asr, augmented", tmp_path / "data"), tmp_path / "stopped"
-    seconds = timed(run, tmp_path / "whole")
-    interrupt(run, stopped, seconds, random.Random(number), count=5, number=number)
-    run.finish(stopped)
-    assert differences(tmp_path / "whole" / "run", stopped / "run") == []
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", ["terminate", "interrupt", "stop", "slow disk"])
+def test_other_faults_change_nothing(fault, tmp_path):
+    assert end_of_interrupted("asr, augmented", tmp_path, fault, 6) == []
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
+def test_a_disk_that_is_full_again_and_again_changes_nothing(tmp_path):
+    try:
+        with disk(tmp_path / "disk", 1 << 20):
+            pass
+    except PermissionError as error:
+        pytest.skip(f"a small disk cannot be mounted: {error}")
+    assert end_of_interrupted("asr, cached features", tmp_path, "full disk", 6) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [*SEVERAL, *AGENTS])
+def test_a_process_that_is_killed_costs_the_others_nothing(name, tmp_path):
+    assert end_of_interrupted(name, tmp_path, "one process", 3) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_planted_difference_is_noticed(tmp_path):
-    run = prepare("asr, augmented", tmp_path / "data")
-    timed(run, tmp_path / "whole")
+    run, place = prepare("asr, augmented", tmp_path / "data"), tmp_path / "run"
+    whole = undisturbed(run, place)
     for name in ("nothing", *CONTROLS):
-        folder = tmp_path / name
-        folder.mkdir()
-        process = dataclasses.replace(run, alter=KillAfter(13)).start(folder)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-        dataclasses.replace(run, alter=Plant(name)).finish(folder)
-        different = differences(tmp_path / "whole" / "run", folder / "run")
-        assert bool(different) == (name != "nothing"), name
+        erase(place)
+        assert wait(run.start(place, KillAfter(KILLED_AT)), place) == [-signal.SIGKILL]
+        dataclasses.replace(run, alter=Plant(name)).finish(place)
+        assert bool(differences(whole.digests, digests(place))) == (name != "nothing"), name

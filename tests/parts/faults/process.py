@@ -1,0 +1,183 @@
+"""Start a run in processes of its own, which are forked from one that has imported everything.
+
+The instants of an interruption then fall into the work and not into imports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from tests.parts.faults.runs import AGENTS, RUNS, SEVERAL, Line
+from tests.parts.processes import free_port
+
+PRELOADED = [
+    "torch", "torchaudio", "pandas", "torch._inductor.config", "torch.utils.tensorboard", "safetensors.torch",
+    "tensorboard.plugins.histogram.summary", "sklearn.linear_model", "sqlite3", "yaml",
+    "matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.signal", "scipy.optimize", "torch.distributed.run",
+    "problems.engine.stages.pipeline", "problems.engine.loops.train", "problems.engine.loops.setup",
+    "problems.engine.report.report", "problems.engine.report.plots", "problems.benchmark.superb",
+    "tests.parts.faults.process", "tests.parts.faults.interruption", "tests.parts.faults.controls",
+]  # fmt: skip
+PATIENCE = 180
+"""Seconds after which a run is taken to hang."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Command lines, each typed until it ends well, then the next.
+
+    Args:
+        name: of :data:`RUNS`, :data:`SEVERAL` or :data:`AGENTS`.
+        lines: ``FOLDER`` in them stands for the folder of one run.
+        ranks: processes that are started, with the variables that a cluster sets.
+        alter: called in each process before its work, to plant a difference; None leaves it alone.
+    """
+
+    name: str
+    lines: tuple[Line, ...]
+    ranks: int = 1
+    alter: Callable[[], None] | None = None
+
+    @property
+    def has_agent(self) -> bool:
+        """True if its one process is an agent that starts others."""
+        return self.name in AGENTS
+
+    @property
+    def lets_others_work(self) -> bool:
+        """True if its first process waits for others most of the time."""
+        words = [word for line in self.lines for word in line]
+        return self.has_agent or bool({"problems", "--num_workers=1"} & {*words})
+
+    def start(self, folder: Path, alter: Callable[[], None] | None = None) -> list[BaseProcess]:
+        """Start its processes in ``folder``; ``alter`` is called in the first alone."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        folder.mkdir(parents=True, exist_ok=True)
+        port, processes = free_port() if self.ranks > 1 else 0, []
+        for rank in range(self.ranks):
+            own = alter if rank == 0 else None
+            processes.append(context.Process(target=_work, args=(self, folder, own, rank, port)))
+            processes[-1].start()
+        return processes
+
+    def finish(self, folder: Path) -> None:
+        """Type it until it ends.
+
+        Raises:
+            AssertionError: it fails, or hangs.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            processes = self.start(folder)
+            codes = wait(processes, folder)
+            if not any(codes):
+                return
+            last = log_of(folder)[-3000:]
+            # what an agent that was killed leaves behind ends by itself
+            assert "is in use by" in last and time.monotonic() < deadline, f"{self.name} ended with {codes}: {last}"
+            time.sleep(0.2)
+
+
+def prepare(name: str, folder: Path, *more: str) -> Run:
+    """Write the data of a run into ``folder`` and return it; ``more`` words go to each of its lines."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (RUNS | SEVERAL | AGENTS)[name](folder)
+    return Run(name, tuple((*line, *more) for line in lines), ranks=2 if name in SEVERAL else 1)
+
+
+def wait(processes: list[BaseProcess], folder: Path, patience: float = PATIENCE) -> list[int]:
+    """Wait for the end of processes and return their exit codes.
+
+    Raises:
+        AssertionError: one hangs; all are killed.
+    """
+    deadline = time.monotonic() + patience
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    hang = [process for process in processes if process.is_alive()]
+    for process in hang:
+        send(process.pid, signal.SIGKILL)
+        process.join()
+    assert not hang, f"{len(hang)} of {len(processes)} processes hang: {log_of(folder)[-3000:]}"
+    return [process.exitcode for process in processes]
+
+
+def send(process: int, number: int) -> None:
+    """Send a signal to a process and its workers, as a terminal or a scheduler does."""
+    for call in (os.killpg, os.kill):  # it may lead no group
+        try:
+            return call(process, number)
+        except ProcessLookupError:
+            continue
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    try:
+        own = [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:  # it is gone
+        return []
+    return [*own, *(child for parent in own for child in children_of(parent))]
+
+
+def log_path(folder: Path) -> Path:
+    """The file of what the processes of a run print: beside its folder, which may be on a full disk."""
+    return folder.with_name(f"{folder.name}.log")
+
+
+def log_of(folder: Path) -> str:
+    """All that the processes of a run have printed."""
+    path = log_path(folder)
+    return path.read_text("utf-8", errors="replace") if path.exists() else ""
+
+
+def erase(folder: Path) -> None:
+    """Remove all that a run has left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    log_path(folder).unlink(missing_ok=True)
+
+
+def _work(run: Run, folder: Path, alter: Callable[[], None] | None, rank: int, port: int) -> None:
+    code = 130  # of a Ctrl-C before the command line can answer it
+    try:
+        os.setpgid(0, 0)
+        code = _run_lines(run, folder, alter, rank, port)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)  # a signal after the work would interrupt what Python does at exit
+
+
+def _run_lines(run: Run, folder: Path, alter: Callable[[], None] | None, rank: int, port: int) -> int:
+    import torch
+
+    import problems
+    import problems.__main__
+    from problems.engine.cli.main import execute
+
+    torch.set_num_threads(1)
+    file = open(log_path(folder), "a", encoding="utf-8", buffering=1)
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+    sys.stdout = sys.stderr = file
+    if run.ranks > 1:
+        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": run.ranks, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in places.items()}, MASTER_ADDR="127.0.0.1")
+    for change in (run.alter, alter):
+        if change is not None:
+            change()
+    for program, *words in run.lines:
+        words = [word.replace("FOLDER", str(folder)) for word in words]
+        code = problems.__main__.main(words) if program == "problems" else execute(problems.get(program)(), words)
+        if code:
+            return code
+    return 0
