@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -119,3 +120,18 @@ def test_recordings_are_aligned_in_python(trained, tones, tmp_path):
         model.align(audio[0], "x")
     with pytest.raises(ConfigError, match="7 recordings and 1 texts"):
         model.align(audio, ["a"])
+
+
+def test_a_long_recording_is_read_in_pieces_and_a_longer_one_refused(trained, tones):
+    run, _ = trained
+    model, rows = problems.load(run), rows_of(tones)
+    sounds = [soundfile.read(row["wav_path"])[0] for row in rows]
+    wave = np.concatenate([own for _ in range(10) for own in sounds])
+    text = " ".join(row["transcription"] for _ in range(10) for row in rows)
+    result = model.align(wave.astype("float32"), text)
+    assert len(wave) > 31 * 16000  # longer than a piece
+    assert [own.text for own in result.phones] == text.split()
+    assert all(own.end <= later.start + 1e-3 for own, later in zip(result.phones, result.phones[1:]))
+    assert result.phones[-1].start > 30 and result.phones[-1].end <= result.seconds + 0.03
+    with pytest.raises(AlignmentError, match="lasts 901 s: expected at most 900 s; cut it"):
+        model.align(np.zeros(901 * 16000, "float32"), "a")
