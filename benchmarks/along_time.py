@@ -15,9 +15,9 @@ qbe         Words of Speech Commands as queries, in joined recordings of other s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -35,6 +35,7 @@ from dataset.storage.files import read_json
 from problems.engine.cli.main import execute
 
 COLLARS = (0.0, 0.25)
+REAL = ("libri2mix_rttm", "ami_excerpts_rttm")
 DIARIZATION = ("der", "missed", "false_alarm", "confusion", "jer")
 UPSTREAMS = {
     "fbank": "{name: fbank, conf: {cmvn: none}}",
@@ -45,13 +46,14 @@ WORDS_OF_A_DOCUMENT, QUERIES_OF_A_WORD, DOCUMENTS = 5, 5, 150
 
 
 def command(name: str, *words: str) -> float:
-    """Run a verb of a problem and return its seconds.
+    """Run a verb of a problem, whose tables go to stderr, and return its seconds.
 
     Raises:
         SystemExit: it failed.
     """
     began = time.monotonic()
-    code = execute(problems.get(name)(), [*words, "--device=cpu", "--num_workers=1"])
+    with contextlib.redirect_stdout(sys.stderr):
+        code = execute(problems.get(name)(), [*words, "--device=cpu", "--num_workers=1"])
     if code:
         raise SystemExit(f"python -m problems.{name} {' '.join(words)} ended with {code}")
     return round(time.monotonic() - began, 1)
@@ -101,31 +103,21 @@ def diarize(root: Path, out: Path, steps: int) -> None:
 
 def cluster(root: Path, out: Path, steps: int) -> None:
     """DER of clustered embeddings; the set that stands for the training data is not used."""
-    libri2mix, ami = real_recordings(root, out).values()
-    own = [f"--prepare_data.audio={root}", f"--prepare_data.train={ami}", f"--prepare_data.test={libri2mix}"]
-    own += ["--prepare_data.corpus=rttm", f"--target_dir={out / 'clustering'}"]
-    command("sd", "run", "--config=clustering", *own, "--stop=2")
+    train, test = (f"--prepare_data.{name}={root}/{own}/metadata.csv" for name, own in zip(("train", "test"), REAL))
+    own = ["--prepare_data.corpus=csv_turns", "--prepare_data.columns={wav_path: path}", train, test, "--stop=2"]
+    command("sd", "run", "--config=clustering", f"--target_dir={out / 'clustering'}", *own)
     test_on_real_recordings("clustering", out / "clustering", root, out)
 
 
 def test_on_real_recordings(work: str, trained: Path, root: Path, out: Path) -> None:
     """DER of a trained model on both sets, at each collar."""
-    for name, rttm in real_recordings(root, out).items():
+    for name in REAL:
         for collar in COLLARS:
             folder = out / f"{work}_{name}_{collar}"
-            data = ["--test_data.corpus=rttm", f"--test_data.audio={root}", f"--test_data.test={rttm}"]
+            data = ["--test_data.corpus=csv_turns", "--test_data.columns={wav_path: path}"]
             own = [f"--ckpt={trained}", f"--out={folder}", f"--task.scoring.collar={collar}", *data]
-            seconds = command("sd", "test", *own)
+            seconds = command("sd", "test", *own, f"--data={root}/{name}/metadata.csv")
             say(work, test=name, collar=collar, **metrics_of(folder, *DIARIZATION), seconds=seconds)
-
-
-def real_recordings(root: Path, out: Path) -> dict[str, Path]:
-    """The folder of the RTTM files of each set; those of AMI whose audio is there."""
-    ami = out / "ami_rttm"
-    ami.mkdir(parents=True, exist_ok=True)
-    for name in ("debug.train.rttm", "debug.development.rttm"):
-        shutil.copy(root / "ami_excerpts_rttm" / name, ami)
-    return {"libri2mix": root / "libri2mix_rttm" / "rttm", "ami": ami}
 
 
 # ---- qbe ----
