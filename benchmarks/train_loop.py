@@ -4,8 +4,8 @@
     python benchmarks/train_loop.py connected DATA/fsdd    # fbank, 3 stacked frames, 2 x BiLSTM 256, CTC, batch 16
 
 The two alternate in blocks of steps, so that a machine that drifts slows both. Prints one JSON line: steps a second of
-each (medians over the blocks) and their ratio; the same without the times of a step's parts, and their cost. Features
-have no parameters, so both compute them in the workers.
+each (medians over the blocks) and their ratio; the same without the times of a step's parts, and the share of CPU time
+that these cost, which other processes affect less. Features have no parameters, so both compute them in the workers.
 """
 
 from __future__ import annotations
@@ -173,6 +173,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, speeds = Path(temporary), {"bare": [], "toolkit": [], "untimed": []}
         made = make(options.work, options.root, folder)
+        seconds = {name: [] for name in speeds}
         runs = {"bare": bare(*made, options.workers, options.blocks, steps)}
         made = make(options.work, options.root, folder)
         runs["toolkit"] = toolkit(*made, options.workers, options.blocks, steps, folder)
@@ -180,12 +181,15 @@ def main() -> None:
         runs["untimed"] = toolkit(*made, options.workers, options.blocks, steps, folder / "untimed", timed=False)
         for _ in range(options.blocks):
             for name, run in runs.items():
+                began = time.process_time()
                 speeds[name].append(next(run))
+                seconds[name].append((time.process_time() - began) / steps)
         ratios = [t / b for t, b in zip(speeds["toolkit"][1:], speeds["bare"][1:])]
-        costs = [u / t - 1 for t, u in zip(speeds["toolkit"][1:], speeds["untimed"][1:])]
+        costs = [t / u - 1 for t, u in zip(seconds["toolkit"][1:], seconds["untimed"][1:])]
         medians = {name: round(statistics.median(values[1:]), 2) for name, values in speeds.items()}
         threads = {"threads": torch.get_num_threads(), "workers": options.workers}
         shares = {"ratio": round(statistics.median(ratios), 3), "cost_of_times": round(statistics.median(costs), 4)}
+        shares["costs"] = [round(cost, 4) for cost in costs]
         print(json.dumps({"work": options.work, **medians, **shares, **threads}))
 
 

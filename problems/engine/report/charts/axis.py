@@ -51,7 +51,7 @@ def linear(
     low, high = min(known), max(known)
     is_rate = isinstance(metric, Rate)
     if high - low < 1e-9 * max(abs(low), abs(high), 1e-9):
-        around = max(abs(low) * 0.1, 0.005 if is_rate else 1e-6)
+        around = max(abs(low) * 0.1, 0.005 if is_rate else (1e-6 if low else 1.0))
         low, high = low - around, high + around
     edges = low - margin * (high - low), high + margin * (high - low)
     if is_rate and low >= 0 and max(known) <= 1:

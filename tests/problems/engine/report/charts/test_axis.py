@@ -50,6 +50,11 @@ def test_equal_ratios_and_equal_deviates_are_equal_steps():
     assert axis.place(0.5) - axis.place(0.158655) == pytest.approx(axis.place(0.841345) - axis.place(0.5), rel=1e-4)
 
 
+def test_a_single_zero_has_an_axis_of_common_numbers():
+    axis = linear([0], 0, 100)  # the steps of a problem that trains nothing
+    assert [text for _, text in axis.ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"] and axis.place(0) == 0
+
+
 def test_labels_that_would_touch_are_left_out():
     axis = deviates(0.001, 0.9, 0, 100)
     assert 1 < str(frame(axis, axis, "x")).count("%") < 2 * len(axis.ticks)
