@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nn.streaming import CannotStream
 from tasks.metrics.kinds import Metric
 from tasks.metrics.resampling import ratio
+from tasks.posteriors import FirstIds
 
 Records = Mapping[str, list[Any]]
 
@@ -95,6 +96,8 @@ class Task(nn.Module):
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
+        self.pictured: FirstIds | None = None
+        """The utterances of a validation whose records have a column ``posteriors``, if the task can picture them."""
 
     # ---- a step ----
 

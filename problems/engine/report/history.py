@@ -9,7 +9,8 @@ from typing import Any
 HISTORY = "metrics.jsonl"
 DECLARATIONS = "declarations.json"
 SAMPLES = "samples.jsonl"
-"""The sample utterances of each validation: rows with ``step`` and ``samples`` (``id, reference, hypothesis``)."""
+"""The sample utterances of each validation: rows with ``step`` and ``samples`` (``id, reference, hypothesis``,
+and perhaps ``posteriors``)."""
 STEP_PARTS = ("data", "forward", "backward", "optimizer")
 """The parts of a step whose milliseconds are logged, as ``<part>_ms``."""
 MEMORY = "memory_gb"

@@ -10,6 +10,8 @@ from typing import Any
 
 from dataset.storage.files import finite, write_bytes
 from problems.engine.report.cases import save
+from problems.engine.report.charts.figure import Figure
+from problems.engine.report.figures.posteriors import posteriors_figure, read_posteriors
 from problems.engine.report.history import of_all_sets
 from problems.engine.report.rankings import Ranking
 from problems.engine.report.read import Result, Rule, Run, Settings, read_run
@@ -74,6 +76,13 @@ class Report:
             for own in row["samples"]:
                 samples.setdefault(own["id"], (own["reference"], []))[1].append((row["step"], own["hypothesis"]))
         return samples
+
+    @property
+    def posteriors(self) -> dict[str, Figure | None]:
+        """For each sample utterance its posteriors at the last validation, if there are any."""
+        last = {own["id"]: own.get("posteriors", "") for row in self.run.samples for own in row["samples"]}
+        shown = {id: read_posteriors(text) for id, text in last.items()}
+        return {id: own and posteriors_figure("Posteriors at the last validation", own) for id, own in shown.items()}
 
     def metric(self, name: str) -> Metric:
         """The declaration of a metric; that of all sets, for one of a set that is not declared."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset.storage.files import finite, write_json, write_text
+from problems.engine.report.figures.posteriors import pixels, read_posteriors
 from problems.engine.report.history import DECLARATIONS, HISTORY, SAMPLES, read_history, read_samples
 from tasks.metrics.kinds import Metric, to_json
 
@@ -101,6 +102,9 @@ class History(Sink):
         for row in samples:
             text = f"    reference:  {row['reference']}\n    hypothesis: {row['hypothesis']}"  # indented: not markdown
             self.board.add_text(f"samples/{row['id']}", text, step)
+            posteriors = read_posteriors(row.get("posteriors", ""))
+            if posteriors:
+                self.board.add_image(f"posteriors/{row['id']}", pixels(posteriors), step, dataformats="HW")
 
     def _add_to_board(self, row: Mapping[str, Any]) -> None:
         for name, value in numbers_in(row):

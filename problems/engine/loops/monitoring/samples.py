@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from problems.engine.loops.base import Callback
 from tasks.base import Mode
+from tasks.posteriors import FirstIds
 
 if TYPE_CHECKING:
     from problems.engine.loops.base import Loop
@@ -27,13 +28,21 @@ class Samples(Callback):
     def __init__(self, count: int):
         self.count = count
         self.rows: list[dict[str, str]] = []
-        """``id, reference, hypothesis`` of each, at the last validation; none if the task predicts no lines."""
+        """``id, reference, hypothesis`` of each, and perhaps ``posteriors``, at the last validation; none if the task
+        predicts no lines."""
+
+    def on_evaluate_start(self, loop: Loop, mode: Mode) -> None:
+        """Ask for pictures of the samples' posteriors."""
+        loop.task.pictured = FirstIds(self.count)
 
     def on_evaluate_end(self, loop: Loop, mode: Mode, records: Mapping[str, list[Any]]) -> None:
         """Take the samples of a validation."""
+        loop.task.pictured = None
         if loop.task.predicts in SHOWN and {"reference", "hypothesis"} <= records.keys():
-            rows = sorted(zip(map(str, records["id"]), records["reference"], records["hypothesis"]))[: self.count]
+            pictures = records.get("posteriors") or [""] * len(records["id"])
+            columns = (map(str, records["id"]), records["reference"], records["hypothesis"], pictures)
             self.rows = [
                 {"id": id, "reference": str(reference)[:LONGEST], "hypothesis": str(hypothesis)[:LONGEST]}
-                for id, reference, hypothesis in rows
+                | ({"posteriors": picture} if picture else {})
+                for id, reference, hypothesis, picture in sorted(zip(*columns))[: self.count]
             ]

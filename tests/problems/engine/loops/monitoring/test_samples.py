@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.engine.report.figures.posteriors import read_posteriors
 from problems.engine.report.history import read_samples
 
 
@@ -30,6 +31,11 @@ def test_samples_are_fixed_and_shown_everywhere_also_after_a_resume(tiny, tmp_pa
     events = board.Tensors("samples/valid-000/text_summary")
     assert [event.step for event in events] == [4, 8, 12]
     assert text["reference"] in events[1].tensor_proto.string_val[0].decode()
+    pictured = [row["step"] for row in read_samples(run / "train") if read_posteriors(row["samples"][0]["posteriors"])]
+    assert pictured and [event.step for event in board.Images("posteriors/valid-000")] == pictured
+    assert "Posteriors at the last validation" in (run / "report" / "report.html").read_text()
+    tables = [path.read_text().splitlines()[0] for path in (run / "evaluate").rglob("predictions.csv")]
+    assert tables and not any("posteriors" in header for header in tables)
 
 
 def test_none_are_shown_if_none_are_asked_for(tiny, tmp_path, capfd):
