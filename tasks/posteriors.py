@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,20 @@ from torch import Tensor
 LEVELS = "0123456789abcdefghijklmnopqrstuvwxyz"
 """Probabilities from 0 to 1, each as a character."""
 LEAST, MOST_SYMBOLS, MOST_FRAMES = 0.1, 40, 400
+
+
+def pictures(
+    first: FirstIds, ids: Sequence[str], logits: Tensor, lengths: Tensor, *, symbols: Sequence[str], **settings: Any
+) -> list[str]:
+    """The posteriors of the utterances of a batch that are among the first; empty for others, and without symbols.
+
+    Args:
+        logits: (B, T, V or more), of which V are of the symbols. lengths: (B,). settings: of :func:`picture`.
+    """
+    return [
+        picture(own[:length, : len(symbols)].softmax(dim=-1), symbols, **settings) if symbols and first.take(id) else ""
+        for id, own, length in zip(ids, logits, lengths.tolist())
+    ]
 
 
 def picture(probs: Tensor, symbols: Sequence[str], frame_sec: float | None, blank: int = 0) -> str:
