@@ -59,7 +59,8 @@ def set_flags(values: tuple[bool, bool, bool, bool]) -> None:
     """Restore what :func:`flags` returned."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     deterministic, matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = values
-    torch.use_deterministic_algorithms(deterministic)
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # the call imports the compiler: a second of CPU
+        torch.use_deterministic_algorithms(deterministic)
 
 
 @contextlib.contextmanager

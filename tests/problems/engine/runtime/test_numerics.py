@@ -55,3 +55,14 @@ def test_matrix_products_are_computed_in_the_precision(precision, dtype):
     with autocast(cpu, precision):
         assert (x @ x).dtype == dtype
     assert scaler_of(cpu, precision) is None
+
+
+def test_flags_that_stay_as_they_are_do_not_import_the_compiler():
+    code = """
+import sys
+from problems.engine.runtime.numerics import numerics
+with numerics(False, False):
+    print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "False", done.stdout + done.stderr
