@@ -32,7 +32,7 @@ from tests.parts.faults.comparison import differences, digests
 from tests.parts.faults.controls import CONTROLS, KILLED_AT, KillAfter, Plant
 from tests.parts.faults.interruption import FAULTS, interrupt, undisturbed
 from tests.parts.faults.process import erase, prepare, wait
-from tests.parts.faults.runs import AGENTS, RUNS, SEVERAL
+from tests.parts.faults.runs import OF_OTHERS, RUNS, SEVERAL
 
 IN_A_ROW = 20
 """Most interruptions of a run before it is left to end."""
@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faults", type=int, default=20, help="of each run")
     parser.add_argument(
-        "--runs", help=f"some of: {'; '.join((*RUNS, *SEVERAL, *AGENTS))}; default: those of one process"
+        "--runs", help=f"some of: {'; '.join((*RUNS, *SEVERAL, *OF_OTHERS))}; default: those of one process"
     )
     parser.add_argument("--fault", default="kill", choices=FAULTS)
     parser.add_argument("--seed", type=int, default=0)

@@ -12,7 +12,7 @@ from tests.parts.faults.comparison import differences, digests
 from tests.parts.faults.controls import CONTROLS, KILLED_AT, KillAfter, Plant
 from tests.parts.faults.interruption import disk, interrupt, undisturbed
 from tests.parts.faults.process import erase, prepare, wait
-from tests.parts.faults.runs import AGENTS, RUNS, SEVERAL
+from tests.parts.faults.runs import OF_OTHERS, RUNS, SEVERAL
 
 
 def end_of_interrupted(name: str, folder, fault: str, most: int) -> list[str]:
@@ -55,7 +55,7 @@ def test_a_disk_that_is_full_again_and_again_changes_nothing(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [*SEVERAL, *AGENTS])
+@pytest.mark.parametrize("name", [*SEVERAL, *OF_OTHERS])
 def test_a_process_that_is_killed_costs_the_others_nothing(name, tmp_path):
     assert end_of_interrupted(name, tmp_path, "one process", 3) == []
 

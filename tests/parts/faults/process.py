@@ -16,7 +16,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tests.parts.faults.runs import AGENTS, RUNS, SEVERAL, Line
+from tests.parts.faults.runs import OF_OTHERS, RUNS, SEVERAL, Line
 from tests.parts.processes import free_port
 
 PRELOADED = [
@@ -36,7 +36,7 @@ class Run:
     """Command lines, each typed until it ends well, then the next.
 
     Args:
-        name: of :data:`RUNS`, :data:`SEVERAL` or :data:`AGENTS`.
+        name: of :data:`RUNS`, :data:`SEVERAL` or :data:`OF_OTHERS`.
         lines: ``FOLDER`` in them stands for the folder of one run.
         ranks: processes that are started, with the variables that a cluster sets.
         alter: called in each process before its work, to plant a difference; None leaves it alone.
@@ -50,13 +50,12 @@ class Run:
     @property
     def has_agent(self) -> bool:
         """True if its one process is an agent that starts others."""
-        return self.name in AGENTS
+        return any("--nproc=2" in line for line in self.lines)
 
     @property
     def lets_others_work(self) -> bool:
         """True if its first process waits for others most of the time."""
-        words = [word for line in self.lines for word in line]
-        return self.has_agent or bool({"problems", "--num_workers=1"} & {*words})
+        return self.name in OF_OTHERS or any(line[0] == "problems" for line in self.lines)
 
     def start(self, folder: Path, alter: Callable[[], None] | None = None) -> list[BaseProcess]:
         """Start its processes in ``folder``; ``alter`` is called in the first alone."""
@@ -91,7 +90,7 @@ class Run:
 def prepare(name: str, folder: Path, *more: str) -> Run:
     """Write the data of a run into ``folder`` and return it; ``more`` words go to each of its lines."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (RUNS | SEVERAL | AGENTS)[name](folder)
+    lines = (RUNS | SEVERAL | OF_OTHERS)[name](folder)
     return Run(name, tuple((*line, *more) for line in lines), ranks=2 if name in SEVERAL else 1)
 
 

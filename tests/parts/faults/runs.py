@@ -155,7 +155,6 @@ RUNS: dict[str, Callable[[Path], list[Line]]] = {
     "asr": _run("asr", _sentences),
     "asr, augmented": _run("asr", _augmented),
     "asr, cached features": _run("asr", _frozen),
-    "asr, a worker": _run("asr", _augmented, "--num_workers=1"),
     "ks": _run("ks", _pitches),
     "ic": _run("ic", _intents),
     "er": _run("er", _pitches),
@@ -181,5 +180,8 @@ SEVERAL: dict[str, Callable[[Path], list[Line]]] = {
     "sd, 2 ranks": _run("sd", _turns),
 }
 """Runs of two processes that are started as a cluster does, without an agent."""
-AGENTS: dict[str, Callable[[Path], list[Line]]] = {"asr, an agent of 2": _run("asr", _plain, "--nproc=2")}
-"""Runs of two processes that an agent starts, each with a Python of its own."""
+OF_OTHERS: dict[str, Callable[[Path], list[Line]]] = {
+    "asr, an agent of 2": _run("asr", _plain, "--nproc=2"),
+    "asr, a worker": _run("asr", _augmented, "--num_workers=1"),
+}
+"""Runs that start Pythons of their own, which import everything first: a kill costs several seconds."""
