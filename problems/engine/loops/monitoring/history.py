@@ -6,22 +6,18 @@ there exactly once after a kill.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataset.storage.files import finite, write_json, write_text
+from problems.engine.loops.monitoring.board import Board
 from problems.engine.report.figures.posteriors import pixels, read_posteriors
 from problems.engine.report.history import DECLARATIONS, HISTORY, SAMPLES, read_history, read_samples
 from tasks.metrics.kinds import Metric, to_json
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 
 def numbers_in(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -71,19 +67,11 @@ class History(Sink):
         else:
             self.samples_path.unlink(missing_ok=True)
         self.file = open(train_dir / HISTORY, "a", encoding="utf-8")
-        self.board_dir = train_dir / "tb"
-        shutil.rmtree(self.board_dir, ignore_errors=True)
+        self.board = Board(train_dir / "tb")
         for row in rows:
             self._add_to_board(row)
         for row in shown:
             self._show_on_board(**row)
-
-    @functools.cached_property
-    def board(self) -> SummaryWriter:
-        """The TensorBoard writer, opened by the first row: its import would delay the first step."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(str(self.board_dir))
 
     def log(self, split: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
         """Append a row."""
@@ -91,6 +79,7 @@ class History(Sink):
         self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.file.flush()
         self._add_to_board(row)
+        self.board.flush()
 
     def show(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
         """Append the sample utterances of a validation."""
@@ -104,7 +93,7 @@ class History(Sink):
             self.board.add_text(f"samples/{row['id']}", text, step)
             posteriors = read_posteriors(row.get("posteriors", ""))
             if posteriors:
-                self.board.add_image(f"posteriors/{row['id']}", pixels(posteriors), step, dataformats="HW")
+                self.board.add_image(f"posteriors/{row['id']}", pixels(posteriors), step)
 
     def _add_to_board(self, row: Mapping[str, Any]) -> None:
         for name, value in numbers_in(row):
@@ -114,15 +103,13 @@ class History(Sink):
     def sync(self) -> None:
         """Write all rows to the disk."""
         os.fsync(self.file.fileno())
-        if "board" in vars(self):
-            self.board.flush()
+        self.board.flush()
 
     def close(self) -> None:
         """Write all rows to the disk and close the files."""
         os.fsync(self.file.fileno())
         self.file.close()
-        if "board" in vars(self):
-            self.board.close()
+        self.board.close()
 
 
 class Stopwatch:
