@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,17 +63,26 @@ def begin(folder: Path, fill: Callable[[Path], None], interim: bool = False) -> 
 
 
 def _with_full_disks(fill: Callable[[Path], None]) -> Callable[[Path], None]:
-    """``fill``, with an OSError for a full disk, which torch and safetensors report as an error without an errno."""
+    """``fill``, with an OSError for a full disk, which torch and safetensors report as errors of their own."""
 
     def filling(temporary: Path) -> None:
         try:
             fill(temporary)
-        except RuntimeError as error:
-            if shutil.disk_usage(temporary).free < 1 << 17:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        except Exception as error:
+            number = _errno_of(error, temporary)
+            if number is not None:
+                raise OSError(number, os.strerror(number)) from error
             raise
 
     return filling
+
+
+def _errno_of(error: Exception, folder: Path) -> int | None:
+    """The number of the system's error behind one of safetensors, which names it, or of torch, which does not."""
+    if match := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(match[1])
+    is_full = isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < 1 << 17
+    return errno.ENOSPC if is_full else None
 
 
 @contextlib.contextmanager

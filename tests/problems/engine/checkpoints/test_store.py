@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import math
+import resource
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dataset.storage.files import sha256
 from problems.engine.checkpoints import store
@@ -49,13 +52,25 @@ def test_a_writer_that_fails_leaves_nothing_under_the_name(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_says_so_and_leaves_the_older_one_whole(tmp_path):
+def raise_full(folder):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def exceed_the_quota(folder):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        save_file({"a": torch.zeros(1000)}, folder / "weights.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("full", "text"), [(raise_full, "No space left on device"), (exceed_the_quota, "File too large")]
+)
+def test_a_full_disk_says_so_and_leaves_the_older_one_whole(full, text, tmp_path):
     write(tmp_path / "step_00000010", fill())
-
-    def full(folder):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(CheckpointError, match="No space left on device.*Earlier checkpoints are intact.*run the same"):
+    with pytest.raises(CheckpointError, match=f"{text}.*Earlier checkpoints are intact.*run the same"):
         write(tmp_path / "step_00000020", full)
     assert names(tmp_path) == ["step_00000010"] and damage(tmp_path / "step_00000010") is None
 
