@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataset.corpora.common.base import CorpusError, Row, Splits
+from dataset.corpora.common.made_audio import write_wav
 from dataset.corpora.fsdd import FSDD, WORDS, Recording
 from dataset.setting import setting
 from dataset.storage.files import sweep, write_folder
@@ -137,9 +138,7 @@ def _join(recordings: list[Recording], gaps: list[float], path: Path) -> int:
             pieces.append(np.zeros(round(gaps[len(rates) - 1] * rate), np.int16))
         pieces.append(samples)
         rates.append(rate)
-    with open(path, "wb") as file:
-        soundfile.write(file, np.concatenate(pieces), rates[0], format="WAV", subtype="PCM_16")
-    return path.stat().st_size
+    return write_wav(path, np.concatenate(pieces), rates[0])
 
 
 def _is_whole(folder: Path) -> bool:

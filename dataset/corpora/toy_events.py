@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dataset import SAMPLE_RATE
 from dataset.corpora.common.base import Row, Splits
-from dataset.corpora.common.made_audio import make_once
+from dataset.corpora.common.made_audio import make_once, write_wav
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.corpora.common.toy_sounds import SOUNDS, coloured_noise, faded, generator
 from dataset.diarization.turns import Turn, to_json
@@ -138,7 +138,6 @@ def _write(drawn: dict[str, list[list[Placed]]], words: dict[str, list[Row]], ta
 def _render(name: str, events: list[Placed], words: list[Row], path: Path) -> None:
     """Write a recording as 16-bit WAV at 16 kHz; louder than full scale is scaled down."""
     import numpy as np
-    import soundfile
 
     numbers = generator(name)
     wav = coloured_noise(round(SECONDS * SAMPLE_RATE), 1.0, numbers)
@@ -148,7 +147,7 @@ def _render(name: str, events: list[Placed], words: list[Row], path: Path) -> No
         samples *= NOISE_LEVEL * 10 ** (event.snr / 20) / np.sqrt((samples**2).mean() + 1e-12)
         first = round(event.start * SAMPLE_RATE)
         wav[first : first + len(samples)] += samples[: len(wav) - first]
-    soundfile.write(path, wav / max(1.0, np.abs(wav).max() / 0.99), SAMPLE_RATE, subtype="PCM_16")
+    write_wav(path, wav / max(1.0, np.abs(wav).max() / 0.99), SAMPLE_RATE)
 
 
 def _sound(event: Placed, words: list[Row], numbers: np.random.Generator) -> np.ndarray:

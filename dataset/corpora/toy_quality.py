@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dataset import SAMPLE_RATE
 from dataset.corpora.common.base import Row, Splits
-from dataset.corpora.common.made_audio import make_once
+from dataset.corpora.common.made_audio import make_once, write_wav
 from dataset.corpora.common.toy import Cast, Planned, ToyUtterances
 from dataset.corpora.common.toy_sounds import coloured_noise, generator
 from dataset.espeak import grammar, voices
@@ -71,7 +71,6 @@ def quality(snr: float) -> float:
 
 def _write(rows: list[Row], target: Path) -> None:
     """Write each sentence in its noise, as 16-bit WAV at 16 kHz; louder than full scale is scaled down."""
-    import soundfile
     import torch
 
     from dataset.audio import read
@@ -82,4 +81,4 @@ def _write(rows: list[Row], target: Path) -> None:
         noise = torch.from_numpy(coloured_noise(len(speech), NOISES[row["noise"]], generator(row["id"])))
         wav = add_at_ratio(speech, noise, float(row["snr"]))
         wav = wav / max(1.0, float(wav.abs().max()) / 0.99)
-        soundfile.write(target / f"{row['id']}.wav", wav.numpy(), SAMPLE_RATE, subtype="PCM_16")
+        write_wav(target / f"{row['id']}.wav", wav.numpy(), SAMPLE_RATE)

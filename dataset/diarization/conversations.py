@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dataset import SAMPLE_RATE
 from dataset.corpora.common.base import CorpusError
+from dataset.corpora.common.made_audio import write_wav
 from dataset.diarization.turns import Turn
 
 
@@ -173,7 +174,6 @@ def render(conversation: Conversation, path: Path) -> None:
     Raises:
         AudioError: an utterance, a noise or a room cannot be read.
     """
-    import soundfile
     import torch
 
     from dataset.audio import read
@@ -197,7 +197,7 @@ def render(conversation: Conversation, path: Path) -> None:
         noise = torch.roll(noise, -int(share * len(noise)))
         wav = add_at_ratio(wav, noise.repeat(-(-len(wav) // len(noise)))[: len(wav)], ratio)
     wav = wav / max(1.0, float(wav.abs().max()) / 0.99)
-    soundfile.write(path, wav.numpy(), SAMPLE_RATE, subtype="PCM_16")
+    write_wav(path, wav.numpy(), SAMPLE_RATE)
 
 
 class _Deck:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataset.storage.files import sweep, write_folder
 from dataset.storage.locks import locked
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SIZES = "sizes.json"
 
@@ -26,6 +31,19 @@ def make_once(folder: Path, write: Callable[[Path], None]) -> None:
         if not _is_whole(folder):
             sweep(folder.parent, folder.name)
             write_folder(folder, lambda target: _write(target, write))
+
+
+def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> int:
+    """Write a waveform (T,) with 16 bits a sample, and return the bytes of the file.
+
+    Raises:
+        OSError: the disk is full or refuses; soundfile alone would hide which.
+    """
+    import soundfile
+
+    content = io.BytesIO()
+    soundfile.write(content, samples, sample_rate, format="WAV", subtype="PCM_16")
+    return path.write_bytes(content.getbuffer())
 
 
 def _write(target: Path, write: Callable[[Path], None]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
+import soundfile
 
-from dataset.corpora.common.made_audio import make_once
+from dataset.corpora.common.made_audio import make_once, write_wav
 
 
 def writer(calls: list[str]):
@@ -57,3 +59,17 @@ def test_of_two_at_once_one_writes(tmp_path):
     for thread in threads:
         thread.join()
     assert calls == ["written"]
+
+
+def test_a_waveform_is_written_as_soundfile_writes_it(tmp_path):
+    wav = np.random.default_rng(0).uniform(-1, 1, 1000)
+    size = write_wav(tmp_path / "ours ü.wav", wav, 16000)
+    soundfile.write(tmp_path / "its.wav", wav, 16000, subtype="PCM_16")
+    assert (tmp_path / "ours ü.wav").read_bytes() == (tmp_path / "its.wav").read_bytes()
+    assert size == 44 + 2 * 1000
+
+
+def test_a_full_disk_is_named(tmp_path):
+    (tmp_path / "a.wav").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        write_wav(tmp_path / "a.wav", np.zeros(1000), 16000)
