@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 import problems
+from dataset.metadata import read_csv
 from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.pr import PR
@@ -77,6 +78,24 @@ def test_an_exported_model_predicts_the_same_by_any_decoder(learned, tones, tmp_
     command = ["predict", "--ckpt", str(folder), "--task.decode.name", "joint", *map(str, files)]
     assert execute(ASR(), command) == 0
     assert [line.split("\t")[-1] for line in capfd.readouterr().out.splitlines()] == [str(one) for one in texts]
+
+
+def test_predictions_and_exports_have_the_confidence_that_a_test_has_calibrated(learned, tones, tmp_path):
+    target, used = learned
+    assert execute(ASR(), ["run", *used, "--start=3", "--build_task.decode={name: beam, beam: 4}"]) == 0
+    (path,) = (target / "evaluate").glob("*/test/predictions.csv")
+    table = read_csv(path, ("id", "words"))
+    words = [word for own in table["words"] for word in json.loads(own)]
+    assert any(word["confidence"] != word["raw_confidence"] for word in words)
+    waves = read_csv(target / "data" / "test.csv", ("id", "wav_path")).set_index("id").loc[table["id"], "wav_path"]
+    beam = {"decode.name": "beam", "decode.beam": 4}
+    own = problems.load(str(target), device="cpu", task=beam)
+    assert execute(ASR(), ["export", "--ckpt", str(target), str(tmp_path / "model")]) == 0
+    for model in (own, problems.load(str(tmp_path / "model"), device="cpu", task=beam)):
+        confidences = [word.confidence for result in model.predict(list(waves)) for word in result.words]
+        assert confidences == pytest.approx([word["confidence"] for word in words], abs=2e-3)
+    other = problems.load(str(target), device="cpu", task=beam | {"decode.beam": 3})
+    assert other.learnt is None and other.task.needs_validation, "nothing was learnt with other settings"
 
 
 def test_a_training_that_is_killed_ends_as_one_that_is_not(tones, tmp_path):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dataset import SAMPLE_RATE
 from dataset.audio import AudioError
+from problems.engine.checkpoints.learnt import read_learnt
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.test_settings import task_settings
 from problems.engine.inference.alignment import align
@@ -99,6 +100,11 @@ class Predictor:
         if task:
             options["task_overrides"] = {"build_task": task_settings(problem, self.folder, task)}
         self.model, self.task = call(problem, "load_model_and_task", ckpts_dir=str(self.folder), **options)
+        self.learnt: dict[str, Any] | None = None
+        """The state that a test with these settings has taught the task, if it needs one and was tested."""
+        if self.task.needs_validation:
+            self.learnt = read_learnt(self.folder, task_settings(problem, self.folder, task or {}))
+            self.task.set_state(self.task.get_state() if self.learnt is None else self.learnt)
         self.task.to(self.device).eval()
 
     # ---- predictions ----

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from problems.engine.checkpoints.arguments import load_arguments
+from problems.engine.checkpoints.learnt import write_learnt
 from problems.engine.checkpoints.moved_upstream import load_options
 from problems.engine.config.test_settings import TestSetting, merged
 from problems.engine.loops.monitoring.display import format_metrics
@@ -83,9 +84,11 @@ class Tester:
                 continue
             task = self._load(way, own[0].csv if own else self.stage.folder.csvs()[2][0])
             began = time.monotonic()
-            learns = task.needs_validation or (way.task and task.learns_in_validation)
-            if self.choice is not None or learns:
+            lacks = task.needs_validation
+            if self.choice is not None or lacks or (way.task and task.learns_in_validation):
                 metrics = self._validate(task, way)
+                if lacks and distributed.world().main:
+                    write_learnt(self.folder, self._section(way), task.get_state())
                 if self.choice is not None and distributed.world().main:
                     value = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
                     wanted = self.stage.config["train"].get("valid_metric")
@@ -105,16 +108,20 @@ class Tester:
 
     def _load(self, way: TestSetting, csv: str) -> Any:
         """The task of the checkpoint in one way, with the trials of a test set."""
-        section = load_arguments(self.checkpoint / "task", self.stage.problem.load_encoder).get("build_task") or {}
-        overrides: dict[str, Any] = {}
+        section, overrides = self._section(way), {}
         if way.task:
-            section = overrides["build_task"] = merged(section, way.task)
+            overrides["build_task"] = section
             overrides |= self._arguments("valid", self.stage.folder.csvs()[1], section)
         overrides |= self._arguments("test", csv, section)
         options = load_options(self.checkpoint, self.stage.config["upstream"])
         folder = {"ckpts_dir": str(self.checkpoint)}
         _, task = call(self.stage.problem, "load_model_and_task", **folder, task_overrides=overrides, **options)
         return task.to(self.device)
+
+    def _section(self, way: TestSetting) -> dict[str, Any]:
+        """``build_task`` of the checkpoint in one way."""
+        section = load_arguments(self.checkpoint / "task", self.stage.problem.load_encoder).get("build_task") or {}
+        return merged(section, way.task)
 
     def _arguments(self, mode: str, csv: str, section: Mapping[str, Any]) -> dict[str, Any]:
         return self.stage.task_arguments(mode, csv, dict(section))
