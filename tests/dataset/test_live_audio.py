@@ -83,6 +83,7 @@ def test_more_than_may_wait_is_not_lost(pipe):
         (wav(np.array([0.1, np.nan, 0.2], np.float32), subtype="FLOAT"), "a NaN or infinite sample after 0.000 s"),
         (wav(noise(500)).replace((16000).to_bytes(4, "little"), (999).to_bytes(4, "little")), "its header says 999 Hz"),
     ],
+    ids=["empty", "text", "no samples", "size 0", "NaN", "999 Hz"],  # a float wav has the time in its header
 )
 def test_what_cannot_be_read_is_refused_by_its_name(pipe, content, reason):
     read, write = pipe
