@@ -95,7 +95,8 @@ def diarize(root: Path, out: Path, steps: int) -> None:
     source += ", valid_fraction: 0.1, test_fraction: 0.1, split_by: speaker}"
     own = ["--prepare_data.corpus=conversations", f"--prepare_data.source={source}", "--build_encoder.outputs=speakers"]
     own += [f"--prepare_data.noise={root}/noise_rir/noise", f"--prepare_data.rooms={root}/noise_rir/rir"]
-    own += [f"--train.total_steps={steps}", "--train.eval_step=auto", "--train.save_step=auto"]
+    own += ["--prepare_data.num_train=600", "--prepare_data.num_valid=40", "--prepare_data.num_test=40"]
+    own += [f"--train.total_steps={steps}"]
     seconds = command("sd", "run", f"--target_dir={out / 'sd'}", *own)
     say("sd", test="simulated", **metrics_of(out / "sd", *DIARIZATION), seconds=seconds)
     test_on_real_recordings("sd", out / "sd", root, out)
