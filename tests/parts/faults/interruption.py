@@ -75,51 +75,85 @@ def interrupt(run: Run, folder: Path, whole: Undisturbed, fault: str, *, rng: ra
         AssertionError: a run hangs, fails by itself, or shows a traceback.
     """
     erase(folder)
-    if fault == "full disk":
-        return _fill_disk(run, folder, whole, rng, most)
-    stages: list[str] = []
-    while len(stages) < most:
-        told = len(log_of(folder))
-        processes, number = _strike(run, folder, whole, fault, rng, stages)
-        codes = wait(processes, folder)
-        message = f"{run.name} ended with {codes} after {fault} in {stages[-1:]}: {log_of(folder)[told:][-3000:]}"
-        expected = ENDED[number]
-        # the others of a process that is gone fail for want of it
-        assert codes[0] in expected or len(codes) > 1 or run.has_agent, message
-        assert "Traceback" not in message, message
-        if not any(codes):
-            break
-        if "is in use by" in message:  # the workers of an agent that was killed have not ended yet
-            time.sleep(0.2)
-            continue
-        stages.append(stage_under_way(folder))
-    return stages
+    faults = _Faults(run, folder, whole, fault, rng=rng)
+    return faults.fill_disk(most) if fault == "full disk" else faults.strike(most)
 
 
-def _strike(
-    run: Run, folder: Path, whole: Undisturbed, fault: str, rng: random.Random, stages: list[str]
-) -> tuple[list[BaseProcess], int]:
-    """Start a run, and send it a signal at a random instant: of its time, or before one of its changes of files."""
-    number, share = SIGNALS.get(fault, signal.SIGKILL), rng.uniform(0, 0.5)
-    if fault in SIGNALS and fault != "slow disk" and not run.has_agent and rng.random() < 0.5:
-        at = SignalAt(folder, 1 + int(share * whole.writes), number, torn=rng.random() < 0.5)
-        processes = run.start(folder, at)
-        wait(processes[:1], folder)
-    else:
-        processes = run.start(folder, Slow(folder, SLOW) if fault == "slow disk" else None)
-        while _after(run, processes[0], share * whole.seconds) and fault == "stop" and rng.random() < 0.7:
-            stages.append(stage_under_way(folder))
-            send(processes[0].pid, signal.SIGSTOP)
-            time.sleep(rng.uniform(0.05, 0.5))
-            send(processes[0].pid, signal.SIGCONT)
-            share += rng.uniform(0, 0.5)
-    alive = [process.pid for process in processes if process.is_alive()]
-    alive += children_of(processes[0].pid) if run.has_agent else []
-    for process in [rng.choice(alive)] if fault == "one process" and alive else alive:
-        send(process, number)
-    if len(processes) > 1:
-        _end(processes)
-    return processes, number
+@dataclasses.dataclass
+class _Faults:
+    """Faults of one kind in one run; ``stages`` are those that were hit."""
+
+    run: Run
+    folder: Path
+    whole: Undisturbed
+    fault: str
+    rng: random.Random
+    stages: list[str] = dataclasses.field(default_factory=list)
+
+    def strike(self, most: int) -> list[str]:
+        """Send a signal each time the run is started."""
+        number = SIGNALS.get(self.fault, signal.SIGKILL)
+        while len(self.stages) < most:
+            told = len(log_of(self.folder))
+            processes = self._struck(number, self.rng.uniform(0, 0.5))
+            codes = wait(processes, self.folder)
+            said = log_of(self.folder)[told:][-3000:]
+            message = f"{self.run.name} ended with {codes} after {self.fault} in {self.stages[-1:]}: {said}"
+            # the others of a process that is gone fail for want of it
+            assert codes[0] in ENDED[number] or len(codes) > 1 or self.run.has_agent, message
+            assert "Traceback" not in said, message
+            if not any(codes):
+                break
+            if "is in use by" in said:  # the workers of an agent that was killed have not ended yet
+                time.sleep(0.2)
+                continue
+            self.stages.append(stage_under_way(self.folder))
+        return self.stages
+
+    def _struck(self, number: int, share: float) -> list[BaseProcess]:
+        """Start the run, and send it a signal after a share of its time, or of its changes of files."""
+        run, folder, rng = self.run, self.folder, self.rng
+        by_writes = self.fault in SIGNALS and self.fault != "slow disk" and not run.has_agent
+        if by_writes and rng.random() < 0.5:
+            at = SignalAt(folder, 1 + int(share * self.whole.writes), number, torn=rng.random() < 0.5)
+            processes = run.start(folder, at)
+            wait(processes[:1], folder)
+        else:
+            processes = run.start(folder, Slow(folder, SLOW) if self.fault == "slow disk" else None)
+            is_running = _after(run, processes[0], share * self.whole.seconds)
+            while is_running and self.fault == "stop" and rng.random() < 0.7:
+                self._pause(processes[0].pid)
+                share += rng.uniform(0, 0.5)
+                is_running = _after(run, processes[0], share * self.whole.seconds)
+        alive = [process.pid for process in processes if process.is_alive()]
+        alive += children_of(processes[0].pid) if run.has_agent else []
+        for process in [rng.choice(alive)] if self.fault == "one process" and alive else alive:
+            send(process, number)
+        if len(processes) > 1:
+            _end(processes)
+        return processes
+
+    def _pause(self, process: int) -> None:
+        self.stages.append(stage_under_way(self.folder))
+        send(process, signal.SIGSTOP)
+        time.sleep(self.rng.uniform(0.05, 0.5))
+        send(process, signal.SIGCONT)
+
+    def fill_disk(self, most: int) -> list[str]:
+        """Let the run meet a full disk, and give it a little more each time it is typed again."""
+        size = 8 * PAGE
+        with disk(self.folder, size):
+            while True:
+                told = len(log_of(self.folder))
+                codes = wait(self.run.start(self.folder), self.folder)
+                if not any(codes):
+                    return self.stages
+                said = log_of(self.folder)[told:][-3000:]
+                explained = codes[0] == 1 and "Traceback" not in said and "No space left" in said
+                assert explained, f"{self.run.name} ended with {codes} on a full disk: {said}"
+                self.stages.append(stage_under_way(self.folder))
+                size += PAGE * round(self.rng.uniform(1, self.whole.bytes / PAGE / most * 2))
+                subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
 
 
 def _end(processes: list[BaseProcess]) -> None:
@@ -143,26 +177,6 @@ def _after(run: Run, process: BaseProcess, seconds: float) -> float:
             return worked
         process.join(LOOK)
     return worked if seconds == math.inf else 0.0
-
-
-# ---- a full disk ----
-
-
-def _fill_disk(run: Run, folder: Path, whole: Undisturbed, rng: random.Random, most: int) -> list[str]:
-    """Let a run meet a full disk, and give it a little more each time it is typed again."""
-    stages: list[str] = []
-    with disk(folder, 8 * PAGE):
-        size = 8 * PAGE
-        while True:
-            told = len(log_of(folder))
-            codes = wait(run.start(folder), folder)
-            if not any(codes):
-                return stages
-            message = f"{run.name} ended with {codes} on a full disk: {log_of(folder)[told:][-3000:]}"
-            assert codes[0] == 1 and "Traceback" not in message and "No space left" in message, message
-            stages.append(stage_under_way(folder))
-            size += PAGE * round(rng.uniform(1, whole.bytes / PAGE / most * 2))
-            subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
 
 
 @contextlib.contextmanager

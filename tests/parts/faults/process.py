@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -27,6 +27,8 @@ PRELOADED = [
     "problems.engine.report.report", "problems.engine.report.plots", "problems.benchmark.superb",
     "tests.parts.faults.process", "tests.parts.faults.interruption", "tests.parts.faults.controls",
 ]  # fmt: skip
+Alter = Callable[[], None]
+"""Changes a process before its work, to plant a difference or to act at an instant."""
 PATIENCE = 180
 """Seconds after which a run is taken to hang."""
 
@@ -45,7 +47,7 @@ class Run:
     name: str
     lines: tuple[Line, ...]
     ranks: int = 1
-    alter: Callable[[], None] | None = None
+    alter: Alter | None = None
 
     @property
     def has_agent(self) -> bool:
@@ -57,15 +59,16 @@ class Run:
         """True if its first process waits for others most of the time."""
         return self.name in OF_OTHERS or any(line[0] == "problems" for line in self.lines)
 
-    def start(self, folder: Path, alter: Callable[[], None] | None = None) -> list[BaseProcess]:
+    def start(self, folder: Path, alter: Alter | None = None) -> list[BaseProcess]:
         """Start its processes in ``folder``; ``alter`` is called in the first alone."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         folder.mkdir(parents=True, exist_ok=True)
         port, processes = free_port() if self.ranks > 1 else 0, []
         for rank in range(self.ranks):
-            own = alter if rank == 0 else None
-            processes.append(context.Process(target=_work, args=(self, folder, own, rank, port)))
+            place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self.ranks, "MASTER_PORT": port}
+            own = (self.alter, alter if rank == 0 else None)
+            processes.append(context.Process(target=_work, args=(self.lines, folder, own, place)))
             processes[-1].start()
         return processes
 
@@ -146,17 +149,30 @@ def erase(folder: Path) -> None:
     log_path(folder).unlink(missing_ok=True)
 
 
-def _work(run: Run, folder: Path, alter: Callable[[], None] | None, rank: int, port: int) -> None:
+def _work(lines: Sequence[Line], folder: Path, alters: Sequence[Alter | None], place: Mapping[str, int]) -> None:
     code = 130  # of a Ctrl-C before the command line can answer it
     try:
         os.setpgid(0, 0)
-        code = _run_lines(run, folder, alter, rank, port)
+        _write_to(log_path(folder))
+        if place["WORLD_SIZE"] > 1:
+            os.environ.update({name: str(value) for name, value in place.items()}, MASTER_ADDR="127.0.0.1")
+        for alter in filter(None, alters):
+            alter()
+        code = _run_lines(lines, folder)
     finally:
         sys.stdout.flush()
         os._exit(code)  # a signal after the work would interrupt what Python does at exit
 
 
-def _run_lines(run: Run, folder: Path, alter: Callable[[], None] | None, rank: int, port: int) -> int:
+def _write_to(log: Path) -> None:
+    file = open(log, "a", encoding="utf-8", buffering=1)
+    for standard in (1, 2):
+        os.dup2(file.fileno(), standard)
+    sys.stdout = sys.stderr = file
+
+
+def _run_lines(lines: Sequence[Line], folder: Path) -> int:
+    """Run command lines in this process, until one fails; return the exit code."""
     import torch
 
     import problems
@@ -164,17 +180,7 @@ def _run_lines(run: Run, folder: Path, alter: Callable[[], None] | None, rank: i
     from problems.engine.cli.main import execute
 
     torch.set_num_threads(1)
-    file = open(log_path(folder), "a", encoding="utf-8", buffering=1)
-    os.dup2(file.fileno(), 1)
-    os.dup2(file.fileno(), 2)
-    sys.stdout = sys.stderr = file
-    if run.ranks > 1:
-        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": run.ranks, "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in places.items()}, MASTER_ADDR="127.0.0.1")
-    for change in (run.alter, alter):
-        if change is not None:
-            change()
-    for program, *words in run.lines:
+    for program, *words in lines:
         words = [word.replace("FOLDER", str(folder)) for word in words]
         code = problems.__main__.main(words) if program == "problems" else execute(problems.get(program)(), words)
         if code:
