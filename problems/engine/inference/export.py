@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dataset.storage.files import read_json, write_json, write_text
+from dataset.storage.files import read_json, sweep, write_json, write_text
 from problems.engine.checkpoints import weights
 from problems.engine.checkpoints.arguments import ARGUMENTS
 from problems.engine.checkpoints.learnt import LEARNT, folder_of
@@ -84,6 +84,7 @@ def export(
 
     if out.exists():
         out.rmdir()
+    sweep(out.parent, out.name)  # what an export that was killed left
     write(out, fill)
 
 

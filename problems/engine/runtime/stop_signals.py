@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: training stops at a safe point, other work at once, and an import is never interrupted."""
+"""Ctrl-C and SIGTERM: training stops at a safe point, other work at once, but never inside an import or a callback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from problems.engine.runtime.errors import Interrupted
 
 Handler = Callable[[int, "FrameType | None"], None]
 
-RETRY = 0.02  # seconds until a signal that arrived during an import is delivered again
+RETRY = 0.02  # seconds until a signal that arrived during an import or a callback is delivered again
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _in_threads: dict[int, StopRequest] = {}
 """The request of each thread but the main one, which alone gets signals."""
@@ -137,7 +137,7 @@ def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, _after_imports(handler)) for number, handler in handlers.items()}
+    previous = {number: signal.signal(number, _put_off(handler)) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -145,16 +145,17 @@ def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _after_imports(handler: Handler) -> Handler:
-    """``handler``, put off while the main thread imports a module.
+def _put_off(handler: Handler) -> Handler:
+    """``handler``, put off while the main thread imports a module, or is called by code that loses its exceptions.
 
     An exception inside an import leaves half of a module behind, and C code that imports reports it as an error of its
-    own. Such a signal is delivered again until the import is done.
+    own. One inside a callback of soundfile, or in ``__del__``, is printed and forgotten. Such a signal is delivered
+    again until that is over.
     """
-    imports_below = _imports_in(sys._getframe())  # the whole program may run inside an import
+    below = _uninterruptible_in(sys._getframe())  # the whole program may run inside an import
 
     def deferred(number: int, frame: FrameType | None) -> None:
-        if _imports_in(frame) > imports_below:
+        if _uninterruptible_in(frame) > below:
             # not threading.Timer: the import may hold the locks that it takes
             _thread.start_new_thread(_deliver_again, (number, threading.get_ident()))
         else:
@@ -163,11 +164,13 @@ def _after_imports(handler: Handler) -> Handler:
     return deferred
 
 
-def _imports_in(frame: FrameType | None) -> int:
-    """The number of frames of the import system on a stack."""
+def _uninterruptible_in(frame: FrameType | None) -> int:
+    """The number of frames on a stack of the import system, of soundfile's callbacks and of destructors."""
     count = 0
     while frame is not None:
-        count += frame.f_code.co_filename.startswith("<frozen importlib")
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        is_callback = name.startswith("vio_") and file.endswith("soundfile.py")
+        count += is_callback or name == "__del__" or file.startswith("<frozen importlib")
         frame = frame.f_back
     return count
 

@@ -182,6 +182,8 @@ def _run_lines(lines: Sequence[Line], folder: Path) -> int:
     torch.set_num_threads(1)
     for program, *words in lines:
         words = [word.replace("FOLDER", str(folder)) for word in words]
+        if words[0] == "export" and Path(words[-1]).exists():  # it is whole or absent, and refuses to be replaced
+            continue
         code = problems.__main__.main(words) if program == "problems" else execute(problems.get(program)(), words)
         if code:
             return code

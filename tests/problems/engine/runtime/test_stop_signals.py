@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
+import soundfile
 
 from problems.engine.runtime.errors import Interrupted
 from problems.engine.runtime.stop_signals import StopRequest, raise_on_signals
@@ -101,3 +105,40 @@ def test_an_interruption_that_c_code_turned_into_an_error_is_one_all_the_same(nu
         turn_into_an_error(number)
     with pytest.raises(ValueError), raise_on_signals():  # an error without a signal stays what it is
         raise ValueError
+
+
+class Signalling(io.BytesIO):
+    """Is signalled while soundfile writes into it."""
+
+    signal = None
+
+    def write(self, content: bytes) -> int:
+        if self.signal is not None:
+            os.kill(os.getpid(), self.signal)
+            time.sleep(0.01)
+        self.signal = None
+        return super().write(content)
+
+
+@pytest.mark.parametrize("number, error", [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_while_soundfile_writes_is_answered_afterwards(number, error, capfd):
+    """soundfile would print the exception, go on, and leave a hole in the audio."""
+    samples, whole, signalled = np.linspace(-1, 1, 30_000), io.BytesIO(), Signalling()
+    soundfile.write(whole, samples, 16000, format="WAV")
+    signalled.signal = number
+    with pytest.raises(error), raise_on_signals():
+        soundfile.write(signalled, samples, 16000, format="WAV")
+        time.sleep(5)
+    assert signalled.getvalue() == whole.getvalue()
+    assert "Exception ignored" not in capfd.readouterr().err
+
+
+def test_a_signal_in_a_destructor_is_answered_afterwards():
+    class Doomed:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    with pytest.raises(Interrupted), raise_on_signals():
+        Doomed()
+        time.sleep(5)
