@@ -87,7 +87,7 @@ class Task(nn.Module):
     learns_in_validation = False
     """True if a validation sets something that tests use, such as a threshold."""
     needs_validation = False
-    """True if tests use something that a validation sets, and none has set it yet."""
+    """True if tests use something that a validation sets, and none has set it yet; the task's state is then JSON."""
     records_follow_model = False
     """True if records do not depend on the task's settings, so that other settings can be measured on the same ones."""
     takes_features = False

@@ -12,7 +12,7 @@ from typing import Any
 from dataset.storage.files import read_json, sweep, write_json, write_text
 from problems.engine.checkpoints import weights
 from problems.engine.checkpoints.arguments import ARGUMENTS
-from problems.engine.checkpoints.learnt import LEARNT, folder_of
+from problems.engine.checkpoints.learnt import copy_learnt
 from problems.engine.checkpoints.moved_upstream import UPSTREAM_FOLDER
 from problems.engine.checkpoints.task_state import STATE
 from problems.engine.checkpoints.writing import README, write
@@ -65,8 +65,7 @@ def export(
             write_json(folder / part / ARGUMENTS, without_folders(arguments))
             origin = read_json(folder / part / "problem.json")
             write_json(folder / part / "problem.json", origin | {"file": Path(origin["file"]).name})
-        if (folder_of(source) / LEARNT).is_file():
-            shutil.copyfile(folder_of(source) / LEARNT, folder / LEARNT)
+        copy_learnt(source, folder)
         if predictor.learnt is not None:  # paths among its settings have changed
             write_text(folder / "task" / STATE, json.dumps(predictor.task.get_state(), ensure_ascii=False) + "\n")
         if refers and include_upstream:

@@ -104,7 +104,8 @@ class Predictor:
         """The state that a test with these settings has taught the task, if it needs one and was tested."""
         if self.task.needs_validation:
             self.learnt = read_learnt(self.folder, task_settings(problem, self.folder, task or {}))
-            self.task.set_state(self.task.get_state() if self.learnt is None else self.learnt)
+        if self.learnt is not None:
+            self.task.set_state(self.learnt)
         self.task.to(self.device).eval()
 
     # ---- predictions ----

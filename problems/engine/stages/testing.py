@@ -87,8 +87,8 @@ class Tester:
             lacks = task.needs_validation
             if self.choice is not None or lacks or (way.task and task.learns_in_validation):
                 metrics = self._validate(task, way)
-                if lacks and distributed.world().main:
-                    write_learnt(self.folder, self._section(way), task.get_state())
+                if lacks and not task.needs_validation and distributed.world().main:
+                    write_learnt(self.folder, self.checkpoint, self._section(way), task.get_state())
                 if self.choice is not None and distributed.world().main:
                     value = {"valid": metrics, "seconds": round(time.monotonic() - began, 3)}
                     wanted = self.stage.config["train"].get("valid_metric")
