@@ -23,7 +23,7 @@ from tasks.ctc_stream import CTCStream
 from tasks.decoding import CTCDecoder, Decoded, DecodedWord, Ngrams
 from tasks.metrics.kinds import Count, Number, Rate
 from tasks.metrics.text import ErrorCounts, char_errors, corpus_rate, word_errors
-from tasks.posteriors import pictures
+from tasks.posteriors import FirstIds, pictures
 from tasks.results import Result, Segment, Transcript
 from tasks.word_confidence import DIGITS, WordConfidence, right_column
 
@@ -110,11 +110,7 @@ class CTCTask(Task):
             paths, targets = (logits.detach(), lengths), (tokens, tokens_len)
             records |= self._beside(mode, records, batch, paths=paths, targets=targets)
             if self.pictured is not None:
-                symbols, more = (
-                    list(getattr(self.encoder, "symbols", ())),
-                    {"frame_sec": self.frame_sec, "blank": BLANK},
-                )
-                records["posteriors"] = pictures(self.pictured, id, *paths, symbols=symbols, **more)
+                records["posteriors"] = self._pictures(self.pictured, id, *paths)
             if self.rates_words:
                 records["right_words"] = right_column(records)
         parts = {name: own.mean() for name, own in numbers.items() if name.startswith(PART)}
@@ -263,6 +259,10 @@ class CTCTask(Task):
         if decoder.nbest > 1:
             records["nbest"] = [json.dumps(own.nbest, ensure_ascii=False) for own in decoded]
         return records
+
+    def _pictures(self, first: FirstIds, ids: Sequence[str], logits: Tensor, lengths: Tensor) -> list[str]:
+        symbols = list(getattr(self.encoder, "symbols", ()))
+        return pictures(first, ids, logits, lengths, symbols=symbols, frame_sec=self.frame_sec, blank=BLANK)
 
     def _decoder(self, mode: str) -> CTCDecoder:
         return self.decoder if mode == Mode.TEST or self.validates_as_tested else self.greedy

@@ -40,7 +40,7 @@ def picture(probs: Tensor, symbols: Sequence[str], frame_sec: float | None, blan
         probs: (T, V). symbols: the text of each of the V. frame_sec: seconds of a frame.
     """
     merged = max(1, -(-len(probs) // MOST_FRAMES))
-    shown = probs.float()
+    shown = probs.float().cpu()  # each symbol is looked at alone
     if len(shown):
         shown = F.max_pool1d(shown.T[None], merged, ceil_mode=True)[0].T
         peaks = shown.max(dim=0)

@@ -150,7 +150,7 @@ class ConformerLayer(nn.Module):
         return self.norm(x + 0.5 * self.second(x))
 
     def _seen(self, x_len: Tensor, frames: int) -> Tensor:
-        """Which frames each frame sees: bool (B, 1, 1 or T, T). Each sees one at least, else it is NaN."""
+        """The frames that each frame sees: bool (B, 1, 1 or T, T). Each sees one at least, else it is NaN."""
         seen = frame_mask(x_len.clamp_min(1), frames)[:, None, None]
         if self.chunk is None:
             return seen

@@ -170,6 +170,7 @@ def test_parts_of_a_file_have_its_times(predict, longest, tmp_path):
     [
         (["--stream", "--format", "srt", "x.wav"], "partial results are text or jsonl"),
         (["--stream", "--out", "x", "x.wav"], "--out is for whole recordings"),
+        (["--stream", "--align", "transcription", "x.csv"], "--align is for whole recordings"),
         (["--stream", "--chunk_ms", "0", "x.wav"], "--chunk_ms is '0': expected a number from 1"),
         (["--stream", "--raw", "16000", "x.wav"], "name stdin (-)"),
         (["--stream", "--raw", "16", "-"], "--raw is '16'"),

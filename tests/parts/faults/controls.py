@@ -70,7 +70,7 @@ def _one_utterance_twice() -> None:
 
 
 def _with_first_twice(value: Any, size: int) -> Any:
-    """What a batch of ``size`` holds, with the first entry in place of the second."""
+    """A value of a batch of ``size``, with its first entry in place of the second."""
     if isinstance(value, list) and len(value) != size:  # one tensor for each layer
         return [_with_first_twice(layer, size) for layer in value]
     value = value.clone() if isinstance(value, torch.Tensor) else list(value)

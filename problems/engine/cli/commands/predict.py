@@ -43,12 +43,10 @@ def predict(problem: Any, arguments: Arguments) -> int:
     form = options.get("format", "text")
     if form not in FORMATS:
         raise ConfigError(f"--format {form}{nearest(form, FORMATS)}: expected one of {', '.join(FORMATS)}")
-    task = task_of(options)
+    task, (column, lexicon) = task_of(options), _alignment_of(options)
     sources = [Recording("-", io.BytesIO(sys.stdin.buffer.read())) if word == "-" else word for word in arguments.files]
-    column, lexicon = _alignment_of(options)
     items = list(recordings(sources, column))
-    if column is not None:
-        _require_texts(items, column)
+    _require_texts(items, column)
     checkpoint = find(fetch(options["ckpt"]))
     origin = {"checkpoint": _identity(checkpoint), "task": task, "enrol": _digest(options.get("enrol"))}
     origin |= {} if column is None else {"align": column, "lexicon": lexicon}
@@ -74,14 +72,17 @@ def _alignment_of(options: Mapping[str, str]) -> tuple[str | None, str | None]:
     """
     if "align" in options and "enrol" in options:
         raise ConfigError("--align and --enrol are for different models: leave one out")
+    for key in ("batch_seconds", "num_workers"):
+        if "align" in options and key in options:
+            raise ConfigError(f"--{key} is of predictions, and recordings are aligned one by one: leave it out")
     if "lexicon" in options and "align" not in options:
         raise ConfigError("--lexicon is for texts to align with: add --align COLUMN, their column in the CSV")
     return options.get("align"), options.get("lexicon")
 
 
-def _require_texts(items: list[Recording], column: str) -> None:
-    """Refuse recordings without a text."""
-    bare = next((own.name for own in items if own.text is None), None)
+def _require_texts(items: list[Recording], column: str | None) -> None:
+    """Refuse recordings without a text, if there is a column of texts."""
+    bare = None if column is None else next((own.name for own in items if own.text is None), None)
     if bare is not None:
         raise ConfigError(f"--align {column} is a column of CSVs, and {bare} is none: list it in one, with its text")
 

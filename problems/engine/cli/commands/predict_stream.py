@@ -11,7 +11,7 @@ from problems.engine.cli.arguments import number_of
 from problems.engine.runtime.errors import ConfigError
 
 STDIN = "-"
-WHOLE = ("out", "enrol", "batch_seconds", "num_workers")
+WHOLE = ("out", "enrol", "align", "lexicon", "batch_seconds", "num_workers")
 """Options of ``predict`` for whole recordings."""
 
 

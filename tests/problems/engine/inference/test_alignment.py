@@ -100,6 +100,7 @@ def test_what_cannot_be_aligned_is_refused_by_name(trained, tones, capsys):
         (["--align=said", tones / "test.csv"], "no column 'said'; the columns are 'id'"),
         (["--lexicon=cmudict", wav], "add --align COLUMN"),
         (["--align=a", f"--enrol={wav}", wav], "leave one out"),
+        (["--align=transcription", "--num_workers=2", tones / "test.csv"], "--num_workers is of predictions"),
     ):
         assert predict(run, *words) in (1, 2)
         assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What processes wait for the one with the longest batch."""
+"""The time that processes wait for the one with the longest batch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from tests.parts.samplers import Lengths
 def test_it_is_the_part_of_the_rounds_in_which_a_process_has_nothing_to_do():
     seconds = np.array([1.0, 3.0, 2.0, 2.0, 5.0])
     assert share_of_waiting([[0], [1], [2], [3]], seconds, 2) == pytest.approx(2 / 10)  # 2 of 6 s, then 0 of 4
-    assert share_of_waiting([[0, 2], [1], [4]], seconds, 2) == pytest.approx(
-        1 / 8
-    )  # padding counts, a part of a round not
+    padded = share_of_waiting([[0, 2], [1], [4]], seconds, 2)
+    assert padded == pytest.approx(1 / 8)  # padding counts, a part of a round not
     assert share_of_waiting([[0]], seconds, 4) == 0
 
 
