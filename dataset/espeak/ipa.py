@@ -56,7 +56,7 @@ def to_ipa(texts: Sequence[str], language: str = "en-us", stress: bool = False) 
         stress: keep the marks ˈ and ˌ before stressed phones.
 
     Raises:
-        EspeakError: eSpeak NG is not installed, has no such language, or fails.
+        EspeakError: eSpeak NG is not installed, has no such language or no dictionary of it, or fails.
     """
     request = {**library_of(language), "language": language, "texts": list(texts)}
     with tempfile.TemporaryDirectory(prefix="espeak ") as folder:
@@ -66,7 +66,13 @@ def to_ipa(texts: Sequence[str], language: str = "en-us", stress: bool = False) 
         if reason is not None:
             raise EspeakError(f"eSpeak NG gave no phones of {language}: its process {reason}")
         written = json.loads(target.read_text(encoding="utf-8"))
-    return [_phones(own if stress else own.translate(STRESS_MARKS)) for own in written]
+    phones = [_phones(own if stress else own.translate(STRESS_MARKS)) for own in written]
+    if not any(phones) and any(map(str.isalnum, "".join(texts))):
+        raise EspeakError(
+            f"eSpeak NG gave no phones of {language}: it was built without the dictionary of this language; choose"
+            " another one, or give a lexicon that is a file"
+        )
+    return phones
 
 
 def _phones(written: str) -> str:
@@ -80,7 +86,8 @@ def main(request_file: str, target: str) -> int:
     from dataset.espeak.library import Espeak
 
     library = Espeak(request["library"], request["data"]).library
-    library.espeak_SetVoiceByName(request["language"].encode())
+    if library.espeak_SetVoiceByName(request["language"].encode()) != 0:
+        raise RuntimeError(f"eSpeak NG has no voice {request['language']!r}")
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
     phones = [_clauses(library, text) for text in request["texts"]]
     Path(target).write_text(json.dumps(phones), encoding="utf-8")

@@ -43,6 +43,9 @@ def test_pfer_knows_its_symbols():
 def test_what_is_missing_is_named(monkeypatch):
     with pytest.raises(EspeakError, match="no language 'fr-fr' .did you mean .*expected one of af, am"):
         to_ipa(["a"], "fr-fr")
+    with pytest.raises(EspeakError, match="no phones of fo: it was built without the dictionary"):
+        to_ipa(["góðan dag"], "fo")
+    assert to_ipa(["..."], "fo") == [""]
     monkeypatch.setattr(apart, "BOOTSTRAP", "import os; os.kill(os.getpid(), 11)")
     with pytest.raises(EspeakError, match="no phones of fr: its process ended with signal 11 and no output"):
         to_ipa(["a"], "fr")
