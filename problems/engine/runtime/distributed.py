@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from problems.engine.runtime.errors import Interrupted, PeerError
+from problems.engine.runtime.errors import Interrupted
 from problems.engine.runtime.failure_watch import FailureWatch, waiting
+from problems.engine.runtime.lost_peer import lost_peer
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +108,7 @@ def process_group(joined: World, device: str) -> Iterator[World]:
     except BaseException as error:
         if isinstance(error, Interrupted):  # all agreed to stop: each ends by itself
             raise
-        lost = _lost_peer(error, joined.rank)
+        lost = lost_peer(error, joined.rank)
         watch.report(lost or error)
         if lost is not None:
             raise lost from error
@@ -117,19 +118,6 @@ def process_group(joined: World, device: str) -> Iterator[World]:
         _world = World()
         with contextlib.suppress(Exception):  # others may be gone
             dist.destroy_process_group()
-
-
-def _lost_peer(error: BaseException, rank: int) -> PeerError | None:
-    """The explanation of what a collective raises if another process is gone; None for any other error."""
-    from torch.distributed import DistBackendError, DistNetworkError
-
-    if not isinstance(error, (DistBackendError, DistNetworkError)) and "gloo/transport" not in str(error):
-        return None
-    cause = str(error).strip().splitlines()[0].rpartition("] ")[2] if "gloo" in str(error) else type(error).__name__
-    return PeerError(
-        f"rank {rank} has lost another process of the run, which has died or cannot be reached ({cause});"
-        " run the same command to continue"
-    )
 
 
 def _attempt() -> str:
