@@ -13,7 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
@@ -27,7 +32,9 @@ from tests.parts.flashlight_decoder import LetterSearch, WordSearch
 NEAR = 1e-4
 
 
-def compared(search: LetterSearch | WordSearch, log_probs: list[torch.Tensor], beams: tuple[int, int], widen: int):
+def compared(
+    search: LetterSearch | WordSearch, log_probs: list[torch.Tensor], beams: tuple[int, int], widen: int
+) -> tuple[dict[str, Any], list[tuple[Sequence[Any], float, float]]]:
     """The report on one search, and of each utterance the text and our and their score."""
     first, last, best, equal = [], [], [], 0
     for own in log_probs:
@@ -55,14 +62,14 @@ def main() -> None:
     parser.add_argument("--their_beam", type=int, default=1500)
     parser.add_argument("--widen", type=int, default=3)
     options = parser.parse_args()
-    data, own = options.run / "data", problems.load(str(options.run), device="cpu", task={"decode.name": "greedy"})
-    symbols, log_probs = own.task.encoder.symbols, []
-    for path in list(read_csv(data / "test.csv", ("wav_path",))["wav_path"])[: options.utterances]:
-        wav = torch.as_tensor(read(data / path))
+    folder, model = options.run / "data", problems.load(str(options.run), device="cpu", task={"decode.name": "greedy"})
+    symbols, log_probs = model.task.encoder.symbols, []
+    for path in list(read_csv(folder / "test.csv", ("wav_path",))["wav_path"])[: options.utterances]:
+        wav = torch.as_tensor(read(folder / path))
         with torch.inference_mode():
-            logits, _ = own.task.run_model({"wav": wav[None], "wav_len": torch.tensor([len(wav)])})
+            logits, _ = model.task.run_model({"wav": wav[None], "wav_len": torch.tensor([len(wav)])})
         log_probs.append(logits[0].float().log_softmax(-1))
-    ngrams = NgramModel(learn(list(read_csv(data / "train.csv", ("transcription",))["transcription"]), 3))
+    ngrams = NgramModel(learn(list(read_csv(folder / "train.csv", ("transcription",))["transcription"]), 3))
     searches = {"letters": LetterSearch(symbols), "3-gram": WordSearch(ngrams, symbols, weight=0.5, word_score=0.0)}
     for name, search in searches.items():
         beams = (options.beam, options.their_beam)

@@ -75,9 +75,14 @@ def between_silences(path: Path, count: int) -> list[Times]:
     return [(a / rate, b / rate) for a, b in zip(starts, ends)] if len(starts) == count else []
 
 
-def errors_of(words: Sequence[Segment], times: Sequence[Times]) -> dict[str, list[float]]:
-    """The errors of words' starts and ends, in seconds; positive: too late."""
-    pairs = list(zip(words, times))
+def errors_of(words: Sequence[Segment], reference: Sequence[str], times: Sequence[Times]) -> dict[str, list[float]]:
+    """The errors of the starts and ends of the right words, in seconds; positive: too late.
+
+    Args:
+        times: of each word of the reference.
+    """
+    blocks = Levenshtein.opcodes([own.text for own in words], reference).as_matching_blocks()
+    pairs = [(words[a + place], times[b + place]) for a, b, size in blocks for place in range(size)]
     return {
         "start": [own.start - start for own, (start, _) in pairs],
         "end": [own.end - end for own, (_, end) in pairs],
@@ -106,14 +111,10 @@ def main() -> None:
         references = {"": aligned(model.task, wav, text)}
         if args.joined:
             references["true_"] = between_silences(args.csv.parent / path, len(reference))
-        for block in Levenshtein.opcodes(recognised, reference):
-            if block.tag != "equal":
-                continue
-            own = result.words[block.src_start : block.src_end]
-            for name, times in references.items():
-                if len(times) == len(reference):
-                    for edge, seconds in errors_of(own, times[block.dest_start : block.dest_end]).items():
-                        errors[f"{name}{edge}"] += seconds
+        for name, times in references.items():
+            if len(times) == len(reference):
+                for edge, seconds in errors_of(result.words, reference, times).items():
+                    errors[f"{name}{edge}"] += seconds
     is_right = [bool(own) for own in right]
     print(
         json.dumps(
