@@ -16,6 +16,8 @@ from tasks.results import Result
 
 FORMATS = ("text", "jsonl")
 """The formats that can hold partial results."""
+ERASE = "\r\x1b[K"
+"""The characters that erase the line of a terminal."""
 
 
 def chunks_of(recording: Recording, seconds: float) -> Iterator[Chunk]:
@@ -76,6 +78,13 @@ class LiveOutput:
             self.stream.flush()
         self.shown = None if is_final else content
 
+    def abandon(self) -> None:
+        """Forget a recording that has no final result, and erase its partial one from a terminal."""
+        self.shown = None
+        if self.format == "text" and self.stream.isatty():
+            self.stream.write(ERASE)
+            self.stream.flush()
+
     def _json(self, result: Result, is_final: bool) -> str:
         return json.dumps({"final": is_final, **result.to_dict()}, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -83,5 +92,5 @@ class LiveOutput:
         if not self.stream.isatty():
             return f"{result.source}\t{'final' if is_final else 'partial'}\t{result}\n"
         if is_final:
-            return f"\r\x1b[K{result.source}\t{result}\n"
-        return f"\r\x1b[K{str(result)[1 - shutil.get_terminal_size().columns :]}"
+            return f"{ERASE}{result.source}\t{result}\n"
+        return f"{ERASE}{str(result)[1 - shutil.get_terminal_size().columns :]}"

@@ -45,6 +45,7 @@ def predict_stream(problem: Any, options: Mapping[str, str], words: Sequence[str
             for result, is_final in results(predictor, recording, chunks):
                 output.write(result, is_final)
         except AudioError as error:
+            output.abandon()
             print(f"error: {error}", file=sys.stderr)
             code = 1
     return code
