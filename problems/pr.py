@@ -190,6 +190,7 @@ def _pronounce(rows: Sequence[dict[str, str]], prepare_data: Section, folder: Pa
         ) from error
     except LexiconError as error:
         raise ConfigError(f"prepare_data.lexicon: {error}") from error
+    (folder / UNKNOWN_WORDS).unlink(missing_ok=True)  # of a lexicon before this one
     for row, text, own in zip(rows, texts, phones):
         row |= {"text": text, "transcription": own}
 

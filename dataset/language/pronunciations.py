@@ -117,7 +117,7 @@ def pronounce_words(
 
 def has_stress(symbols: Iterable[str]) -> bool:
     """True if some phones are stressed, as ``AH0`` or ``ˈaɪ``."""
-    return any(STRESS.fullmatch(symbol) or symbol[0] in "ˈˌ" for symbol in symbols)
+    return any(STRESS.fullmatch(symbol) or symbol.startswith(("ˈ", "ˌ")) for symbol in symbols)
 
 
 def read_lexicon(source: str | os.PathLike[str], stress: bool = False) -> dict[str, str]:

@@ -108,6 +108,7 @@ def test_librispeech_s_folders_and_a_lexicon_make_phones(options, lexicon, tones
     assert (tmp_path / "run" / "unknown_words.txt").read_text() == f"{word}\n"
     lexicon.write_text("\n".join(entries))
     assert execute(PR(), ["run", *own, f"--prepare_data.lexicon={lexicon}"]) == 0
+    assert not (tmp_path / "run" / "unknown_words.txt").exists()
     tables = []
     for name in ("valid", "test-clean"):
         with open(tmp_path / "run" / "data" / f"{name}.csv", newline="", encoding="utf-8") as file:
