@@ -65,6 +65,8 @@ class Conformer(nn.Module):
             raise ValueError(
                 f"chunk ({chunk}) must be at least 1 and left_chunks ({left_chunks}) at least 0, or null for no limit"
             )
+        if left_chunks is not None and chunk is None:
+            raise ValueError(f"left_chunks ({left_chunks}) limits chunks, and there are none: set chunk, their frames")
         self.stack, self.chunk = stack, chunk
         self.scale = size**0.5
         self.input = nn.Linear(input_size * stack, size)

@@ -65,7 +65,7 @@ def test_the_statistics_of_training_are_those_of_the_true_frames():
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_an_item_is_the_same_in_a_padded_batch_as_alone(stack, chunk):
     torch.manual_seed(1)
-    reach = {"chunk": chunk, "left_chunks": 1}
+    reach = {"chunk": chunk, "left_chunks": chunk and 1}
     encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7, stack=stack, **reach)
     encoder(torch.randn(4, 13, 6), torch.tensor([13, 9, 13, 2]))  # so that the batch norm knows some statistics
     encoder.eval()
@@ -81,7 +81,7 @@ def test_an_item_is_the_same_in_a_padded_batch_as_alone(stack, chunk):
 
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_every_weight_is_trained_and_empty_items_harm_none(chunk):
-    encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7, chunk=chunk, left_chunks=1)
+    encoder = Conformer(6, 5, size=8, layers=2, heads=2, feedforward=16, kernel=7, chunk=chunk, left_chunks=chunk and 1)
     y, y_len = encoder(torch.randn(5, 13, 6), LENGTHS)
     (y * (torch.arange(13) < y_len[:, None])[..., None]).square().sum().backward()
     for name, own in encoder.named_parameters():
@@ -104,7 +104,9 @@ def test_a_frame_sees_its_chunk_and_those_before_it_alone():
         assert gradient[0].abs().sum(1).nonzero().flatten().tolist() == list(range(first, last))
 
 
-@pytest.mark.parametrize("conf", [{"kernel": 4}, {"layers": 0}, {"heads": 5}, {"stack": 0}, {"chunk": 0}])
+@pytest.mark.parametrize(
+    "conf", [{"kernel": 4}, {"layers": 0}, {"heads": 5}, {"stack": 0}, {"chunk": 0}, {"left_chunks": 1}]
+)
 def test_wrong_settings_are_named(conf):
     with pytest.raises(ValueError, match=f"{next(iter(conf))}.* {next(iter(conf.values()))}|{next(iter(conf))} "):
         Conformer(6, 5, **conf)
