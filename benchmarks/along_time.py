@@ -77,12 +77,12 @@ def say(work: str, **values: Any) -> None:
 
 def recognise_phones(root: Path, out: Path, steps: int) -> None:
     """PER on speakers that were not trained on."""
-    data = f"--prepare_data.train={root}/librispeech_small/metadata.csv"
+    train = f"--prepare_data.train={root}/librispeech_small/metadata.csv"
     own = ["--prepare_data.columns={wav_path: path, transcription: text}", "--prepare_data.split_by=speaker"]
     own += ["--prepare_data.where={train: {split: test-other}}"]
     own += ["--prepare_data.valid_fraction=0.1", "--prepare_data.test_fraction=0.2"]
     own += ["--prepare_data.lexicon=cmudict", "--prepare_data.unknown_words=g2p"]
-    seconds = command("pr", "run", f"--target_dir={out / 'pr'}", "--prepare_data.corpus=csv", data, *own)
+    seconds = command("pr", "run", f"--target_dir={out / 'pr'}", "--prepare_data.corpus=csv", train, *own)
     say("pr", **metrics_of(out / "pr", "per"), seconds=seconds)
 
 
@@ -115,8 +115,8 @@ def test_on_real_recordings(work: str, trained: Path, root: Path, out: Path) -> 
     for name in REAL:
         for collar in COLLARS:
             folder = out / f"{work}_{name}_{collar}"
-            data = ["--test_data.corpus=csv_turns", "--test_data.columns={wav_path: path}"]
-            own = [f"--ckpt={trained}", f"--out={folder}", f"--task.scoring.collar={collar}", *data]
+            corpus = ["--test_data.corpus=csv_turns", "--test_data.columns={wav_path: path}"]
+            own = [f"--ckpt={trained}", f"--out={folder}", f"--task.scoring.collar={collar}", *corpus]
             seconds = command("sd", "test", *own, f"--data={root}/{name}/metadata.csv")
             say(work, test=name, collar=collar, **metrics_of(folder, *DIARIZATION), seconds=seconds)
 
@@ -127,10 +127,10 @@ def test_on_real_recordings(work: str, trained: Path, root: Path, out: Path) -> 
 def search(root: Path, out: Path, steps: int) -> None:
     """MTWV of words in recordings of other speakers, for each upstream, with the distance chosen on validation."""
     sets = {name: queries_and_documents(root, out / "queries", name) for name in ("valid", "test")}
-    data = [f"--prepare_data.{name}={json.dumps(files)}" for name, files in sets.items()]
+    splits = [f"--prepare_data.{name}={json.dumps(files)}" for name, files in sets.items()]
     for name, upstream in UPSTREAMS.items():
         folder = out / f"qbe_{name.replace(', ', '_')}"
-        own = [f"--target_dir={folder}", "--prepare_data.corpus=csv_queries", *data, f"--build_upstream={upstream}"]
+        own = [f"--target_dir={folder}", "--prepare_data.corpus=csv_queries", *splits, f"--build_upstream={upstream}"]
         seconds = command("qbe", "run", *own, "--evaluate.settings={distance: [cosine, euclidean]}")
         say("qbe", upstream=name, **metrics_of(folder, "mtwv", "queries", "documents"), seconds=seconds)
 

@@ -85,9 +85,9 @@ def measured(
     name: str, *, root: Path, presets: Path, seed: int, budget: str | None, folder: Path
 ) -> dict[str, str | float | dict[str, float]]:
     """The result of one run: its metric, the trivial models', and its seconds."""
-    kind, metric, data = data_sets(root)[name]
+    kind, metric, section = data_sets(root)[name]
     config = yaml_text.load((presets / kind.lower() / "default.yaml").read_text())
-    config["prepare_data"] = data
+    config["prepare_data"] = section
     config["train"] = {**config["train"], "seed": seed}
     if kind == "IC":
         config["build_encoder"] = {"slots": ["drink"]}

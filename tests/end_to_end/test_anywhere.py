@@ -110,22 +110,22 @@ def pitches(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def place(tones, user, tmp_path_factory) -> Path:
     """A place with the checkpoints alone; all that they were made of is gone."""
-    place, made = tmp_path_factory.mktemp("elsewhere ö"), tmp_path_factory.mktemp("made")
-    runs = {"asr": trained(tones, made / "asr"), "own": user / "run"}
-    shutil.copytree(user, made / "ks", ignore=shutil.ignore_patterns("run", "cache", "*.py"))
-    for path in (made / "ks").glob("*.csv"):
-        path.write_text(path.read_text().replace(str(user), str(made / "ks")))
-    assert execute(KS(), ["run", *pitches(made / "ks")]) == 0
-    assert execute(ASV(), test_asv.command(made / "asv", "--stop=2")) == 0
+    place, origin = tmp_path_factory.mktemp("elsewhere ö"), tmp_path_factory.mktemp("made")
+    runs = {"asr": trained(tones, origin / "asr"), "own": user / "run"}
+    shutil.copytree(user, origin / "ks", ignore=shutil.ignore_patterns("run", "cache", "*.py"))
+    for path in (origin / "ks").glob("*.csv"):
+        path.write_text(path.read_text().replace(str(user), str(origin / "ks")))
+    assert execute(KS(), ["run", *pitches(origin / "ks")]) == 0
+    assert execute(ASV(), test_asv.command(origin / "asv", "--stop=2")) == 0
     for seed, name in enumerate(("train", "valid", "test")):
-        write_table(made / "sd" / f"{name}.csv", test_sd.write_recordings(made / "sd" / name, 6, seed))
+        write_table(origin / "sd" / f"{name}.csv", test_sd.write_recordings(origin / "sd" / name, 6, seed))
     windows = ["--build_dataset.window=3", "--build_downstream.conf.hidden_size=[8]"]
-    options = [own.replace("corpus=csv", "corpus=csv_turns") for own in pitches(made / "sd")]
+    options = [own.replace("corpus=csv", "corpus=csv_turns") for own in pitches(origin / "sd")]
     assert execute(SD(), ["run", *options, *windows]) == 0
-    runs |= {name: made / name / "run" for name in ("ks", "asv", "sd")}
+    runs |= {name: origin / name / "run" for name in ("ks", "asv", "sd")}
     for name, run in runs.items():
         shutil.copytree(find(run), place / name)
-    shutil.rmtree(made)
+    shutil.rmtree(origin)
     shutil.move(user / "run", user / "moved")  # its own code stays, as it is imported
     return place
 

@@ -122,8 +122,8 @@ def test_librispeech_s_folders_and_a_lexicon_make_phones(options, lexicon, tones
 @needs_espeak
 def test_espeak_gives_ipa_whose_features_are_compared(options, tmp_path):
     pytest.importorskip("panphon")
-    given = ["--prepare_data.lexicon=espeak:en-gb-x-rp", "--build_task.pfer=true"]
-    assert execute(PR(), ["run", *options, *given]) == 0
+    ipa = ["--prepare_data.lexicon=espeak:en-gb-x-rp", "--build_task.pfer=true"]
+    assert execute(PR(), ["run", *options, *ipa]) == 0
     (path,) = (tmp_path / "run" / "evaluate").glob("*/test/result.json")
     assert 0 < json.loads(path.read_text())["metrics"]["pfer"]
 
