@@ -26,6 +26,8 @@ SUPERB_COLUMNS = {
 }
 """Problem, metric and scale by column of SUPERB's leaderboard. A scale of 100: its numbers are percents."""
 PLAIN_COLUMNS = ("upstream", "problem", "metric", "value")
+MOST_FRACTION = 2.0
+"""A larger value of an error rate was a percentage."""
 ABSENT = ("", "-", "null", "None")
 
 
@@ -58,7 +60,7 @@ def from_plain(path: Path, protocol: str) -> Iterator[dict[str, Any]]:
     Values are fractions, as 0.052 for 5.2 %. ``low`` and ``high``, ``test_set`` and ``learning_rate`` may follow.
 
     Raises:
-        ConfigError: the file is damaged, lacks a column, or has a cell that is no number.
+        ConfigError: the file is damaged, lacks a column, or has a cell that is no number, or a percentage.
     """
     table = _read(path, PLAIN_COLUMNS)
     by_label: dict[str, list[dict[str, Any]]] = {}
@@ -66,6 +68,10 @@ def from_plain(path: Path, protocol: str) -> Iterator[dict[str, Any]]:
         if row["value"].strip() in ABSENT:
             continue
         value = _number(path, number, "value", row["value"])
+        if (row["problem"], row["metric"], 100) in SUPERB_COLUMNS.values() and value > MOST_FRACTION:
+            raise ConfigError(
+                f"{path}, row {number + 2}: {row['metric']} is {row['value']}: expected a fraction, as 0.052 for 5.2 %"
+            )
         ends = [row.get(name, "").strip() for name in ("low", "high")]
         interval = [_number(path, number, name, end) for name, end in zip(("low", "high"), ends)] if all(ends) else None
         rate = row.get("learning_rate", "").strip()

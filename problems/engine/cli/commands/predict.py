@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +50,7 @@ def predict(problem: Any, arguments: Arguments) -> int:
     _require_texts(items, column)
     checkpoint = find(fetch(options["ckpt"]))
     origin = {"checkpoint": _identity(checkpoint), "task": task, "enrol": _digest(options.get("enrol"))}
-    origin |= {} if column is None else {"align": column, "lexicon": lexicon}
+    origin |= {} if column is None else {"align": column, "lexicon": lexicon, "texts": _digest_of_texts(items)}
     output = _output(options.get("out"), form, items, origin)
     todo = [items[place] for place in output.missing([own.name for own in items])]
     predictor = Predictor(checkpoint, problem, options.get("device", "auto"), options.get("upstream"), task)
@@ -81,10 +82,24 @@ def _alignment_of(options: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def _require_texts(items: list[Recording], column: str | None) -> None:
-    """Refuse recordings without a text, if there is a column of texts."""
-    bare = None if column is None else next((own.name for own in items if own.text is None), None)
-    if bare is not None:
-        raise ConfigError(f"--align {column} is a column of CSVs, and {bare} is none: list it in one, with its text")
+    """Refuse recordings without a text, and those with several, if there is a column of texts."""
+    if column is None:
+        return
+    texts: dict[str, str] = {}
+    for own in items:
+        if own.text is None:
+            raise ConfigError(
+                f"--align {column} is a column of CSVs, and {own.name} is none: list it in one, with its text"
+            )
+        if not own.text.strip():
+            raise ConfigError(f"--align {column}: {own.name} has an empty text: write it, or leave the row out")
+        if texts.setdefault(own.name, own.text) != own.text:
+            raise ConfigError(f"--align {column}: {own.name} has two rows with different texts: leave one out")
+
+
+def _digest_of_texts(items: list[Recording]) -> str:
+    """A digest of the texts to align with, so that a folder of other ones is not continued."""
+    return hashlib.sha256(repr([(own.name, own.text) for own in items]).encode()).hexdigest()[:12]
 
 
 def _results(predictor: Predictor, todo: list[Recording], options: dict[str, str]) -> Iterator[Any]:

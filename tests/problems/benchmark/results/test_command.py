@@ -162,6 +162,7 @@ def test_every_wrong_file_is_named_and_the_board_refuses_them(tmp_path, capsys):
         (["import", "csv", "EMPTY/none.csv"], "none.csv"),
         (["import", "s3prl", "EMPTY/x.csv"], "no column 'submitName'"),
         (["import", "csv", "EMPTY/x.csv"], "x.csv, row 2: value is 'many': expected a number"),
+        (["import", "csv", "EMPTY/y.csv"], "y.csv, row 2: accuracy is 95: expected a fraction"),
     ],
 )
 def test_a_wrong_command_is_refused(words, reason, tmp_path, capsys):
@@ -169,5 +170,7 @@ def test_a_wrong_command_is_refused(words, reason, tmp_path, capsys):
     folder.mkdir()
     if any(word.endswith("x.csv") for word in words):
         (folder / "x.csv").write_text("upstream,problem,metric,value\na,ks,accuracy,many\n")
+    if any(word.endswith("y.csv") for word in words):
+        (folder / "y.csv").write_text("upstream,problem,metric,value\na,ks,accuracy,95\n")
     assert main(["results", *(word.replace("EMPTY", str(folder)) for word in words)]) == 2
     assert reason in capsys.readouterr().err

@@ -50,6 +50,22 @@ def test_the_times_are_those_of_an_evaluation(trained, tones, tmp_path):
         assert [list(own) for own in grid.getTier("phones").entries] == json.loads(row["aligned"])
 
 
+def test_other_texts_are_not_taken_for_those_of_an_earlier_call(trained, tones, tmp_path, capsys):
+    run, rows = trained[0], rows_of(tones)
+    out = f"--out={tmp_path / 'aligned'}"
+    assert predict(run, "--align=transcription", out, write_table(tmp_path / "one.csv", rows)) == 0
+    rows[0]["transcription"] += " " + rows[0]["transcription"].split()[0]
+    assert predict(run, "--align=transcription", out, write_table(tmp_path / "two.csv", rows)) == 2
+    assert "holds predictions of texts '" in capsys.readouterr().err
+    twice = write_table(tmp_path / "three.csv", [rows[0], rows[0] | {"id": "other", "transcription": "x"}])
+    assert predict(run, "--align=transcription", twice) == 2
+    assert f"{rows[0]['wav_path']} has two rows with different texts" in capsys.readouterr().err
+    assert (
+        predict(run, "--align=transcription", write_table(tmp_path / "4.csv", [rows[0] | {"transcription": " "}])) == 2
+    )
+    assert "has an empty text" in capsys.readouterr().err
+
+
 def test_words_of_a_lexicon_have_the_times_of_their_phones(trained, tones, tmp_path, capsys):
     run, predictions = trained
     phones = sorted({phone for row in predictions for phone in row["reference"].split()})
