@@ -95,7 +95,9 @@ class _Faults:
         number = SIGNALS.get(self.fault, signal.SIGKILL)
         while len(self.stages) < most:
             told = len(log_of(self.folder))
-            processes = self._struck(number, self.rng.uniform(0, 0.5))
+            # later where each start costs seconds, else nothing but starts would be hit
+            share = self.rng.uniform(0.3, 1) if self.run.starts_pythons else self.rng.uniform(0, 0.5)
+            processes = self._struck(number, share)
             codes = wait(processes, self.folder)
             said = log_of(self.folder)[told:][-3000:]
             message = f"{self.run.name} ended with {codes} after {self.fault} in {self.stages[-1:]}: {said}"

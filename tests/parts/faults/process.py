@@ -55,9 +55,14 @@ class Run:
         return any("--nproc=2" in line for line in self.lines)
 
     @property
+    def starts_pythons(self) -> bool:
+        """True if it starts Pythons of its own, which import everything first."""
+        return self.name in OF_OTHERS
+
+    @property
     def lets_others_work(self) -> bool:
         """True if its first process waits for others most of the time."""
-        return self.name in OF_OTHERS or any(line[0] == "problems" for line in self.lines)
+        return self.starts_pythons or any(line[0] == "problems" for line in self.lines)
 
     def start(self, folder: Path, alter: Alter | None = None) -> list[BaseProcess]:
         """Start its processes in ``folder``; ``alter`` is called in the first alone."""
