@@ -17,7 +17,7 @@ CLOCKS = {"seconds", "saved_at", "total_seconds", "wall", "time"}
 LEFT_OUT = (
     "*.log", ".lock", "runs/*", "env.json", "stages.json", "manifest.json", "tb/*", "*.html", "*.png",
     "*.arrow",  # the CSV beside it, compiled by whoever reads it first
-    "evaluate/*/*/fingerprint.json",  # hashes the checkpoint, with the time that its training took
+    "evaluate/*/*/fingerprint.json", ".predict.json",  # digests of the checkpoint, with the time that training took
 )  # fmt: skip
 """Files that tell when, where and how long: messages, histories of calls, drawings of times."""
 
