@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import column_of, lengths_of, size_of
-from dataset.samplers.drawn import DrawnBatchSampler
-from dataset.samplers.members import Members
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.drawn import DrawnBatchSampler
+from dataset.samplers.common.members import Members
+from dataset.samplers.common.permutation import Permutation
 
 CLASSES = 5  # part of the keys of permutations
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import by_length, lengths_of
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 
 class BlockBatchSampler(SegmentBatchSampler):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import Limits, by_length, lengths_of, whole
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 ALIKE = 0.02
 """Lengths that differ by less are not told apart: otherwise the order of the data would decide on equal ones."""

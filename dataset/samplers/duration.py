@@ -6,7 +6,7 @@ from typing import Any
 
 from dataset.samplers.base import Limits, by_length, lengths_of
 from dataset.samplers.bucket import similar_lengths
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 
 class DurationBatchSampler(SegmentBatchSampler):

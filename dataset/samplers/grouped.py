@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from dataset.samplers.base import column_of, lengths_of, size_of
-from dataset.samplers.members import Members
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.members import Members
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 
 class GroupedBatchSampler(SegmentBatchSampler):

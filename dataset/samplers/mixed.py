@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import column_of, lengths_of, size_of
-from dataset.samplers.drawn import DrawnBatchSampler
-from dataset.samplers.members import Members
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.drawn import DrawnBatchSampler
+from dataset.samplers.common.members import Members
+from dataset.samplers.common.permutation import Permutation
 
 PATTERN = 1000  # places in which the parts are exact
 PLACES = 8  # part of the keys of permutations

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from dataset.samplers.base import lengths_of, size_of
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 
 class RandomBatchSampler(SegmentBatchSampler):

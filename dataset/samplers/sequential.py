@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import lengths_of, size_of
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 
 class SequentialBatchSampler(SegmentBatchSampler):

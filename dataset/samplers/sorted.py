@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import Limits, by_length, lengths_of, whole
-from dataset.samplers.segments import SegmentBatchSampler
+from dataset.samplers.common.segments import SegmentBatchSampler
 
 ORDERS = ("descending", "ascending", "curriculum")
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import NumberedBatchSampler, column_of, lengths_of, size_of
-from dataset.samplers.members import Members
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.members import Members
+from dataset.samplers.common.permutation import Permutation
 
 TURNS = 7  # part of the keys of permutations
 

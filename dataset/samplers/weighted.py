@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dataset.samplers.base import column_of, lengths_of, size_of
-from dataset.samplers.drawn import DrawnBatchSampler
+from dataset.samplers.common.drawn import DrawnBatchSampler
 
 DRAWS = 6  # part of the keys of generators
 

@@ -10,8 +10,8 @@ import numpy as np
 from dataset.protocols import BatchSampler, IndexableDataset
 from dataset.samplers import SAMPLERS
 from dataset.samplers.base import NumberedBatchSampler, column_of
+from dataset.samplers.common.window import WindowBatchSampler
 from dataset.samplers.sets import Members, SetsBatchSampler
-from dataset.samplers.window import WindowBatchSampler
 from dataset.wording import nearest
 from problems.engine.config.registry import build, resolve
 from problems.engine.runtime.errors import ConfigError

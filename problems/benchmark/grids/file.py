@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from problems.benchmark.runs.passes import SEED, folder_name, of_data, plain
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.commands.repeated_runs import series_of
 from problems.engine.config import yaml_text
+from problems.engine.config.test_settings import merged
 from problems.engine.runtime.errors import ConfigError
 
 KEYS = ("problems", "common", "over", "folds", "target_dir", "parallel")
@@ -220,15 +220,6 @@ def _nested(key: str, value: Any) -> Tree:
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
-
-
-def merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> Tree:
-    """A copy of ``tree`` with the values of ``other``; mappings in both are merged."""
-    result = copy.deepcopy(dict(tree))
-    for key, value in other.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else copy.deepcopy(value)
-    return result
 
 
 def _check_folders(path: Path, runs: Sequence[GridRun]) -> None:

@@ -12,7 +12,7 @@ import torch
 from dataset.samplers import SAMPLERS
 from dataset.samplers.base import Limits, whole
 from dataset.samplers.bucket import BucketBatchSampler
-from dataset.samplers.window import WindowBatchSampler
+from dataset.samplers.common.window import WindowBatchSampler
 from problems.engine.config.registry import load_class
 from tests.parts.samplers import Lengths
 

@@ -12,23 +12,14 @@ import pytest
 from dataset.metadata import read_csv, write_csv
 from dataset.storage import compiled_table
 from dataset.table import open_table
+from tests.dataset.test_table import ROWS, cells
 from tests.parts.python import ROOT
-
-ROWS = [
-    {"id": "a", "wav_path": "a b.wav", "seconds": "1.25", "text": "null"},
-    {"id": "0012", "wav_path": "/x/ü.wav", "seconds": "0.5", "text": "say"},
-    {"id": "c", "wav_path": "c.wav", "seconds": "2", "text": ""},
-]
 
 
 @pytest.fixture
 def path(tmp_path):
     write_csv(tmp_path / "data.csv", ROWS)
     return tmp_path / "data.csv"
-
-
-def cells(table):
-    return {name: list(values) for name, values in table.columns.items()}
 
 
 def test_it_is_compiled_once_and_again_when_the_csv_has_changed(path, monkeypatch):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from dataset.samplers.base import NumberedBatchSampler
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.permutation import Permutation
 
 POOL = 16  # batches that are drawn together and divided by length, so that they pad less
 ORDER = 3  # part of the keys of permutations

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dataset.samplers.base import NumberedBatchSampler
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.permutation import Permutation
 
 WITHIN, BATCHES = 1, 2  # parts of the keys of permutations
 

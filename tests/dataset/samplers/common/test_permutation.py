@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.permutation import Permutation
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 255, 256, 257, 1000, 65537])

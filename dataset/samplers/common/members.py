@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset.samplers.permutation import Permutation
+from dataset.samplers.common.permutation import Permutation
 
 MEMBERS = 4  # part of the keys of permutations
 

@@ -1,0 +1,1 @@
+"""Parts of the batch samplers: orders, draws and windows by index."""
