@@ -16,6 +16,10 @@ from dataset.espeak.apart import locate, run_apart
 from dataset.wording import nearest
 
 MISSING = 'eSpeak NG is in the package espeakng-loader (GPL-3): pip install "soundstage[toy]"'
+NO_DICTIONARY = (
+    "eSpeak NG gave no phones of {language}: it was built without the dictionary of this language; choose another one,"
+    " or give a lexicon that is a file"
+)
 STRESS_MARKS = str.maketrans("", "", "ˈˌ")
 LINKS = str.maketrans("_-", "  ")
 """Between phones, and after one that is linked to the next word, as in the French ``m_a-``."""
@@ -63,15 +67,14 @@ def to_ipa(texts: Sequence[str], language: str = "en-us", stress: bool = False) 
         source, target = Path(folder, "request.json"), Path(folder, "phones.json")
         source.write_text(json.dumps(request), encoding="utf-8")
         reason = run_apart(__name__, str(source), str(target))
+        if reason is not None and "Can't read dictionary" in reason:  # it may crash, or give no phones
+            raise EspeakError(NO_DICTIONARY.format(language=language))
         if reason is not None:
             raise EspeakError(f"eSpeak NG gave no phones of {language}: its process {reason}")
         written = json.loads(target.read_text(encoding="utf-8"))
     phones = [_phones(own if stress else own.translate(STRESS_MARKS)) for own in written]
     if not any(phones) and any(map(str.isalnum, "".join(texts))):
-        raise EspeakError(
-            f"eSpeak NG gave no phones of {language}: it was built without the dictionary of this language; choose"
-            " another one, or give a lexicon that is a file"
-        )
+        raise EspeakError(NO_DICTIONARY.format(language=language))
     return phones
 
 
