@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.parts.faults.comparison import digests
-from tests.parts.faults.process import Run, children_of, erase, log_of, send, wait
+from tests.parts.faults.process import PATIENCE, Run, children_of, erase, log_of, send, wait
 from tests.parts.faults.writes import Count, SignalAt, Slow, counted
 
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT, "slow disk": signal.SIGKILL}
@@ -93,6 +93,7 @@ class _Faults:
     def strike(self, most: int) -> list[str]:
         """Send a signal each time the run is started."""
         number = SIGNALS.get(self.fault, signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE
         while len(self.stages) < most:
             told = len(log_of(self.folder))
             # later where each start costs seconds, else nothing but starts would be hit
@@ -107,8 +108,10 @@ class _Faults:
             if not any(codes):
                 break
             if "is in use by" in said:  # the workers of an agent that was killed have not ended yet
+                assert time.monotonic() < deadline, message
                 time.sleep(0.2)
                 continue
+            deadline = time.monotonic() + PATIENCE
             self.stages.append(stage_under_way(self.folder))
         return self.stages
 
