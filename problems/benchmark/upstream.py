@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from problems.benchmark import reference
+from problems.benchmark.cells import Encoder
 from problems.benchmark.plan import speed_of
 from problems.benchmark.superb import encoder_of
 from problems.engine.cli.arguments import parse
@@ -15,19 +18,21 @@ TOLERANCE = 1e-3
 
 
 def upstream(words: Sequence[str]) -> int:
-    """Print the shape, the size and the speed of an encoder, and check it on noise.
+    """Print the shape, the size and the speed of an encoder, check it on noise, and compare it with stored outputs.
 
     Returns:
-        1 if a check fails: states of other shapes or lengths than it declares, or an utterance whose states differ in a
-        padded batch.
+        1 if a check fails: states of other shapes or lengths than it declares, an utterance whose states differ in a
+        padded batch, or outputs that differ from the stored ones.
 
     Raises:
-        ConfigError: the encoder is unknown or cannot be built.
+        ConfigError: the encoder is unknown or cannot be built, or the stored outputs cannot be read.
     """
-    arguments = parse(words, options=())
+    arguments = parse(words, options=("reference", "save_reference"))
+    options = {key: Path(value) for key, value in arguments.overrides}
     if len(arguments.files) != 1:
         raise ConfigError("upstream needs one encoder: upstream NAME, or upstream LABEL='{name: NAME, conf: {...}}'")
     encoder = encoder_of(arguments.files[0])
+    stored = _stored(encoder, options.get("reference"))
     model = _built(encoder.name, encoder.conf)
     parameters = sum(own.numel() for own in model.parameters())
     rates = sorted(set(model.downsample_rates))
@@ -43,8 +48,25 @@ def upstream(words: Sequence[str]) -> int:
     ]
     print("\n".join(lines))
     problems = checks(model)
-    print("\n".join(f"WRONG: {problem}" for problem in problems) or "checks      shapes, lengths and padding are right")
+    if not problems:
+        print("checks      shapes, lengths and padding are right")
+    if stored is None:
+        print("reference   none is stored; --save_reference FILE writes one, --reference FILE compares with it")
+    else:
+        others, worst = reference.differences(reference.outputs(model), stored)
+        problems += others
+        if not others:
+            print(f"reference   outputs are the stored ones, to {worst:.1e} of their RMS")
+    if "save_reference" in options:
+        reference.save(options["save_reference"], encoder.name, model)
+    for problem in problems:
+        print(f"WRONG: {problem}")
     return 1 if problems else 0
+
+
+def _stored(encoder: Encoder, path: Path | None) -> dict[str, Any] | None:
+    """The outputs to compare with: of a file, or those that come with Soundstage."""
+    return reference.read(path) if path is not None else reference.stored_of(encoder.name, encoder.conf)
 
 
 def _built(name: str, conf: Any) -> Any:

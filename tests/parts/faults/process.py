@@ -98,8 +98,8 @@ class Run:
 def prepare(name: str, folder: Path, *more: str) -> Run:
     """Write the data of a run into ``folder`` and return it; ``more`` words go to each of its lines."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (RUNS | SEVERAL | OF_OTHERS)[name](folder)
-    return Run(name, tuple((*line, *more) for line in lines), ranks=2 if name in SEVERAL else 1)
+    ranks, write = SEVERAL[name] if name in SEVERAL else (1, (RUNS | OF_OTHERS)[name])
+    return Run(name, tuple((*line, *more) for line in write(folder)), ranks=ranks)
 
 
 def wait(processes: list[BaseProcess], folder: Path, patience: float = PATIENCE) -> list[int]:

@@ -173,13 +173,15 @@ RUNS: dict[str, Callable[[Path], list[Line]]] = {
     "sweep": _sweep,
 }
 """By name: a function that writes the data of a run into a folder and returns its command lines."""
-SEVERAL: dict[str, Callable[[Path], list[Line]]] = {
-    "asr, 2 ranks": _run("asr", _plain),
-    "asr, augmented, 2 ranks": _run("asr", _augmented),
-    "asr, cached features, 2 ranks": _run("asr", _frozen),
-    "sd, 2 ranks": _run("sd", _turns),
+SEVERAL: dict[str, tuple[int, Callable[[Path], list[Line]]]] = {
+    "asr, 2 ranks": (2, _run("asr", _plain)),
+    "asr, augmented, 2 ranks": (2, _run("asr", _augmented)),
+    "asr, cached features, 2 ranks": (2, _run("asr", _frozen)),
+    "sd, 2 ranks": (2, _run("sd", _turns)),
+    "asr, 3 ranks": (3, _run("asr", _plain)),
+    "asr, 4 ranks": (4, _run("asr", _plain)),
 }
-"""Runs of two processes that are started as a cluster does, without an agent."""
+"""Runs of several processes, which are started as a cluster does, without an agent: their number, and as above."""
 OF_OTHERS: dict[str, Callable[[Path], list[Line]]] = {
     "asr, an agent of 2": _run("asr", _plain, "--nproc=2"),
     "asr, a worker": _run("asr", _augmented, "--num_workers=1"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchaudio.compliance import kaldi
 
+from dataset.storage.files import read_json
 from problems.__main__ import main
+from problems.benchmark import reference
 from problems.benchmark.upstream import checks
 from tests.parts.tiny_encoder import TinyEncoder
 
@@ -53,3 +56,52 @@ def test_a_broken_promise_is_named(encoder, reason):
 def test_a_wrong_command_is_refused(words, reason, capsys):
     assert main(["upstream", *words]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_the_stored_outputs_of_fbank_are_those_of_torchaudio():
+    mel = kaldi.fbank(reference.signal()[None], num_mel_bins=80)
+    stored = read_json(reference.STORED)["fbank"]["states"][0]
+    own = ((mel - mel.mean(dim=0)) / mel.std(dim=0)).reshape(-1)
+    at = [round(number * (len(own) - 1) / 15) for number in range(16)]
+    assert stored["shape"] == list(mel.shape)
+    torch.testing.assert_close(own[at], torch.tensor(stored["values"]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", read_json(reference.STORED))
+def test_signal_features_are_the_stored_ones(name, capsys):
+    assert main(["upstream", name]) == 0
+    assert "outputs are the stored ones" in capsys.readouterr().out
+
+
+def test_an_encoder_is_compared_with_its_outputs_on_another_machine(tmp_path, capsys):
+    tiny, file = "tests.parts.tiny_encoder:TinyEncoder", str(tmp_path / "tiny.json")
+    assert main(["upstream", tiny, "--save_reference", file]) == 0
+    assert main(["upstream", tiny, "--reference", file]) == 0
+    capsys.readouterr()
+    assert main(["upstream", f"other={{name: '{tiny}', conf: {{seed: 3}}}}", "--reference", file]) == 1
+    assert "WRONG: state 0 differs from the stored reference" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"rms": 2.0}, "2 times"),
+        ({"rate": 160}, "the rate of state 0 is 160"),
+        ({"shape": [9, 16]}, "the shape of state 0"),
+        ({"values": [1.0] * 15 + [1.01]}, "of its RMS"),
+    ],
+)
+def test_a_difference_of_outputs_is_named(change, reason):
+    row = {"shape": [50, 16], "rate": 320, "rms": 1.0, "values": [1.0] * 16}
+    wrong, _ = reference.differences({"states": [row | change]}, {"states": [row]})
+    assert len(wrong) == 1 and reason in wrong[0]
+    assert reference.differences({"states": [row]}, {"states": [row]}) == ([], 0.0)
+    assert "2 states" in reference.differences({"states": [row] * 2}, {"states": [row]})[0][0]
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_file_that_holds_no_outputs_is_refused(content, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "x.json").write_text(content)
+    assert main(["upstream", "fbank", "--reference", str(tmp_path / "x.json")]) == 2
+    assert "--save_reference" in capsys.readouterr().err
