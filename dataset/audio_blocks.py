@@ -9,7 +9,8 @@ import soundfile
 import torch
 
 from dataset import SAMPLE_RATE
-from dataset.audio import Source, decode_frames, mono_of, name_of, open_audio, resampler
+from dataset.audio import decode_frames, mono_of, resampler
+from dataset.places.audio_file import Source, name_of, open_audio
 
 MOST_SAMPLES = 2**24
 """The most samples of a block, of all channels and at the file's rate."""

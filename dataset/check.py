@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from dataset import SAMPLE_RATE
-from dataset.audio import AudioError, decode, open_audio
+from dataset.audio import AudioError, decode
 from dataset.corpora import Row
+from dataset.places.audio_file import open_audio
 from dataset.wording import count, speech_length
 
 CLIPPED_PART = 0.001  # of the samples, at full scale

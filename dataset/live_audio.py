@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from dataset.audio import RATES, mono_of
+from dataset.audio import mono_of
 from dataset.places.audio_error import AudioError
+from dataset.places.audio_file import RATES
 
 AHEAD = 64
 """The most chunks that wait for their turn; after that the pipe fills, and its writer waits."""

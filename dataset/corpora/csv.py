@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.corpora.common.base import Corpus, CorpusError, Row, Splits
-from dataset.corpora.common.csv_rows import CsvRow, cell_of, id_of, named_cell, parted
+from dataset.corpora.common.csv_rows import CsvRow, cell_of, check_disjoint, groups_of, id_of, named_cell, parted
 from dataset.corpora.common.folders import absolute, audio_place
 from dataset.corpora.common.holdout import folds_of, hold_out
 from dataset.corpora.common.tables import Lines, check_conditions, read_table, select
@@ -83,7 +83,7 @@ class Csv(Corpus):
         else:
             whole = len(train) + (0 if test_paths else len(test["test"]))
             valid, train = self._hold_out(train, self.valid_fraction, whole, "valid")
-        self._check_disjoint({"train": train, "valid": valid, **test})
+        check_disjoint({"train": train, "valid": valid, **test}, self._claims)
         plain = [[utterance.row for utterance in part] for part in (train, valid, *test.values())]
         return Splits(train=plain[0], valid=plain[1], test=dict(zip(test, plain[2:])))
 
@@ -227,10 +227,9 @@ class Csv(Corpus):
                 f"{file} has no column 'wav_path'{nearest('wav_path', header)}; it has {', '.join(header)}; "
                 "set columns.wav_path to the one with the path of the audio"
             )
-        lines = select(lines, self.where.get(split, {}), f"where.{split}", file)
         utterances: list[CsvRow] = []
         line_of: dict[str, int] = {}
-        for number, line in lines:
+        for number, line in select(lines, self.where.get(split, {}), f"where.{split}", file):
             utterance = self._utterance(line, file, number)
             name = utterance.row["id"]
             if name in line_of:
@@ -270,7 +269,7 @@ class Csv(Corpus):
         self, utterances: list[CsvRow], fraction: float, whole: int, split: str
     ) -> tuple[list[CsvRow], list[CsvRow]]:
         """``fraction`` of ``whole`` utterances, and the others."""
-        sizes, strata = self._groups(utterances)
+        sizes, strata = groups_of(utterances, self.train, split_by=self.split_by, stratify_by=self.stratify_by)
         if len(sizes) < 2:
             by = f"groups by {self.split_by!r}" if self.split_by else "utterances"
             raise CorpusError(f"{self.train} has too few {by} to hold out a {split} set: {len(sizes)} remain")
@@ -285,39 +284,13 @@ class Csv(Corpus):
                 raise CorpusError(f"fold is {self.fold}, and {self.fold_by!r} has the values {', '.join(names)}")
             chosen = {u.group for u in utterances if u.row[self.fold_by] == names[self.fold]}
             return parted(utterances, chosen)
-        sizes, strata = self._groups(utterances)
+        sizes, strata = groups_of(utterances, self.train, split_by=self.split_by, stratify_by=self.stratify_by)
         if self.fold >= self.folds:
             raise CorpusError(f"fold is {self.fold}: with folds={self.folds}, expected 0 to {self.folds - 1}")
         if len(sizes) < self.folds:
             raise CorpusError(f"{self.train} has {len(sizes)} groups, too few for {self.folds} folds")
         folds = folds_of(sizes, self.folds, self.seed, strata)
         return parted(utterances, {group for group, fold in folds.items() if fold == self.fold})
-
-    def _groups(self, utterances: list[CsvRow]) -> tuple[dict[str, int], dict[str, str] | None]:
-        """The size of each group and, with ``stratify_by``, its stratum."""
-        sizes: dict[str, int] = {}
-        strata: dict[str, str] = {}
-        for utterance in utterances:
-            sizes[utterance.group] = sizes.get(utterance.group, 0) + 1
-            if strata.setdefault(utterance.group, utterance.stratum) != utterance.stratum:
-                raise CorpusError(
-                    f"{self.train}: {self.split_by} {utterance.group!r} has several values of {self.stratify_by!r} "
-                    f"({strata[utterance.group]!r}, {utterance.stratum!r}), so whole groups cannot be held out by it; "
-                    "remove stratify_by or split_by"
-                )
-        return sizes, strata if self.stratify_by else None
-
-    def _check_disjoint(self, splits: dict[str, list[CsvRow]]) -> None:
-        owners: dict[Any, str] = {}
-        for split, utterances in splits.items():
-            role = split if split in ("train", "valid") else "test"
-            for utterance in utterances:
-                for kind, name, key in self._claims(utterance):
-                    if owners.setdefault((kind, key), role) != role:
-                        raise CorpusError(
-                            f"{kind} {name!r} is in {owners[kind, key]} and in {split}; use a CSV for each split, or "
-                            "select rows of one CSV: where={train: {column: value}, ...}"
-                        )
 
     def _claims(self, utterance: CsvRow) -> list[tuple[str, str, Any]]:
         """Kind, name and identity of everything that may be in only one of train, valid and test."""

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.io.wavfile
 import soundfile
 
-from dataset.audio import AudioError, decode, open_audio
+from dataset.audio import AudioError, decode
+from dataset.places.audio_file import open_audio
 from dataset.places.contents import open_place
 
 SUFFIXES = {"WAVEX": "wav", "RF64": "wav", "MPEG": "mp3"}

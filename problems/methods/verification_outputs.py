@@ -11,7 +11,7 @@ import numpy as np
 
 from dataset.storage.files import replacing, write_json
 from tasks.metrics.verification import TrialScores
-from tasks.verification.task import from_text
+from tasks.verification.embeddings import from_text
 
 BLOCK = 65536  # trials at a time, so that millions of them are never in memory as text at once
 

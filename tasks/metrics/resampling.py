@@ -195,6 +195,25 @@ class WeightedTrials:
         return cost.min(axis=1) / min(p_target, 1 - p_target)
 
 
+def calibrated_rates(
+    weights: np.ndarray, ratios: np.ndarray, accepted: np.ndarray, targets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Cllr, and the miss and false alarm rates of decisions, over weighted trials (R, T): each (R,).
+
+    Args:
+        ratios: natural log likelihood ratios, float (T,).
+        accepted: the decisions, bool (T,).
+        targets: bool (T,).
+    """
+    costs = np.logaddexp(0, np.where(targets, -ratios, ratios)) / math.log(2)
+    ours, others = weights * targets, weights * ~targets
+    return {
+        "cllr": (ratio(ours, costs) + ratio(others, costs)) / 2,
+        "miss": ratio(ours, ~accepted),
+        "false_alarm": ratio(others, accepted),
+    }
+
+
 # ---- two systems ----
 
 

@@ -8,7 +8,6 @@ Notation: B utterances, D dimensions of an embedding, N trials.
 
 from __future__ import annotations
 
-import base64
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,10 @@ from torch import Tensor, nn
 from tasks import SEPARATOR
 from tasks.base import Mode, Records, StepOutput, Task
 from tasks.metrics.kinds import Count, Number, Rate
-from tasks.metrics.resampling import WeightedTrials, joined, ratio, trial_weights
+from tasks.metrics.resampling import WeightedTrials, calibrated_rates, joined, trial_weights
 from tasks.metrics.verification import Calibration, TrialScores, learn_calibration
 from tasks.results import Embedding, Verification
+from tasks.verification.embeddings import from_text, to_text
 from tasks.verification.scoring import Scorer
 from tasks.verification.trials import Trials
 
@@ -169,20 +169,9 @@ class VerificationTask(Task):
         values = {"eer": weighted.eer(miss, false_alarm)}
         values |= {f"min_dcf_{p}": weighted.min_dcf(miss, false_alarm, p) for p in PRIORS}
         if self.calibration is not None and self.is_fresh:
-            values |= self._calibrated_over(counts, scores, trials.targets)
+            accepted = scores >= np.asarray(self.threshold, dtype=scores.dtype)
+            values |= calibrated_rates(counts, self.calibration(scores), accepted, trials.targets)
         return values
-
-    def _calibrated_over(self, counts: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-        """Cllr, and the rates at the validation threshold, over weighted trials."""
-        ratios = self.calibration(scores)
-        costs = np.logaddexp(0, np.where(targets, -ratios, ratios)) / math.log(2)
-        ours, others = counts * targets, counts * ~targets
-        accepted = scores >= np.asarray(self.threshold, dtype=scores.dtype)
-        return {
-            "cllr": (ratio(ours, costs) + ratio(others, costs)) / 2,
-            "miss": ratio(ours, ~accepted),
-            "false_alarm": ratio(others, accepted),
-        }
 
     def units(self, mode: str, records: Records) -> list[str]:
         """The speaker of each utterance, as far as the target trials tell: they join utterances of one speaker."""
@@ -310,14 +299,3 @@ class VerificationTask(Task):
         self.calibration = Calibration(*state["calibration"]) if state["calibration"] else None
         learnt = {name.removeprefix(LEARNT): value for name, value in state.items() if name.startswith(LEARNT)}
         self.scorer.restore({name: value.cpu().numpy() for name, value in learnt.items()})
-
-
-def to_text(embeddings: Tensor) -> list[str]:
-    """Each of the embeddings (B, D) as text: its float32 values, little-endian, in base 64."""
-    rows = embeddings.detach().float().cpu().numpy().astype("<f4")
-    return [base64.b64encode(row.tobytes()).decode("ascii") for row in rows]
-
-
-def from_text(texts: Sequence[str]) -> np.ndarray:
-    """The embeddings that :func:`to_text` wrote, float32 (B, D)."""
-    return np.stack([np.frombuffer(base64.b64decode(text), dtype="<f4") for text in texts]).astype(np.float32)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import Any
 
 from dataset.corpora.common.base import CorpusError, Row
 from dataset.wording import nearest
@@ -34,6 +36,52 @@ def parted(utterances: list[CsvRow], chosen: set[str]) -> tuple[list[CsvRow], li
     """The utterances of the groups that are chosen, and the others."""
     held_out = [utterance for utterance in utterances if utterance.group in chosen]
     return held_out, [utterance for utterance in utterances if utterance.group not in chosen]
+
+
+def groups_of(
+    utterances: list[CsvRow], file: str, *, split_by: str, stratify_by: str
+) -> tuple[dict[str, int], dict[str, str] | None]:
+    """The size of each group and, with ``stratify_by``, its stratum.
+
+    Args:
+        file: named in errors.
+        split_by: the column of groups; "" for single utterances.
+
+    Raises:
+        CorpusError: a group has several strata.
+    """
+    sizes: dict[str, int] = {}
+    strata: dict[str, str] = {}
+    for utterance in utterances:
+        sizes[utterance.group] = sizes.get(utterance.group, 0) + 1
+        if strata.setdefault(utterance.group, utterance.stratum) != utterance.stratum:
+            raise CorpusError(
+                f"{file}: {split_by} {utterance.group!r} has several values of {stratify_by!r} "
+                f"({strata[utterance.group]!r}, {utterance.stratum!r}), so whole groups cannot be held out by it; "
+                "remove stratify_by or split_by"
+            )
+    return sizes, strata if stratify_by else None
+
+
+def check_disjoint(splits: dict[str, list[CsvRow]], claims: Callable[[CsvRow], list[tuple[str, str, Any]]]) -> None:
+    """Check that nothing is in two of train, valid and test.
+
+    Args:
+        claims: kind, name and identity of everything in a row that may be in one of them only.
+
+    Raises:
+        CorpusError: something is.
+    """
+    owners: dict[Any, str] = {}
+    for split, utterances in splits.items():
+        role = split if split in ("train", "valid") else "test"
+        for utterance in utterances:
+            for kind, name, key in claims(utterance):
+                if owners.setdefault((kind, key), role) != role:
+                    raise CorpusError(
+                        f"{kind} {name!r} is in {owners[kind, key]} and in {split}; use a CSV for each split, or "
+                        "select rows of one CSV: where={train: {column: value}, ...}"
+                    )
 
 
 def named_cell(columns: Row, setting: str, name: str, place: str) -> str:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from dataset import SAMPLE_RATE
-from dataset.audio import RATES, as_mono
+from dataset.audio import as_mono
 from dataset.audio_blocks import Resampling
+from dataset.places.audio_file import RATES
 from nn.streaming import CannotStream
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.numerics import numerics

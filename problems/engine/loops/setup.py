@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import logging
 import math
@@ -14,7 +13,6 @@ from typing import Any, Protocol
 
 import torch
 
-from dataset import seeding
 from dataset.loader import (
     LoaderSettings,
     require_indexable,
@@ -23,7 +21,6 @@ from dataset.loader import (
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.samplers.epochs import epoch_batches, first_utterances, utterances_in
 from dataset.storage.files import write_text
-from dataset.wording import nearest
 from problems.engine.checkpoints import store, weights
 from problems.engine.checkpoints.background import deferring
 from problems.engine.config import yaml_text
@@ -42,21 +39,18 @@ from problems.engine.loops.parallel.waiting import log_waiting
 from problems.engine.loops.state import training_state
 from problems.engine.loops.state.restore import load_weights, restore_training, start_from_weights
 from problems.engine.loops.train import Stream, TrainLoop
+from problems.engine.loops.valid_check import Validate, check_validation, validation_seconds
 from problems.engine.loops.valid_sets import sets_of, with_declarations
 from problems.engine.optim.build import BuildsOptimizers, build_optimizers
 from problems.engine.optim.scheduled_optimizer import OptimScheduler
-from problems.engine.report.history import of_all_sets, of_set
+from problems.engine.report.history import of_all_sets
 from problems.engine.runtime import distributed
 from problems.engine.runtime.device import pick_device
-from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call, is_overridden
 from tasks.base import Task
 from tasks.metrics.kinds import UNDECLARED
 
 log = logging.getLogger(__name__)
-
-Validate = Callable[..., dict[str, float]]
-"""Returns the validation metrics; ``batches`` and ``workers`` limit it for a quick look."""
 
 
 class TrainableProblem(BuildsTask, BuildsOptimizers, Protocol):
@@ -228,7 +222,9 @@ class Setup:
         if validate is None:
             log.info("no validation: the last checkpoint counts as the best")
         elif self.config["best_rules"] or distributed.on_main(lambda: not store.steps_in(self.train_dir)):
-            self._check_validation(validate)
+            check_validation(self.task, validate, self.config, self.valid_sets)
+            if self.budget:
+                self.budget.evaluation = validation_seconds(self.task, validate, self.valid_batches)
         checkpoint = None if diagnostic else training_state.newest_everywhere(self.train_dir)
         resumed = checkpoint or self._elsewhere(diagnostic)
         state = training_state.read(resumed) if resumed else None
@@ -295,40 +291,6 @@ class Setup:
     def _files_at_once(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Write at once inside an overridden method, which may go on with the files that ours has written."""
         return deferring(None) if is_overridden(self.problem, name) else contextlib.nullcontext()
-
-    def _check_validation(self, validate: Validate) -> None:
-        """Validate one batch before the first step, so that an error there does not come hours later.
-
-        Raises:
-            ConfigError: validation lacks a metric that a rule names.
-        """
-        state = copy.deepcopy(self.task.get_state())
-        with seeding.isolated():
-            metrics = list(validate(batches=1, workers=0))
-            if self.budget:
-                self.budget.evaluation = self._validation_seconds(validate)
-        self.task.set_state(state)  # what the task learns from weights that nothing has trained is dropped
-        of_sets = [of_set(m, name) for m in metrics if of_all_sets(m) == m for name in self.valid_sets]
-        metrics = list(dict.fromkeys(metrics + of_sets))  # one batch may have no utterance of a set
-        keys = {"train.valid_metric": self.config["valid_metric"]}
-        keys |= {f"train.best_rules[{n}].metric": rule["metric"] for n, rule in enumerate(self.config["best_rules"])}
-        errors = [
-            f"{key}: validation has no metric {metric!r}{nearest(metric, metrics)}; it has {', '.join(metrics)}"
-            for key, metric in keys.items()
-            if metric not in metrics
-        ]
-        if errors:
-            raise ConfigError("\n".join(errors))
-
-    def _validation_seconds(self, validate: Validate) -> float:
-        """Estimate the time of a validation from one batch and from up to four."""
-        few, seconds = min(4, self.valid_batches), []
-        for batches in (1, few):
-            began = time.monotonic()
-            validate(batches=batches, workers=0)
-            seconds.append(time.monotonic() - began)
-        of_one, of_few = seconds
-        return of_one + max(0.0, of_few - of_one) * (self.valid_batches - 1) / max(1, few - 1)
 
     def _steps_from(self, progress: Mapping[str, Any]) -> int:
         """Return ``epochs`` in steps, if those done so far were taken by another number of processes."""

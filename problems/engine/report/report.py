@@ -15,6 +15,7 @@ from problems.engine.report.figures.posteriors import posteriors_figure, read_po
 from problems.engine.report.history import of_all_sets
 from problems.engine.report.rankings import Ranking
 from problems.engine.report.read import Result, Rule, Run, Settings, read_run
+from problems.engine.report.tables import checkpoint_lines, group_lines, setting_lines
 from problems.engine.report.views import TestView, views_of
 from problems.engine.runtime.formatting import table
 from tasks.metrics.kinds import UNDECLARED, Metric, to_json
@@ -142,9 +143,9 @@ class Report:
         lines = [table(["checkpoint", "test set", *columns], rows, left=2)] if rows else []
         if rows and self.rule:
             lines.append(f"* best in validation ({self.rule.text})")
-        lines += _checkpoint_lines(self)
-        lines += _setting_lines(self)
-        lines += _group_lines(self)
+        lines += checkpoint_lines(self)
+        lines += setting_lines(self)
+        lines += group_lines(self)
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
 
     def interval(self, result: Result, name: str | None) -> str:
@@ -179,66 +180,6 @@ class Report:
             return cells
         place = self.columns.index(self.headline_metric) + 1
         return [*cells[:place], interval, *cells[place:]]
-
-
-def _checkpoint_lines(report: Report) -> Iterator[str]:
-    """A table of checkpoints, one of which was chosen on the validation set: the metric that chose, side by side."""
-    choice = report.run.checkpoints
-    if choice is None:
-        return
-    metric, results = report.metric(choice.metric), report.run.results
-    of_tests = of_all_sets(choice.metric)
-    test_sets = list(dict.fromkeys(test_set for name in choice.valid for test_set in results.get(name, {})))
-    rows = []
-    for name, valid in choice.valid.items():
-        tests = [results.get(name, {}).get(test_set) for test_set in test_sets]
-        values = [metric.format(own.metrics.get(of_tests)) if own else "–" for own in tests]
-        rows.append([name + " *" * (name == choice.chosen), metric.format(valid.get(choice.metric)), *values])
-    heading, tested = metric.heading(choice.metric), report.metric(of_tests).heading(of_tests)
-    yield table(["checkpoint", f"valid {heading}", *(f"{name} {tested}" for name in test_sets)], rows, left=1)
-    yield f"* best on the validation set ({choice.metric})"
-
-
-def _setting_lines(report: Report) -> Iterator[str]:
-    """A table of the settings of each checkpoint that was tested with several."""
-    for checkpoint, settings in report.run.settings.items():
-        metric, of_tests = report.metric(settings.metric), of_all_sets(settings.metric)
-        test_sets = list(dict.fromkeys(name for tests in settings.results.values() for name in tests))
-        rows = []
-        for name, valid in settings.valid.items():
-            results = [settings.results.get(name, {}).get(test_set) for test_set in test_sets]
-            values = [metric.format(result.metrics.get(of_tests)) if result else "–" for result in results]
-            seconds = sum(result.seconds or 0 for result in results if result)
-            star = " *" if name == settings.chosen else ""
-            rows.append([name + star, metric.format(valid.get(settings.metric)), *values, f"{seconds:.1f} s"])
-        heading, tested = metric.heading(settings.metric), report.metric(of_tests).heading(of_tests)
-        header = [f"setting of {checkpoint}", f"valid {heading}", *(f"{name} {tested}" for name in test_sets), "time"]
-        yield table(header, rows, left=1)
-        yield f"* best on the validation set ({settings.metric})"
-        yield from report.as_published(settings)
-
-
-def _group_lines(report: Report) -> Iterator[str]:
-    """A table for each group of the chosen checkpoint."""
-    name = report.headline_metric
-    for test_set, result in report.run.results.get(report.chosen or "", {}).items():
-        for title, values in result.groups.items():
-            rows = [
-                [
-                    value,
-                    f"{own['utterances']:,}",
-                    report.metric(name).format(own["metrics"].get(name)),
-                    _bounds(report, own),
-                ]
-                for value, own in values.items()
-            ]
-            heading = f"{report.metric(name).heading(name)} on {test_set}"
-            yield table([title, "utterances", heading, "95% interval"], rows, left=1)
-
-
-def _bounds(report: Report, group: dict[str, Any]) -> str:
-    bounds = group["intervals"].get(report.headline_metric)
-    return report.metric(report.headline_metric).format_interval(bounds) if bounds else ""
 
 
 def write_report(target_dir: Path, report_dir: Path, name: str | None = None, worst: Sequence[Ranking] = ()) -> Report:

@@ -14,8 +14,9 @@ from torch import nn
 
 from nn.losses.margin import AAMSoftmax
 from tasks.metrics.verification import TrialScores
+from tasks.verification.embeddings import from_text, to_text
 from tasks.verification.scoring import Scorer
-from tasks.verification.task import VerificationTask, from_text, to_text
+from tasks.verification.task import VerificationTask
 
 DIMS = 4
 
