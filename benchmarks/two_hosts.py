@@ -78,7 +78,12 @@ def start(number: int, words: Sequence[str], folder: Path) -> subprocess.Popen:
         rendezvous.append("--rdzv_conf=is_host=true")
     places = [f"--target_dir={own / 'run'}", f"--cache_dir={own / 'cache'}"]
     command = [sys.executable, "-m", "torch.distributed.run", *agent, *rendezvous, "-m", "problems.asr", "run"]
-    environment = {"GLOO_SOCKET_IFNAME": ("link_a", "link_b")[number], "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
+    environment = {
+        "GLOO_SOCKET_IFNAME": ("link_a", "link_b")[number],
+        "OMP_NUM_THREADS": "1",
+        "GOMP_SPINCOUNT": "1000",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # else an agent that replaces another is never told where to connect
+    }
     with open(own / "log.txt", "a") as log:
         return subprocess.Popen(
             ["ip", "netns", "exec", HOSTS[number], *command, *words, *places],
