@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from problems.engine.runtime.errors import Interrupted
+from problems.engine.runtime import formatting
+from problems.engine.runtime.errors import Interrupted, PeerError
 from problems.engine.runtime.failure_watch import FailureWatch, waiting
 from problems.engine.runtime.lost_peer import lost_peer
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+JOIN = datetime.timedelta(minutes=15)
+"""The time in which all processes must have joined, as torchrun gives its agents."""
 BUCKET = 1 << 25  # gradient values that are summed over the processes at once
 
 
@@ -91,8 +94,7 @@ def process_group(joined: World, device: str) -> Iterator[World]:
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", "29500")
     with _default_sigterm():
-        store, *_ = next(dist.rendezvous("env://", joined.rank, joined.size))
-        store = dist.PrefixStore(f"soundstage/{_attempt()}", store)
+        store = _store_of_all(joined)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo",
             store=store,
@@ -118,6 +120,29 @@ def process_group(joined: World, device: str) -> Iterator[World]:
         _world = World()
         with contextlib.suppress(Exception):  # others may be gone
             dist.destroy_process_group()
+
+
+def _store_of_all(joined: World) -> torch.distributed.Store:
+    """The store that the processes share, once all of them have joined it.
+
+    Raises:
+        PeerError: some did not within :data:`JOIN`.
+    """
+    import torch.distributed as dist
+
+    try:
+        store, *_ = next(dist.rendezvous("env://", joined.rank, joined.size, timeout=JOIN))
+        store = dist.PrefixStore(f"soundstage/{_attempt()}", store)
+        store.set(f"joined/{joined.rank}", "")
+        store.wait([f"joined/{rank}" for rank in range(joined.size)], JOIN)
+    except (dist.DistStoreError, dist.DistNetworkError) as error:
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        cause = str(error).splitlines()[0].partition(", keys")[0].rstrip(".")
+        raise PeerError(
+            f"rank {joined.rank} has waited {formatting.duration(JOIN.total_seconds())} for the {joined.size} processes"
+            f" of the run to join at {address} ({cause}); start all of them again"
+        ) from error
+    return store
 
 
 def _attempt() -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import datetime
 
+import pytest
 import torch
 
 from dataset.storage.files import sweep
 from problems.engine.runtime import distributed
+from problems.engine.runtime.errors import PeerError
+from tests.parts.processes import free_port
 from tests.parts.ranks import run_ranks
 
 COLLECTIVES = """
@@ -53,6 +57,17 @@ def test_two_processes_agree():
     assert main.code == other.code == 0, main.err + other.err
     line = "True False from 0 0 [0, 1] [1.0, 2.0]\n"
     assert main.out == line and other.out == f"{line}[2, 3, None]\n"
+
+
+@pytest.mark.parametrize("rank, reason", [(0, "1/3 clients joined"), (1, "has timed out after 1000ms")])
+def test_a_process_whose_others_do_not_come_says_so(rank, reason, monkeypatch):
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    monkeypatch.setattr(distributed, "JOIN", datetime.timedelta(seconds=1))
+    with pytest.raises(PeerError, match=f"rank {rank} has waited 1.0 s for the 3 processes.*{reason}.*start all"):
+        with distributed.process_group(distributed.World(rank, 3, rank), "cpu"):
+            pass
+    assert distributed.world() == distributed.World()
 
 
 def test_a_gradient_that_one_process_lacks_counts_as_zero_and_one_that_all_lack_stays_none():
