@@ -13,11 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from dataset.loader import (
-    LoaderSettings,
-    require_indexable,
-    train_stream,
-)
+from dataset.loader import LoaderSettings, require_indexable, train_stream
 from dataset.protocols import BatchSampler, CollateFn, IndexableDataset
 from dataset.samplers.epochs import epoch_batches, first_utterances, utterances_in
 from dataset.storage.files import write_text
@@ -113,8 +109,7 @@ class Setup:
         self.make_stream: Callable[[int, int, Callable], Stream]
 
     def _build_task(self) -> Task:
-        arguments = {"model_args": self.model_args, "task_args": self.task_args}
-        return build_task(self.problem, self.config, self.device, **arguments)
+        return build_task(self.problem, self.config, self.device, model_args=self.model_args, task_args=self.task_args)
 
     def _build_again(self) -> None:
         """Replace a task that is divided among processes by a whole one, with the weights of the last checkpoint."""
