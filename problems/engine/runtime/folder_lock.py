@@ -30,3 +30,20 @@ def folder_lock(folder: Path, shared: bool = False, option: str = "target_dir") 
                 f"{folder} is in use by {holder}; wait for it to end, or choose another folder (--{option})"
             ) from None
         yield
+
+
+def holder_of(folder: Path) -> str | None:
+    """The run that works in a folder, such as ``process 5 on host since 2026-01-31 12:00:00``; None if there is none.
+
+    A folder in which this process may not write is taken to be free: nothing of this user runs there.
+    """
+    path = Path(folder) / ".lock"
+    if not path.exists():
+        return None
+    try:
+        with locked(path, shared=True, wait=False):
+            return None
+    except LockedError as holder:
+        return str(holder)
+    except PermissionError:
+        return None

@@ -1,7 +1,8 @@
-"""``status``: which stages of a target folder are done, stale or missing, and its results."""
+"""``status``: which stages of a target folder are done, stale, missing or running, and its results."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from problems.engine.cli.arguments import Arguments, resolve_config
 from problems.engine.loops.monitoring.display import format_metrics
 from problems.engine.report.history import DECLARATIONS, TIMES, of_all_sets, read_history
 from problems.engine.report.read import CHECKPOINTS
+from problems.engine.runtime.folder_lock import holder_of
 from problems.engine.runtime.formatting import duration
 from problems.engine.stages.pipeline import Pipeline
 from tasks.metrics.kinds import UNDECLARED, from_json
@@ -27,35 +29,42 @@ def _describe(problem: Any, config: dict[str, Any]) -> str:
     if not pipeline.root.is_dir():
         return f"{pipeline.root}: nothing has run here yet"
     entries = pipeline.manifest.load()
-    lines = [f"{type(problem).__name__} in {pipeline.root}"]
+    holder = holder_of(pipeline.root)
+    lines = [f"{type(problem).__name__} in {pipeline.root}", *([f"  running in {holder}"] if holder else [])]
     for stage in pipeline.stages:
         entry = entries.get(str(stage.number), {})
         reasons = pipeline.freshness.reasons(stage)
         took = f"{duration(entry['seconds'])}, {entry['time']}" if entry.get("status") == "done" else ""
-        lines.append(f"  {stage.number} {stage.name:21} {_state(entry, reasons):12} {took}".rstrip())
+        lines.append(f"  {stage.number} {stage.name:21} {_state(entry, reasons, holder):12} {took}".rstrip())
         lines += [f"      {reason}" for reason in reasons if entry]
-        if stage is pipeline.train_stage and steps_in(stage.output_dir):
-            lines.append(f"      {_training(stage.output_dir)}")
+        if stage is pipeline.train_stage:
+            lines += [f"      {line}" for line in _training(stage.output_dir)]
     lines += _results(pipeline.root)
     return "\n".join(lines)
 
 
-def _state(entry: dict[str, Any], reasons: list[str]) -> str:
-    """The state of a stage in one word: done, missing, stale, or how its last run ended."""
+def _state(entry: dict[str, Any], reasons: list[str], holder: str | None) -> str:
+    """The state of a stage in a word or two: done, missing, stale, running, or how its last run ended."""
     if not reasons:
         return "done"
     if not entry:
         return "missing"
-    return "stale" if entry.get("status", "done") == "done" else entry["status"]
+    words = {"done": "stale", "started": "running" if holder else "cut off"}
+    status = entry.get("status", "done")
+    return words.get(status, status)
 
 
-def _training(train_dir: Path) -> str:
-    newest = steps_in(train_dir)[-1].name
-    valid = [row for row in read_history(train_dir) if row["split"] == "valid"]
-    values = {k: v for k, v in valid[-1].items() if k not in ("step", "epoch", *TIMES)} if valid else {}
-    path = train_dir / DECLARATIONS
-    declarations = from_json(read_json(path)) if path.exists() else {}
-    return f"newest checkpoint {newest}; last validation: {format_metrics(values, declarations) or 'none yet'}"
+def _training(train_dir: Path) -> Iterator[str]:
+    """The last step in the history, and the newest checkpoint with the last validation."""
+    history, checkpoints = read_history(train_dir), steps_in(train_dir)
+    if history:
+        yield f"last logged step {history[-1]['step']}"
+    if checkpoints:
+        valid = [row for row in history if row["split"] == "valid"]
+        values = {k: v for k, v in valid[-1].items() if k not in ("step", "epoch", *TIMES)} if valid else {}
+        path = train_dir / DECLARATIONS
+        metrics = format_metrics(values, from_json(read_json(path)) if path.exists() else {})
+        yield f"newest checkpoint {checkpoints[-1].name}; last validation: {metrics or 'none yet'}"
 
 
 def _results(root: Path) -> list[str]:
