@@ -74,12 +74,13 @@ class Task(nn.Module):
 
     Names that depend on a task's settings are declared by the instance: ``self.metrics = {**self.metrics, ...}``.
     """
-    predicts: Literal["text", "label", "turns", "trials"] = "label"
+    predicts: Literal["text", "label", "number", "turns", "trials"] = "label"
     """The kind of predictions, from which the report chooses what it draws.
 
     text: ``reference`` and ``hypothesis`` have words, which are aligned. label: they are compared as a whole, counted
-    as confusions, and drawn by ``confidence`` if there is one; the worst have the highest ``loss``. turns: they are
-    JSON lists of start, end and speaker, drawn as timelines. trials: ``predictions.csv`` has ``id1, id2, label, score``
+    as confusions, and drawn by ``confidence`` if there is one; the worst have the highest ``loss``. number: they are
+    seldom equal; the worst have the highest ``loss``. turns: they are JSON lists of start, end, and speaker or event,
+    drawn as timelines. trials: ``predictions.csv`` has ``id1, id2, label, score``
     and perhaps ``llr``; ``det.json`` beside it is drawn as a DET curve.
     """
     paired = False

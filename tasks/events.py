@@ -81,6 +81,8 @@ class EventDetection(Task):
         scoring: tolerances.
     """
 
+    predicts = "turns"
+
     takes_features = True
 
     def __init__(

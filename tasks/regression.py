@@ -53,6 +53,8 @@ class RegressionTask(Task):
         huber_delta: the error from which huber grows linearly, in standard deviations.
     """
 
+    predicts = "number"
+
     metrics = {
         **_metrics(),
         **_metrics("system_", "system "),

@@ -96,6 +96,7 @@ def test_it_learns_a_number_reports_it_and_predicts_it(run, tables, capsys):
     assert trivial["ridge regression"]["mse"] < mean["mse"]
     assert trivial["ridge regression"].keys() >= {"kendall", "system_spearman"}
     page = (target / "report" / "report.html").read_text()
+    assert "label wrong" not in page and "confus" not in page.lower()
     assert "ridge regression" in page and "with the highest loss of 12 utterances" in page
 
     capsys.readouterr()

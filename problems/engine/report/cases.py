@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rapidfuzz.distance import Levenshtein
@@ -39,7 +39,7 @@ class Case:
     """One utterance, or trial, of a list.
 
     Args:
-        value: what it is ranked by. numbers: further ones, by name.
+        value: what it is ranked by. numbers: further ones, by name. is_right: None if it is not a question.
         pairs: of a text. timeline: of turns. clips: of an utterance; others: of the second side of a trial.
     """
 
@@ -47,7 +47,7 @@ class Case:
     value: str
     reference: str = ""
     hypothesis: str = ""
-    is_right: bool = False
+    is_right: bool | None = None
     numbers: Mapping[str, str] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
     timeline: Figure | None = None
@@ -77,7 +77,7 @@ def case_list(test_set: str, ranked: Ranked, predicts: str, audio: Audio) -> Cas
         predicts: what the task declares that it predicts.
         audio: of the test set.
     """
-    make = {"text": _text, "turns": _turns, "trials": _trial}.get(predicts, _label)
+    make = {"text": _text, "turns": _turns, "trials": _trial, "number": _number}.get(predicts, _label)
     cases = [make(row, value, ranked.heading, audio) for row, value in zip(ranked.rows, ranked.values)]
     return CaseList(test_set, predicts, ranked, cases)
 
@@ -97,6 +97,10 @@ def _label(row: Row, value: str, heading: str, audio: Audio) -> Case:
         numbers=_numbers(row, ("loss", "confidence"), heading),
         clips=audio.clips(row["id"]),
     )
+
+
+def _number(row: Row, value: str, heading: str, audio: Audio) -> Case:
+    return replace(_label(row, value, heading, audio), is_right=None)
 
 
 def _turns(row: Row, value: str, heading: str, audio: Audio) -> Case:

@@ -12,7 +12,7 @@ from tasks.posteriors import FirstIds
 if TYPE_CHECKING:
     from problems.engine.loops.base import Loop
 
-SHOWN = ("text", "label")
+SHOWN = ("text", "label", "number")
 """The kinds of predictions that can be read as a line."""
 LONGEST = 500
 """Characters of a text that are shown."""

@@ -1,4 +1,4 @@
-"""Timelines: who speaks when in a recording, by the reference and by the hypothesis."""
+"""Timelines: who speaks, or what is heard, when in a recording, by the reference and by the hypothesis."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MOST = 300
 
 
 def timeline_figure(title: str, reference: Sequence[Turn], hypothesis: Sequence[Turn]) -> Figure:
-    """A lane for each speaker; a speaker of the hypothesis has the colour of the one whom it overlaps most.
+    """A lane for each speaker or event; one of the hypothesis has the colour of the one that it overlaps most.
 
     Args:
-        reference, hypothesis: start and end in seconds, and the speaker.
+        reference, hypothesis: start and end in seconds, and the speaker or event.
     """
     starts, note = sorted(turn[0] for turn in (*reference, *hypothesis)), ""
     if len(starts) > MOST:
@@ -50,9 +50,9 @@ def timeline_figure(title: str, reference: Sequence[Turn], hypothesis: Sequence[
     return Figure(
         title=title,
         svg=joined(*drawn),
-        header=["turns of", "speaker", "start (s)", "end (s)"],
+        header=["turns of", "speaker or event", "start (s)", "end (s)"],
         rows=rows,
-        summary=f"{title}: {len(colours[0])} speakers in the reference with {len(reference)} turns,"
+        summary=f"{title}: {len(colours[0])} speakers or events in the reference with {len(reference)} turns,"
         f" {len(colours[1])} in the hypothesis with {len(hypothesis)}.",
         note=note,
         height=top + 24,

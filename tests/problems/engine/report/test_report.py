@@ -107,6 +107,16 @@ def test_the_labels_of_a_classifier_are_shown_as_a_table_with_their_losses(tmp_p
     assert not {"substituted", "deleted"} & {text.strip() for text in page.text}
 
 
+def test_a_number_is_marked_neither_right_nor_wrong(tmp_path):
+    rows = [("u1", "3.5", "3.25", 0.5), ("u2", "1.0", "1.0", 0.0)]
+    for kind, judged in (("number", False), ("label", True)):
+        target = tmp_path / kind
+        write_result(target, "step_9", "test", {"mse": 0.5}, rows, predicts=kind, columns=("loss",))
+        write_report(target, target / "report")
+        page = (target / "report" / "report.html").read_text(encoding="utf-8")
+        assert "3.25" in page and ('class="label wrong"' in page) == judged
+
+
 def test_worst_utterances_mark_each_error(target, tmp_path):
     write_report(target, tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
