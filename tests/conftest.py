@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("ba", "de", "go", "ku")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share their cores
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it, and tests send it
 # on a machine with a GPU too, as several processes cannot share one: CUDA_VISIBLE_DEVICES=0 shows it to the tests
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 

@@ -137,7 +137,9 @@ def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, _put_off(handler)) for number, handler in handlers.items()}
+    # one that the caller ignores, as nohup and a shell's background do, stays ignored
+    heard = {number: own for number, own in handlers.items() if signal.getsignal(number) != signal.SIG_IGN}
+    previous = {number: signal.signal(number, _put_off(handler)) for number, handler in heard.items()}
     try:
         yield
     finally:

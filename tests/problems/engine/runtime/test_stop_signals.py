@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from problems.engine.runtime.errors import Interrupted
-from problems.engine.runtime.stop_signals import StopRequest, raise_on_signals
+from problems.engine.runtime.stop_signals import StopRequest, forwarded, raise_on_signals
 from tests.conftest import ROOT
 
 SENDS = """
@@ -142,3 +142,15 @@ def test_a_signal_in_a_destructor_is_answered_afterwards():
     with pytest.raises(Interrupted), raise_on_signals():
         Doomed()
         time.sleep(5)
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored_in_a_training():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for block in (StopRequest(), forwarded()):
+            with block:
+                signal.raise_signal(signal.SIGINT)
+            assert not getattr(block, "signal", None)
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
