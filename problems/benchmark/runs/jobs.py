@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -70,6 +71,7 @@ def run_jobs(groups: Sequence[Group], parallel: int, threads: int | None = None)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _start_server()
     count = threads or max(1, len(os.sched_getaffinity(0)) // parallel)
     waiting, running = list(groups), {}
     try:
@@ -92,6 +94,20 @@ def run_jobs(groups: Sequence[Group], parallel: int, threads: int | None = None)
             process.terminate()  # each writes a checkpoint first
         for _, process, *_ in running.values():
             process.join()
+
+
+def _start_server() -> None:
+    """Start the process that the others are forked from, with Ctrl-C blocked for it and for them.
+
+    A terminal sends Ctrl-C to all. It would interrupt the imports of the first with a traceback; the others are told to
+    end by this process.
+    """
+    resource_tracker.ensure_running()  # or the server starts it, which unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; one that comes meanwhile waits
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcomes(group: Group, process: BaseProcess, ends: Connection, began: float, log_size: int) -> Iterator[Outcome]:
