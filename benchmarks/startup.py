@@ -114,6 +114,7 @@ def main() -> None:
             "--prepare_data.corpus=fsdd",
             f"--prepare_data.dataset_root={options.root}",
             f"--num_workers={options.workers}",
+            "--features.cache=off",  # the bare script computes none ahead
         ]
         subprocess.run([*toolkit, "--stop=1"], check=True, capture_output=True)
         bare = [sys.executable, str(folder / "bare.py"), str(folder / "run/data/train.csv"), str(options.workers)]
