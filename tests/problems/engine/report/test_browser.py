@@ -177,7 +177,7 @@ def test_the_pointer_and_the_arrow_keys_read_the_numbers_of_a_curve(page):
 def test_the_pointer_reads_a_turn_and_a_cell_of_the_confusion_matrix(page):
     page.locator("#utterances summary").filter(has_text="turns").click()
     page.locator("rect[data-row]").nth(1).hover(position={"x": 3, "y": 3})  # nearer to the middle of another
-    assert page.locator(".tip").inner_text().split("\n")[:2] == ["turns of: reference", "speaker: bob"]
+    assert page.locator(".tip").inner_text().split("\n")[:2] == ["turns of: reference", "speaker or event: bob"]
     page.locator(".matrix .right[data-tip]").first.hover()
     assert page.locator(".tip").inner_text() == "no as no: 2 of 3 (66.7 %)"
 
