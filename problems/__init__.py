@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from problems.engine.runtime import shadowing
+from problems.engine.runtime.code import shadowing
 from problems.registry import NAMES, find_class, get
 
 if TYPE_CHECKING:

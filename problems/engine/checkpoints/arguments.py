@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json, write_json
-from problems.engine.runtime import carried_files
+from problems.engine.runtime.code import carried_files
 from problems.engine.runtime.errors import CheckpointError, ConfigError
 
 ARGUMENTS = "arguments.json"

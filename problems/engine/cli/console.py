@@ -10,8 +10,8 @@ import select
 import sys
 from pathlib import Path
 
+from problems.engine.runtime.code.shadowing import OURS
 from problems.engine.runtime.errors import ConfigError
-from problems.engine.runtime.shadowing import OURS
 
 
 class ConsoleHandler(logging.Handler):

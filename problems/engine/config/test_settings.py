@@ -15,7 +15,7 @@ from dataset.storage.files import read_json
 from dataset.wording import nearest
 from problems.engine.config.schema import Configurable, resume_keys, schema, test_time_keys
 from problems.engine.config.types import accepted
-from problems.engine.runtime import carried_files
+from problems.engine.runtime.code import carried_files
 from problems.engine.runtime.errors import ConfigError
 
 Tree = dict[str, Any]

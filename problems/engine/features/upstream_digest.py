@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from problems.engine.runtime.code.module_sources import is_users, source_digests
 from problems.engine.runtime.digests import digest
-from problems.engine.runtime.module_sources import is_users, source_digests
 
 _BASE = vars(torch.nn.Module()).keys()  # hooks, registries of parameters and the like
 _PLAIN_BY_TEXT = (slice, range, complex, re.Pattern, torch.layout, torch.memory_format)  # equal text, equal value

@@ -20,7 +20,7 @@ from problems.engine.config import yaml_text
 from problems.engine.config.registry import load_class, resolve
 from problems.engine.inference.card import CARD, card_of, readme_of, without_folders
 from problems.engine.inference.predictor import Predictor
-from problems.engine.runtime import carried_files
+from problems.engine.runtime.code import carried_files
 from problems.engine.runtime.errors import ConfigError
 
 CONFIG = "config.yaml"

@@ -2,7 +2,7 @@
 
 ``torchrun`` (or ``--nproc N``) sets rank and world size through the environment. Gradients are summed over NCCL on
 GPUs. The few numbers that the processes agree on go over gloo, so that no agreement waits for a GPU. If one process
-fails, :mod:`problems.engine.runtime.failure_watch` ends the others with the same error.
+fails, :mod:`problems.engine.runtime.peers.failure_watch` ends the others with the same error.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from problems.engine.runtime import formatting
 from problems.engine.runtime.errors import Interrupted, PeerError
-from problems.engine.runtime.failure_watch import FailureWatch, waiting
-from problems.engine.runtime.lost_peer import lost_peer
+from problems.engine.runtime.peers.failure_watch import FailureWatch, waiting
+from problems.engine.runtime.peers.lost_peer import lost_peer
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any
 
 from dataset.storage.files import read_json, sha256, write_json
-from problems.engine.runtime.module_sources import source_digests
+from problems.engine.runtime.code.module_sources import source_digests
 
 Fingerprint = dict[str, Any]
 """``{"class": name, "code": {name: digest}, "config": sections, "inputs": {path: digest}}``, as plain JSON."""

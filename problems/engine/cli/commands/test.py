@@ -17,7 +17,7 @@ from problems.engine.config import yaml_text
 from problems.engine.config.layers import Layer, load_file, override_layer
 from problems.engine.config.merge import resolve
 from problems.engine.config.schema import Tree
-from problems.engine.runtime import carried_files
+from problems.engine.runtime.code import carried_files
 from problems.engine.runtime.errors import ConfigError
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import ConfigError
-from problems.engine.runtime.failure_watch import waiting
 from problems.engine.runtime.overrides import is_overridden
+from problems.engine.runtime.peers.failure_watch import waiting
 
 if TYPE_CHECKING:
     import torch.distributed as dist

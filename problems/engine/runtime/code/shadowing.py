@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 OURS = ("problems", "dataset", "nn", "tasks", "configs")
-HOME = Path(__file__).resolve().parents[3]
+HOME = Path(__file__).resolve().parents[4]
 
 
 def _spec(name: str) -> ModuleSpec | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch.distributed import DistBackendError
 
-from problems.engine.runtime.lost_peer import lost_peer
+from problems.engine.runtime.peers.lost_peer import lost_peer
 
 NCCL = "NCCL error in: NCCLUtils.hpp:268, {}, NCCL version 2.21.5\n{}: long.\nLast error:\n{}"
 GLOO = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:22915"

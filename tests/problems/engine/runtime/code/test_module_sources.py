@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from problems.engine.runtime.module_sources import is_users, source_digests
+from problems.engine.runtime.code.module_sources import is_users, source_digests
 
 FILES = {
     "users/__init__.py": "from .other import unused\n",

@@ -28,7 +28,7 @@ def test_a_failure_reaches_a_process_without_a_common_agent(failing, waiting):
 
 WAITING = """
 import os, signal, threading, time
-from problems.engine.runtime import failure_watch
+from problems.engine.runtime.peers import failure_watch
 failure_watch.PATIENCE = 1
 signal.signal(signal.SIGTERM, lambda *_: None)
 if distributed.world().rank == 0:

@@ -1,0 +1,1 @@
+"""The other processes of a run: their failures, and what losing one looks like."""
