@@ -9,14 +9,15 @@ import problems
 from problems.engine.runtime.errors import Interrupted
 
 COMMANDS = {
-    "compare": "problems.engine.cli.commands.compare:compare",
-    "results": "problems.benchmark.results.command:results",
-    "run": "problems.benchmark.grids.grid:run",
-    "superb": "problems.benchmark.superb:superb",
-    "sweep": "problems.benchmark.sweep:sweep",
-    "upstream": "problems.benchmark.upstream:upstream",
+    "compare": "problems.engine.cli.commands.compare",
+    "results": "problems.benchmark.results.command",
+    "run": "problems.benchmark.grids.grid",
+    "superb": "problems.benchmark.superb",
+    "sweep": "problems.benchmark.sweep",
+    "upstream": "problems.benchmark.upstream",
 }
-"""Commands that belong to no problem."""
+"""Commands that belong to no problem: the module with a function of that name, and ``HELP``."""
+HELP_WORDS = {"-h", "--help"}
 
 
 def main(words: Sequence[str]) -> int:
@@ -26,23 +27,27 @@ def main(words: Sequence[str]) -> int:
         from problems.engine.runtime.errors import SoundstageError
         from problems.engine.runtime.stop_signals import raise_on_signals
 
+        if HELP_WORDS & {*words[1:]}:
+            print(load_class(f"{COMMANDS[words[0]]}:HELP"))
+            return 0
         try:
             with raise_on_signals():
-                return load_class(COMMANDS[words[0]])(words[1:])
+                return load_class(f"{COMMANDS[words[0]]}:{words[0]}")(words[1:])
         except SoundstageError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
         except (KeyboardInterrupt, Interrupted) as stop:
             print("interrupted: finished work is kept; run the same command to continue", file=sys.stderr)
             return getattr(stop, "exit_code", 130)
-    if words and words[0] not in ("-h", "--help"):
+    if words and words[0] not in HELP_WORDS:
         print(f"error: {_unknown(words[0])}", file=sys.stderr)
         return 2
     print("Problems, each with its command; add --help for its settings:\n")
     width = max(map(len, problems.NAMES))
     for name in problems.NAMES:
         print(f"  python -m problems.{name:{width}} {problems.get(name).summary}")
-    print("\n  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
+    print("\nCommands that belong to none, each with --help too:\n")
+    print("  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
     print("  python -m problems results VERB                 export, check and import results, and make a leaderboard")
     print("  python -m problems run GRID.yaml                problems, settings, seeds and folds, and one table")
     print("  python -m problems superb --upstream NAME...    every problem for every encoder, and one table")

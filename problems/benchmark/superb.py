@@ -23,9 +23,24 @@ from problems.engine.runtime.folder_lock import folder_lock
 
 USAGE = (
     "superb --upstream NAME [--upstream LABEL='{name: NAME, conf: {...}}']... [--config superb|toy] [--problems a,b]"
-    " [--learning_rates LIST] [--halving] [--parallel N] [--target_dir DIR] [--plan] [--quick]"
+    " [--learning_rates LIST] [--halving] [--parallel N] [--target_dir DIR] [--baseline LABEL] [--plan] [--quick]"
     " [--[PROBLEM.]KEY VALUE]..."
 )
+HELP = f"""usage: python -m problems {USAGE}
+
+Every problem of SUPERB for every encoder, and one table. The same command continues, or has only the table to write.
+
+  --upstream NAME          an encoder, or LABEL='{{name: NAME, conf: {{...}}}}'; again for another
+  --config superb|toy      SUPERB's presets and corpora, or short trainings on the built-in corpora; by default superb
+  --problems a,b           some of the problems; by default all
+  --learning_rates LIST    to choose from by validation; by default SUPERB's grid, with toy the preset's rate
+  --halving                end the worse trainings of a search early
+  --parallel N             runs at a time; by default 1
+  --target_dir DIR         for the runs; by default result/superb/CONFIG
+  --baseline LABEL         the encoder that the paired tests compare with; by default the first
+  --plan                   only print what it will take: time, disk, corpora
+  --quick                  a part of each training set, and few steps
+  --[PROBLEM.]KEY VALUE    a setting of all runs, or of one problem: --asr.prepare_data.dataset_root DIR"""
 OWN = ("upstream", "problems", "learning_rates", "halving", "parallel", "target_dir", "plan", "baseline", "quick")
 TOY: dict[str, tuple[str, ...]] = {
     "pr": ("--train.total_steps=400",),
@@ -91,7 +106,7 @@ def superb(words: Sequence[str]) -> int:
         for encoder in encoders
     ]
     if options.get("plan") == "true":
-        for line in plan.lines_of(cells, config):
+        for line in plan.lines_of(cells, config, is_halving=options.get("halving") == "true"):
             print(line, flush=True)
         return 0
     parallel, baseline = number_of("parallel", options.get("parallel", "1"), 1), options.get("baseline", labels[0])

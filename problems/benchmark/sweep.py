@@ -27,6 +27,19 @@ USAGE = (
     "sweep PROBLEM --over.KEY '[VALUE, ...]'... [--over.KEY '{low: A, high: B, log: true}' --trials N] [--halving]"
     " [--parallel N] [--config NAME] [--target_dir DIR] [--KEY VALUE]..."
 )
+HELP = f"""usage: python -m problems {USAGE}
+
+Train a problem at every combination of some values, choose by validation, and test the best. The same command
+continues, or has only the table to write.
+
+  --over.KEY '[VALUE, ...]'                    values of a setting
+  --over.KEY '{{low: A, high: B, log: true}}'    a range, of which optuna suggests values
+  --trials N          how many of a range
+  --halving           end the worse trainings early
+  --parallel N        runs at a time; by default 1
+  --config NAME       a preset or a file
+  --target_dir DIR    for the runs; by default result/sweep/PROBLEM
+  --KEY VALUE         a setting of all of them: python -m problems.PROBLEM --help"""
 OWN = ("trials", "halving", "parallel", "target_dir")
 OVER = "over."
 AT_ONCE = 5

@@ -13,6 +13,13 @@ from problems.benchmark.superb import encoder_of
 from problems.engine.cli.arguments import parse
 from problems.engine.runtime.errors import ConfigError
 
+HELP = """usage: python -m problems upstream NAME [--reference FILE] [--save_reference FILE]
+
+What an encoder is, and its speed here. Its states are checked on noise, and compared with stored ones if there are any.
+
+  NAME                     an encoder, or LABEL='{name: NAME, conf: {...}}'
+  --reference FILE         compare with the outputs in this file
+  --save_reference FILE    write its outputs to this file"""
 LENGTHS = (16000, 11111, 7001)
 TOLERANCE = 1e-3
 

@@ -22,6 +22,19 @@ USAGE = {
     "board": "results board FOLDER [--out index.html]",
     "import": "results import s3prl|csv FILE [--protocol superb|quick|toy] [--out DIR]",
 }
+HELP = f"""usage: python -m problems {USAGE["export"]}
+       python -m problems {USAGE["validate"]}
+       python -m problems {USAGE["board"]}
+       python -m problems {USAGE["import"]}
+
+  export     write each row of a superb folder as a JSON file, to hand in
+  validate   check such files
+  board      make a leaderboard of a folder of them, one page that needs no server
+  import     write such files for the results of s3prl, or of a CSV
+
+  --upstream_revision [LABEL=]REVISION   the revision of an encoder's weights
+  --out DIR                              for the files; by default results. Of board: a page, by default index.html
+  --protocol superb|quick|toy            how the imported results came about; by default superb"""
 
 
 def results(words: Sequence[str]) -> int:

@@ -13,6 +13,13 @@ from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.formatting import table
 
 USAGE = "compare RUN RUN... [--baseline RUN] [--out FOLDER]"
+HELP = f"""usage: python -m problems {USAGE}
+
+Finished runs side by side: their metrics with intervals, paired tests, and the settings that differ.
+
+  RUN              the target folder of a run, such as result/asr/toy
+  --baseline RUN   the run that the paired tests compare with; by default the first
+  --out FOLDER     for comparison.html and comparison.json; by default comparison"""
 UNSHOWN = ("target_dir", "cache_dir", "num_workers", "device", "start", "stop", "fresh")
 
 
