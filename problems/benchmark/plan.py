@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from problems.benchmark.cells import Cell, Encoder
+from problems.benchmark.runs.halving import steps_of
 from problems.engine.runtime.formatting import duration
 
-PROBE_SECONDS, PROBE_BATCH, HEAD_BATCH, REPEATS = 10, 4, 2, 1
+if TYPE_CHECKING:
+    import torch
+
+PROBE_SECONDS, PROBE_BATCH, HEAD_BATCH, REPEATS = 10, {"cpu": 4, "cuda": 16}, 2, {"cpu": 1, "cuda": 4}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,12 @@ class Speed:
     is_cached: bool
 
 
-def lines_of(cells: Sequence[Cell], config: str) -> Iterator[str]:
-    """The plan as it is measured: audio, cache, steps, rates and time of each cell; sums, disk, where the data are."""
+def lines_of(cells: Sequence[Cell], config: str, is_halving: bool) -> Iterator[str]:
+    """The plan as it is measured: audio, cache, steps, rates and time of each cell; sums, disk, where the data are.
+
+    Args:
+        is_halving: bad learning rates end early.
+    """
     speeds = {}
     for encoder in {cell.encoder.label: cell.encoder for cell in cells}.values():
         speed = speeds[encoder.label] = speed_of(encoder)
@@ -68,7 +76,7 @@ def lines_of(cells: Sequence[Cell], config: str) -> Iterator[str]:
     header = ("upstream", "problem", "audio h", "cache GB", "steps", "rates", "features", "heads")
     yield "  ".join(f"{own:{width}}" for own, width in zip(header, widths))
     for cell in cells:
-        row = _row(cell, speeds[cell.encoder.label])
+        row = _row(cell, speeds[cell.encoder.label], is_halving)
         yield "  ".join(f"{own:{width}}" for own, width in zip(row.cells, widths))
         heads += row.head_seconds
         key = cell.encoder.label, DATA[cell.task.problem].source.partition(" ")[0]
@@ -105,7 +113,7 @@ class _Row:
     disk: float
 
 
-def _row(cell: Cell, speed: Speed) -> _Row:
+def _row(cell: Cell, speed: Speed, is_halving: bool) -> _Row:
     name, data = cell.task.problem, DATA[cell.task.problem]
     config = _config_of(cell)
     steps = (config["train"]["total_steps"] or 0) * (5 if cell.task.folds else 1)
@@ -115,7 +123,7 @@ def _row(cell: Cell, speed: Speed) -> _Row:
     seconds = (data.hours or 0) * 3600 * (config["prepare_data"].get("train_fraction") or 1)
     disk = seconds / data.seconds * speed.layers * speed.size * 2 if only_means else seconds * speed.bytes_per_second
     feature_seconds = seconds / speed.times_real if speed.is_cached else 0.0
-    head_seconds = steps * rates * step
+    head_seconds = (steps_of(rates, steps) if is_halving else steps * rates) * step
     hours = "?" if data.hours is None else f"{seconds / 3600:.0f}"
     cells = [cell.encoder.label, name, hours, f"{disk / 1e9:.1f}", f"{steps:,}", str(rates)]
     return _Row([*cells, duration(feature_seconds), duration(head_seconds)], feature_seconds, head_seconds, disk)
@@ -139,19 +147,15 @@ def speed_of(encoder: Encoder) -> Speed:
 
     device = pick_device("auto")
     upstream = _upstream(encoder).to(device).eval()
-    wav = torch.randn(PROBE_BATCH, PROBE_SECONDS * 16000, device=device) * 0.1
-    wav_len = torch.full((PROBE_BATCH,), wav.shape[1], device=device)
-    best = float("inf")
+    batch = PROBE_BATCH[device.type]
+    wav = torch.randn(batch, PROBE_SECONDS * 16000, device=device) * 0.1
+    wav_len = torch.full((batch,), wav.shape[1], device=device)
     with torch.inference_mode():
-        for _ in range(REPEATS + 1):
-            began = time.perf_counter()
-            states, _ = upstream(wav, wav_len)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            best = min(best, time.perf_counter() - began)
+        states, _ = upstream(wav, wav_len)
+        best = _best_seconds(lambda: upstream(wav, wav_len), device)
     per_second = sum(size * 16000 / rate * 2 for size, rate in zip(upstream.hidden_sizes, upstream.downsample_rates))
     has_weights = any(True for _ in upstream.parameters())
-    return Speed(PROBE_BATCH * PROBE_SECONDS / best, per_second, len(states), upstream.hidden_sizes[0], has_weights)
+    return Speed(batch * PROBE_SECONDS / best, per_second, len(states), upstream.hidden_sizes[0], has_weights)
 
 
 def _upstream(encoder: Encoder) -> Any:
@@ -169,6 +173,7 @@ def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) ->
 
     import problems
     from problems.engine.runtime.device import pick_device
+    from problems.engine.runtime.numerics import autocast, numerics
     from problems.engine.runtime.overrides import call
 
     device = pick_device("auto")
@@ -179,18 +184,34 @@ def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) ->
     ).to(device)
     full = config["build_batch_sampler"]["train"].get("batch_size") or 8
     frames = 1 if getattr(model, "commutes_with_mean", False) else round(data.seconds * 50)
-    size = full if frames == 1 else min(full, HEAD_BATCH)  # of long ones, a part: time grows with their number
+    # of long ones, on a CPU a part: there the time grows with their number
+    size = full if frames == 1 or device.type == "cuda" else min(full, HEAD_BATCH)
     states = torch.randn(speed.layers, size, frames, speed.size, device=device)
     lengths = torch.full((size,), frames, device=device)
-    best = float("inf")
-    for _ in range(REPEATS + 1):
-        began = time.perf_counter()
-        output, _ = model(hidden_states=states, hidden_lens=lengths)
+
+    train = config["train"]
+
+    def step() -> None:
+        with autocast(device, train["precision"]):
+            output, _ = model(hidden_states=states, hidden_lens=lengths)
         output.float().square().mean().backward()
+
+    with numerics(False, train["tf32"]):
+        return _best_seconds(step, device) * full / size * (train["gradient_accumulate"] or 1)
+
+
+def _best_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The seconds of the fastest of some calls, of which the first warms up."""
+    import torch
+
+    best = float("inf")
+    for _ in range(REPEATS[device.type] + 1):
+        began = time.perf_counter()
+        work()
         if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    return best * full / size * (config["train"]["gradient_accumulate"] or 1)
+    return best
 
 
 def States(layers: int = 1, size: int = 1) -> Any:

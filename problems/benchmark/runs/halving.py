@@ -24,6 +24,15 @@ def rungs(count: int, total_steps: int) -> Iterator[tuple[float, int]]:
         yield total_steps / 2**number, count
 
 
+def steps_of(count: int, total_steps: int) -> float:
+    """The steps that all of so many trainings take together."""
+    before, steps = 0.0, 0.0
+    for step, left in (*rungs(count, total_steps), (total_steps, 0)):
+        steps += count * (step - before)
+        before, count = step, left
+    return steps
+
+
 def kept(histories: Sequence[Sequence[tuple[int, float]]], step: int, total_steps: int) -> list[int]:
     """The numbers of the trainings that go on after their validation at ``step``; of equal ones the first.
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from problems.__main__ import main
 from problems.benchmark import plan
@@ -220,3 +221,28 @@ def test_the_plan_names_data_times_and_disk(capsys):
     assert "Speech Commands v0.01" in out and "GB are free" in out
     assert main(["superb", tiny, "--problems=ks,asr", "--plan", "--quick"]) == 0
     assert re.search(r"tiny +asr +11 +[\d.]+ +4,000 +3 ", capsys.readouterr().out)  # of 111 hours
+
+
+@pytest.mark.parametrize("words, hours", [([], 300), (["--halving"], 175)])
+def test_the_plan_counts_the_steps_that_a_search_takes(words, hours, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "head_step", lambda *_: 3600 / 2000)
+    tiny = "--upstream=tiny={name: 'tests.parts.tiny_encoder:TinyEncoder'}"
+    assert main(["superb", tiny, "--problems=asr", "--plan", *words]) == 0
+    assert re.search(rf"tiny +asr .* {hours} h 00 min", capsys.readouterr().out)
+
+
+def test_the_plan_measures_heads_as_they_are_trained(tmp_path, monkeypatch):
+    """In the precision of the config."""
+    words = _words("ks", "superb", [("train.precision", "bf16")])
+    cell = Cell(Encoder("fbank", "fbank"), TASKS["ks"], tmp_path, words)
+    seen = []
+    original = torch.nn.functional.linear
+
+    def linear(x, *rest):
+        seen.append(original(x, *rest).dtype)
+        return original(x, *rest)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", linear)
+    shape = plan.Speed(1.0, 1.0, 3, 16, True)
+    plan.head_step("ks", plan._config_of(cell), shape, plan.DATA["ks"])
+    assert set(seen) == {torch.bfloat16}

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from problems.benchmark.runs.halving import kept, rungs
+from problems.benchmark.runs.halving import kept, rungs, steps_of
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,16 @@ from problems.benchmark.runs.halving import kept, rungs
 )
 def test_half_is_left_at_each_rung_and_one_from_the_middle_on(count, expected):
     assert list(rungs(count, 100)) == expected
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_the_steps_of_a_search_are_those_of_its_trainings(count):
+    """Counted step by step."""
+    drops, left, steps = dict(rungs(count, 64)), count, 0
+    for step in range(64):
+        left = drops.get(step, left)
+        steps += left
+    assert steps_of(count, 64) == steps
 
 
 def test_the_worse_half_is_dropped_by_the_best_validation_so_far():
