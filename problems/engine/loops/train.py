@@ -126,6 +126,12 @@ class TrainLoop(Loop):
         return [p for optimizer in self.optimizers for p in optimizer.parameters]
 
     @functools.cached_property
+    def _of_task(self) -> list[torch.nn.Parameter]:
+        """All parameters of the task, listed once: to look for them in each step takes longer than what is done."""
+        _ = self.optimizers  # sharding, which replaces parameters, comes before them
+        return list(self.task.parameters())
+
+    @functools.cached_property
     def reduction(self) -> SumAfterwards:
         """The sum of the gradients over the processes."""
         return reduction_of(self)
@@ -157,7 +163,8 @@ class TrainLoop(Loop):
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
-        self.task.zero_grad(set_to_none=True)
+        for p in self._of_task:
+            p.grad = None
 
     def fit_batch(self, batch: Batch, units: Callable[[StepOutput], float]) -> StepOutput:
         """Run one batch forward and backward, add its gradients to the window's, and return the task's output.
