@@ -1,10 +1,12 @@
 """Default presets on real speech that they were not made for, beside trivial models.
 
     python benchmarks/defaults.py DATA [--data sid_librispeech ks_words ...] [--seeds 0 1 2] [--budget 2m]
+    python benchmarks/defaults.py DATA --set build_downstream.conf.pooling=mean    # the same with another setting
 
 DATA holds fsdd, speech_commands_9, intent_barista and librispeech_small. No speaker, and of single digits no recording,
 is in both training and test. Each run is the default preset with another corpus, from an empty folder to the report. A
-JSON line for each run with its metric, those of the trivial models and its seconds, then the mean and range of seeds.
+JSON line for each run with its metric on the test set, that of the chosen checkpoint on the validation set, those of
+the trivial models and its seconds, then the mean and range of seeds.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -73,6 +76,7 @@ def data_sets(root: Path) -> dict[str, tuple[str, str, dict[str, Any]]]:
         "asv_words": ("ASV", "eer", words | {"corpus": "csv_trials", "columns": speaker}),
         "asv_librispeech": ("ASV", "eer", one_utterance_each(f"{root}/librispeech_small/metadata.csv", speaker)),
         "asr_digits": ("ASR", "wer", {"corpus": "connected_digits", "dataset_root": f"{root}/fsdd"}),
+        "asr_toy": ("ASR", "wer", {}),
         "asr_librispeech": (
             "ASR",
             "wer",
@@ -81,24 +85,42 @@ def data_sets(root: Path) -> dict[str, tuple[str, str, dict[str, Any]]]:
     }
 
 
+def override(config: dict[str, Any], words: Sequence[str]) -> None:
+    """Set the keys of ``KEY=VALUE`` words in a config."""
+    for word in words:
+        key, _, value = word.partition("=")
+        *sections, last = key.split(".")
+        section = config
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[last] = yaml_text.load(value)
+
+
 def measured(
-    name: str, *, root: Path, presets: Path, seed: int, budget: str | None, folder: Path
-) -> dict[str, str | float | dict[str, float]]:
-    """The result of one run: its metric, the trivial models', and its seconds."""
+    name: str, *, root: Path, presets: Path, seed: int, budget: str | None, folder: Path, words: Sequence[str]
+) -> dict[str, Any]:
+    """The result of one run: its metric on both sets, the trivial models', and its seconds."""
     kind, metric, section = data_sets(root)[name]
     config = yaml_text.load((presets / kind.lower() / "default.yaml").read_text())
     config["prepare_data"] = section
     config["train"] = {**config["train"], "seed": seed}
     if kind == "IC":
         config["build_encoder"] = {"slots": ["drink"]}
+    override(config, words)
     began, cpu = time.monotonic(), time.process_time()
     with contextlib.redirect_stdout(sys.stderr):
         find_class(kind)().run(target_dir=str(folder), budget=budget, **OPTIONS, **config)
     seconds = {"seconds": round(time.monotonic() - began), "cpu_seconds": round(time.process_time() - cpu)}
-    value = read_json(next((folder / "evaluate").glob("*/*/result.json")))["metrics"][metric]
+    result = next((folder / "evaluate").glob("*/*/result.json"))
+    value = read_json(result)["metrics"][metric]
+    step = int(result.parent.parent.name.removeprefix("step_"))
+    lines = [json.loads(line) for line in (folder / "train/metrics.jsonl").read_text().splitlines()]
+    valid = next(line[metric] for line in lines if line["split"] == "valid" and line["step"] == step)
     models = next(iter(read_json(folder / "evaluate/baselines.json")["test_sets"].values()))
     trivial = {model: round(metrics[metric], 4) for model, metrics in models.items() if metric in metrics}
-    return {"data": name, "seed": seed, metric: round(value, 4), "trivial": trivial, **seconds}
+    own = {"set": list(words)} if words else {}
+    values = {metric: round(value, 4), "valid": round(valid, 4)}
+    return {"data": name, **own, "seed": seed, **values, "step": step, "trivial": trivial, **seconds}
 
 
 def main() -> None:
@@ -109,6 +131,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--budget", help="time of each run, such as 2m")
     parser.add_argument("--presets", type=Path, default=CONFIGS, help="folder of other presets, to compare with these")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", dest="words", help="other settings")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.WARNING)
@@ -117,7 +140,7 @@ def main() -> None:
         metric, values = data_sets(root)[name][1], []
         for seed in arguments.seeds:
             with tempfile.TemporaryDirectory() as folder:
-                settings = {key: own[key] for key in ("presets", "budget")}
+                settings = {key: own[key] for key in ("presets", "budget", "words")}
                 result = measured(name, root=root, seed=seed, folder=Path(folder), **settings)
             values.append(float(result[metric]))
             print(json.dumps(result), flush=True)

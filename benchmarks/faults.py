@@ -1,6 +1,6 @@
 """Short command lines of every problem, interrupted at random instants and typed again, against undisturbed ones.
 
-    python benchmarks/faults.py [--faults N] [--runs 'a; b'] [--fault NAME] [--seed N] [--out FILE]
+    python benchmarks/faults.py [--faults N] [--runs 'a; b'] [--fault NAME] [--seed N] [--out FILE] [--with WORD...]
     python benchmarks/faults.py --controls
     python benchmarks/faults.py --table FILE...
 
@@ -43,9 +43,11 @@ STAGES = (
 COLUMNS = (*STAGES, "faults", "failed", "differing")
 
 
-def interrupted(name: str, folder: Path, fault: str, count: int, rng: random.Random) -> dict[str, Any]:
+def interrupted(
+    name: str, folder: Path, *, fault: str, count: int, words: list[str], rng: random.Random
+) -> dict[str, Any]:
     """The figures of one run: faults by stage, failed resumes, and files that differ at the end."""
-    run, place = prepare(name, folder / "data"), folder / "run"
+    run, place = prepare(name, folder / "data", *words), folder / "run"
     whole = undisturbed(run, place)
     stages: collections.Counter[str] = collections.Counter()
     failures, differing, laps = [], [], 0
@@ -112,6 +114,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="a file to append the lines to")
     parser.add_argument("--controls", action="store_true")
+    parser.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        metavar="WORD",
+        dest="words",
+        help="added to each line: --with=--device=cuda",
+    )
     parser.add_argument("--table", nargs="+", metavar="FILE")
     options = parser.parse_args()
     if options.table:
@@ -124,7 +134,10 @@ def main() -> None:
             return
         for name in names:
             rng = random.Random(f"{options.seed} {name} {options.fault}")
-            line = json.dumps(interrupted(name, Path(folder) / name, options.fault, options.faults, rng))
+            figures = interrupted(
+                name, Path(folder) / name, fault=options.fault, count=options.faults, words=options.words, rng=rng
+            )
+            line = json.dumps(figures)
             print(line, flush=True)
             if options.out:
                 with open(options.out, "a", encoding="utf-8") as file:

@@ -1,11 +1,14 @@
-"""Fine-tuning on a GPU against a bare loop, and the throughput of frozen upstreams.
+"""Training on a GPU against a bare loop, and the throughput of frozen upstreams.
 
     python benchmarks/gpu.py finetune    # wav2vec 2.0 base with CTC, 16 utterances of 10 s, random weights
+    python benchmarks/gpu.py probe       # the same with the upstream frozen
     python benchmarks/gpu.py frozen      # HuBERT base and WavLM large: hours of audio per hour
 
-``finetune`` runs the toolkit's loop and a bare one in turn, in blocks of steps, for each precision, and prints a JSON
-line for each: steps a second (medians over the blocks), their ratio, the share of the time in which the GPU computes
-and the peak of its memory. Both compute on the same batches of noise, made by the same number of workers.
+``finetune`` and ``probe`` run the toolkit's loop and a bare one in turn, in blocks of steps, for each precision, and
+print a JSON line for each: steps a second (medians over the blocks), their ratio, the share of the time in which the
+GPU computes and the peak of its memory. Both compute on the same batches of noise, made by the same number of workers.
+``frozen`` prints the share of the card's peak too: the operations of a second over those of a product of two matrices
+of 8192 x 8192 in the same precision.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import statistics
 import string
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 from train_loop import Timed
 
 from dataset.collate import collate
@@ -39,12 +43,8 @@ from tasks.ctc import CTCTask
 
 BATCH, SECONDS, RATE, LETTERS = 16, 10, 16000, 100
 DEVICE = torch.device("cuda")
-SETTINGS = {
-    "fp32": {},
-    "tf32": {"tf32": True},
-    "bf16": {"precision": "bf16", "tf32": True},
-    "bf16 compiled": {"precision": "bf16", "tf32": True, "compile": "inductor"},
-}
+PRECISIONS = {"fp32": {}, "tf32": {"tf32": True}, "bf16": {"precision": "bf16", "tf32": True}}
+SETTINGS = PRECISIONS | {f"{name} compiled": own | {"compile": "inductor"} for name, own in PRECISIONS.items()}
 
 
 class Noise(torch.utils.data.Dataset):
@@ -79,14 +79,16 @@ class InOrder:
         return iter(self.batches)
 
 
-def make_task(settings: dict) -> CTCTask:
+def make_task(settings: dict, trainable: bool) -> CTCTask:
     """wav2vec 2.0 base with random weights, a weighted sum of its layers and a linear layer, for CTC."""
     torch.manual_seed(0)
     encoder = build_encoder("character", [string.ascii_uppercase])
     upstream = Wav2Vec2Base(checkpoint="random")
     featurizer = Featurizer(upstream)
     head = FrameLinear(featurizer.output_size, len(encoder))
-    task = CTCTask(UpstreamDownstreamModel(upstream, featurizer, head, upstream_trainable=True), encoder).to(DEVICE)
+    task = CTCTask(UpstreamDownstreamModel(upstream, featurizer, head, upstream_trainable=trainable), encoder).to(
+        DEVICE
+    )
     if settings.get("compile"):
         task.model.compile(backend=settings["compile"], dynamic=True)
     return task
@@ -116,7 +118,7 @@ def bare(task: CTCTask, settings: dict, *, workers: int, blocks: int, steps: int
             loss.backward()
             torch.nn.utils.clip_grad_norm_(task.parameters(), 1.0)
             optimizer.step()
-        float(loss)
+        loss.item()
         yield steps / (time.perf_counter() - began)
 
 
@@ -164,16 +166,17 @@ def busy(share: list[float]) -> Iterator[None]:
     share.append(total / 1e6 / seconds)
 
 
-def finetune(options: argparse.Namespace) -> None:
+def against_bare_loop(options: argparse.Namespace) -> None:
     """Compare the two loops in each precision."""
+    trainable = options.work == "finetune"
     for name in options.only or SETTINGS:
         settings = SETTINGS[name]
         with tempfile.TemporaryDirectory() as folder, numerics(False, settings.get("tf32", False)):
             size = {"workers": options.workers, "blocks": options.blocks + 1, "steps": options.steps}
             runs = {
-                "bare": bare(make_task(settings), settings, **size),
+                "bare": bare(make_task(settings, trainable), settings, **size),
                 "toolkit": toolkit(
-                    make_task(settings), settings, **size, folder=Path(folder), log_step=options.log_step
+                    make_task(settings, trainable), settings, **size, folder=Path(folder), log_step=options.log_step
                 ),
             }
             speeds: dict[str, list[float]] = {key: [] for key in runs}
@@ -188,7 +191,7 @@ def finetune(options: argparse.Namespace) -> None:
             print(
                 json.dumps(
                     {
-                        "work": "finetune",
+                        "work": options.work,
                         "precision": name,
                         **{key: round(value, 2) for key, value in medians.items()},
                         "ratio": round(statistics.median(ratios), 3),
@@ -202,52 +205,69 @@ def finetune(options: argparse.Namespace) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
+def peak(settings: dict) -> float:
+    """Operations a second of a large product of matrices."""
+    one, other = torch.randn(2, 8192, 8192, device=DEVICE).unbind()
+    with autocast(DEVICE, settings.get("precision", "fp32")):
+        return 2 * 8192**3 / seconds_of(lambda: one @ other, 20)
+
+
+def seconds_of(work: Callable[[], object], times: int) -> float:
+    """Seconds that some work takes, in the second of two rounds of so many times."""
+    for _ in range(2):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(times):
+            work()
+        torch.cuda.synchronize()
+        seconds = time.perf_counter() - began
+    return seconds / times
+
+
 def frozen(options: argparse.Namespace) -> None:
     """Hours of audio that a frozen upstream reads in an hour, all layers computed."""
+    wav = torch.randn(BATCH, SECONDS * RATE, device=DEVICE)
+    lengths = torch.full((BATCH,), SECONDS * RATE, device=DEVICE)
     for upstream_class in (HubertBase, WavLMLarge):
+        upstream = upstream_class(checkpoint="random").to(DEVICE).eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            upstream(wav, lengths)
         for name in options.only or SETTINGS:
             settings = SETTINGS[name]
             torch._dynamo.reset()
             upstream = upstream_class(checkpoint="random").to(DEVICE).eval()
             if settings.get("compile"):
                 upstream.compile(backend=settings["compile"], dynamic=True)
-            wav = torch.randn(BATCH, SECONDS * RATE, device=DEVICE)
-            lengths = torch.full((BATCH,), SECONDS * RATE, device=DEVICE)
+
+            def read(upstream: torch.nn.Module = upstream, precision: str = settings.get("precision", "fp32")) -> None:
+                with autocast(DEVICE, precision):
+                    upstream(wav, lengths)
+
             with numerics(False, settings.get("tf32", False)), torch.no_grad():
-                for _ in range(2):
-                    torch.cuda.synchronize()
-                    began = time.perf_counter()
-                    for _ in range(options.steps):
-                        with autocast(DEVICE, settings.get("precision", "fp32")):
-                            upstream(wav, lengths)
-                    torch.cuda.synchronize()
-                    seconds = time.perf_counter() - began
-            speed = options.steps * BATCH * SECONDS / seconds
-            print(
-                json.dumps(
-                    {
-                        "work": "frozen",
-                        "upstream": upstream_class.name,
-                        "precision": name,
-                        "hours_per_hour": round(speed),
-                        "gpu": torch.cuda.get_device_name(),
-                    }
-                ),
-                flush=True,
-            )
+                seconds, highest = seconds_of(read, options.steps), peak(settings)
+            figures = {
+                "work": "frozen",
+                "upstream": upstream_class.name,
+                "precision": name,
+                "hours_per_hour": round(BATCH * SECONDS / seconds),
+                "tera_operations": round(counter.get_total_flops() / seconds / 1e12, 1),
+                "share_of_peak": round(counter.get_total_flops() / seconds / highest, 3),
+                "gpu": torch.cuda.get_device_name(),
+            }
+            print(json.dumps(figures), flush=True)
 
 
 def main() -> None:
-    """Run one of the two works."""
+    """Run one of the works."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=("finetune", "frozen"))
+    parser.add_argument("work", choices=("finetune", "probe", "frozen"))
     parser.add_argument("--steps", type=int, default=30, help="steps of a block")
     parser.add_argument("--blocks", type=int, default=5, help="blocks of each loop; the first is a warm-up")
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--log-step", type=int, default=50, help="the toolkit's train.log_step")
     parser.add_argument("--only", nargs="*", choices=list(SETTINGS), help="these precisions; all of them if left out")
     options = parser.parse_args()
-    {"finetune": finetune, "frozen": frozen}[options.work](options)
+    frozen(options) if options.work == "frozen" else against_bare_loop(options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A search of learning rates in one pass over the data, beside one training and beside one training after another.
 
-    python benchmarks/one_pass.py ks|asr CORPUS_FOLDER [--steps N] [--cache off|disk]
+    python benchmarks/one_pass.py ks|asr CORPUS_FOLDER [--steps N] [--batch_size N] [--cache off|disk]
 
 ``CORPUS_FOLDER`` has a ``metadata.csv`` and its audio. The upstream is wav2vec 2.0 base with random weights, frozen;
 the head is SUPERB's, smaller for asr. Prints one JSON line: wall and processor seconds of stage 2 for one learning
@@ -49,7 +49,7 @@ def words_of(options: argparse.Namespace, root: Path, folder: str, rate: float, 
         "--build_upstream.name=wav2vec2_base",
         "--build_upstream.conf={checkpoint: random}",
         f"--features.cache={options.cache}",
-        "--build_batch_sampler.train={name: random, batch_size: 8}",
+        f"--build_batch_sampler.train={{name: random, batch_size: {options.batch_size}}}",
         f"--build_optimizer.conf.lr={rate}",
         f"--train.total_steps={options.steps}",
         f"--train.save_step={options.steps}",
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("problem", choices=HEADS)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--cache", choices=("off", "disk"), default="off")
     options = parser.parse_args()
     seconds: dict[str, float] = {}
@@ -108,6 +109,7 @@ def main() -> None:
         "corpus": options.corpus.name,
         "cache": options.cache,
         "steps": options.steps,
+        "batch_size": options.batch_size,
         "one_s": round(min(walls), 2),
         "five_in_one_pass_s": round(seconds["five_in_one_pass"], 2),
         "five_one_by_one_s": round(sum(walls), 2),
