@@ -80,8 +80,8 @@ class QBE(Problem):
         frame_shift: int | None,
     ) -> Any:
         """The queries, with ``matches``: JSON lists of the ids of documents."""
+        from dataset.long_audio.recordings import Recordings
         from dataset.metadata import read_csv
-        from dataset.recordings import Recordings
 
         table = read_csv(data_csv, ("id", "wav_path", "seconds", "kind", "matches"))
         queries = table[table["kind"] == "query"].reset_index(drop=True)

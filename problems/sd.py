@@ -169,7 +169,7 @@ class SD(Problem):
     ) -> Any:
         """Windows to train on, and whole recordings otherwise: with ``turns`` and ``scored``, as JSON."""
         from dataset.diarization.windows import check_turns, windows_of
-        from dataset.recordings import Recordings
+        from dataset.long_audio.recordings import Recordings
         from dataset.utterances import Utterances
         from problems.methods.augmentation import build_augmentation
 

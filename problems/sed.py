@@ -92,7 +92,7 @@ class SED(Labelled):
     ) -> Any:
         """Windows to train on, and whole recordings otherwise: with ``events`` as JSON."""
         from dataset.diarization.windows import windows_of
-        from dataset.recordings import Recordings
+        from dataset.long_audio.recordings import Recordings
         from dataset.utterances import Utterances
         from problems.methods.augmentation import build_augmentation
 

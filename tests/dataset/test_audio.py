@@ -7,7 +7,8 @@ import pytest
 import scipy.signal
 import torch
 
-from dataset import audio, audio_blocks
+from dataset import audio
+from dataset.long_audio.blocks import Resampling, blocks
 from tests.parts.audio_files import NOISE, bad_files, patched, tone
 
 
@@ -157,16 +158,16 @@ def test_wav_headers_written_to_a_pipe(write, riff, data):
 def test_the_blocks_of_a_file_are_the_file(write, rate, seconds):
     noise = np.random.default_rng(0).standard_normal((int(3.7 * rate), 2)).astype(np.float32) * 0.1
     path = write("a.wav", noise, rate, subtype="FLOAT")
-    blocks, whole = list(audio_blocks.blocks(path, seconds)), audio.read(path)
-    assert len(blocks) > 1 or seconds > 3.7
-    assert max(map(len, blocks)) <= 2 * seconds * 16000
-    assert torch.cat(blocks).shape == whole.shape and (torch.cat(blocks) - whole).abs().max() < 1e-6
+    parts, whole = list(blocks(path, seconds)), audio.read(path)
+    assert len(parts) > 1 or seconds > 3.7
+    assert max(map(len, parts)) <= 2 * seconds * 16000
+    assert torch.cat(parts).shape == whole.shape and (torch.cat(parts) - whole).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 def test_chunks_of_any_size_are_resampled_as_the_whole(rate):
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(rate)).float()
-    resampling, sizes = audio_blocks.Resampling(rate), [rate // 50, 1, 0, rate // 7]
+    resampling, sizes = Resampling(rate), [rate // 50, 1, 0, rate // 7]
     for _ in range(2):  # the second recording knows nothing of the first
         pieces = [
             resampling.add(own)
@@ -174,7 +175,7 @@ def test_chunks_of_any_size_are_resampled_as_the_whole(rate):
         ]
         resampled = torch.cat([*pieces, resampling.finish()])
         assert (resampled - audio.resampler(rate)(noise)).abs().max() < 1e-6
-    assert not len(audio_blocks.Resampling(rate).finish())
+    assert not len(Resampling(rate).finish())
 
 
 def test_an_open_file_is_read_as_its_path_and_named_in_errors(write, tmp_path):

@@ -14,7 +14,7 @@ import torch
 
 import problems
 from dataset.audio import read
-from dataset.chunking import at_pauses
+from dataset.long_audio.chunking import at_pauses
 from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.runtime.errors import CheckpointError

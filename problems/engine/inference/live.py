@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from dataset import SAMPLE_RATE
-from dataset.live_audio import Chunk
+from dataset.long_audio.live import Chunk
 from problems.engine.inference.pieces import joined
 from problems.engine.inference.predictor import Predictor
 from problems.engine.inference.recordings import Recording

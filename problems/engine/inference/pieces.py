@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from dataset import SAMPLE_RATE
-from dataset.chunking import at_pauses, in_windows
+from dataset.long_audio.chunking import at_pauses, in_windows
 from problems.engine.inference.recordings import LONG, Recording
 from tasks.results import Result, Value
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from torch import Tensor
 
 from dataset import SAMPLE_RATE, audio
-from dataset.audio_blocks import blocks
+from dataset.long_audio.blocks import blocks
 from dataset.metadata import read_csv
 from problems.engine.runtime.errors import ConfigError
 

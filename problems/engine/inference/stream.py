@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dataset import SAMPLE_RATE
 from dataset.audio import as_mono
-from dataset.audio_blocks import Resampling
+from dataset.long_audio.blocks import Resampling
 from dataset.places.audio_file import RATES
 from nn.streaming import CannotStream
 from problems.engine.runtime.errors import ConfigError

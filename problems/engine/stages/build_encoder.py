@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from problems.engine.stages.fingerprint import Fingerprint
+from problems.engine.stages.freshness.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 
 

@@ -19,11 +19,18 @@ from problems.engine.report.read import BASELINES
 from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.overrides import call
-from problems.engine.stages.choice import Choice
-from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files, name_of, read_begun, write_begun
+from problems.engine.stages.freshness.fingerprint import (
+    Fingerprint,
+    differences,
+    hash_files,
+    name_of,
+    read_begun,
+    write_begun,
+)
 from problems.engine.stages.stage import DATA, Stage
 from problems.engine.stages.target_folder import check_ckpts
-from problems.engine.stages.testing import Test, Tester
+from problems.engine.stages.testing.checkpoint import Test, Tester
+from problems.engine.stages.testing.choice import Choice
 
 log = logging.getLogger(__name__)
 

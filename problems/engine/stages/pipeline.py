@@ -20,10 +20,9 @@ from problems.engine.runtime.folder_lock import folder_lock
 from problems.engine.stages.build_encoder import BuildEncoder
 from problems.engine.stages.cache_removal import made_audio, remove_cache
 from problems.engine.stages.evaluate import Evaluate
-from problems.engine.stages.fingerprint import Fingerprint
-from problems.engine.stages.freshness import Freshness
-from problems.engine.stages.later_tests import PrepareTests, TestFolder
-from problems.engine.stages.manifest import Manifest
+from problems.engine.stages.freshness.fingerprint import Fingerprint
+from problems.engine.stages.freshness.manifest import Manifest
+from problems.engine.stages.freshness.reasons import Freshness
 from problems.engine.stages.prepare_data import PrepareData
 from problems.engine.stages.report import Report
 from problems.engine.stages.selection import Selection
@@ -31,7 +30,8 @@ from problems.engine.stages.stage import Stage
 from problems.engine.stages.start_checkpoint import moved
 from problems.engine.stages.summary import summary
 from problems.engine.stages.target_folder import TargetFolder
-from problems.engine.stages.testing import sweep_results
+from problems.engine.stages.testing.checkpoint import sweep_results
+from problems.engine.stages.testing.later_tests import PrepareTests, TestFolder
 from problems.engine.stages.train import Train
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from problems.engine.runtime.overrides import call
-from problems.engine.stages.fingerprint import MISSING, Fingerprint, fingerprint, hash_files, name_of
+from problems.engine.stages.freshness.fingerprint import MISSING, Fingerprint, fingerprint, hash_files, name_of
 from problems.engine.stages.stage import Stage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from problems.engine.report.rankings import rankings
 from problems.engine.report.read import BASELINES, CHECKPOINTS, CHOICE, LEARNING_CURVE
-from problems.engine.stages.fingerprint import Fingerprint
+from problems.engine.stages.freshness.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.target_folder import files_below
 

@@ -12,8 +12,8 @@ from problems.engine.config.schema import free_keys, resume_keys, test_time_keys
 from problems.engine.runtime.environment import as_typed
 from problems.engine.runtime.errors import ConfigError, StageError
 from problems.engine.runtime.overrides import check_signatures, is_overridden
-from problems.engine.stages.fingerprint import differences, hash_files, read_begun
-from problems.engine.stages.freshness import Freshness
+from problems.engine.stages.freshness.fingerprint import differences, hash_files, read_begun
+from problems.engine.stages.freshness.reasons import Freshness
 from problems.engine.stages.stage import Stage
 from problems.engine.stages.start_checkpoint import find_start
 from problems.engine.stages.target_folder import TargetFolder

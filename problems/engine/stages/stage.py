@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from problems.engine.runtime.overrides import call
-from problems.engine.stages.fingerprint import Fingerprint, fingerprint, hash_files
-from problems.engine.stages.manifest import Manifest
+from problems.engine.stages.freshness.fingerprint import Fingerprint, fingerprint, hash_files
+from problems.engine.stages.freshness.manifest import Manifest
 from problems.engine.stages.target_folder import TargetFolder
 
 DATA = ("build_dataset", "build_collate_fn", "features")

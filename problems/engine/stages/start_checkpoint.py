@@ -10,7 +10,7 @@ from typing import Any
 from problems.engine.checkpoints.find import find
 from problems.engine.config import yaml_text
 from problems.engine.runtime.errors import CheckpointError, StageError
-from problems.engine.stages.fingerprint import differences
+from problems.engine.stages.freshness.fingerprint import differences
 
 RESUME, INIT = "resume_ckpt_dir", "init_ckpt_dir"
 

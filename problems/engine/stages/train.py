@@ -19,7 +19,7 @@ from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError, StageError
 from problems.engine.runtime.formatting import seconds_of
 from problems.engine.runtime.overrides import arranged
-from problems.engine.stages.fingerprint import MISSING, Fingerprint, hash_files, write_begun
+from problems.engine.stages.freshness.fingerprint import MISSING, Fingerprint, hash_files, write_begun
 from problems.engine.stages.stage import DATA, Stage
 
 

@@ -59,7 +59,7 @@ def compare(words: Sequence[str]) -> int:
 def _config(text: str) -> dict[str, Any]:
     """The keys of a run's config that can affect its results, dotted."""
     from problems.engine.config import yaml_text
-    from problems.engine.stages.fingerprint import flatten
+    from problems.engine.stages.freshness.fingerprint import flatten
 
     flat = flatten(yaml_text.load(text)) if text else {}
     return {key: value for key, value in flat.items() if key not in UNSHOWN}

@@ -19,7 +19,7 @@ def predict_stream(problem: Any, options: Mapping[str, str], words: Sequence[str
     """Write the predictions of each recording as it comes; 1 if one cannot be read."""
     seconds, raw_rate = _settings(options, words)
     from dataset.audio import AudioError
-    from dataset.live_audio import chunks_of_pipe
+    from dataset.long_audio.live import chunks_of_pipe
     from problems.engine.checkpoints.find import find
     from problems.engine.checkpoints.places.fetch import fetch
     from problems.engine.inference.live import FORMATS, LiveOutput, chunks_of, results

@@ -54,7 +54,7 @@ def _config_of(problem: Any, arguments: Arguments) -> Tree:
     """
     from problems.engine.checkpoints.find import find
     from problems.engine.checkpoints.places.fetch import fetch
-    from problems.engine.stages.later_tests import training_of
+    from problems.engine.stages.testing.later_tests import training_of
 
     usage = f"test {VERBS['test'].usage}"
     folders = [value for key, value in arguments.overrides if key == "ckpt"]

@@ -14,7 +14,7 @@ import pytest
 from problems.asr import ASR
 from problems.engine.cli.main import execute
 from problems.engine.runtime.errors import ConfigError
-from problems.engine.stages import fingerprint
+from problems.engine.stages.freshness import fingerprint
 from tests.conftest import tiny_options, write_table
 
 STAGES = {0: "prepare data", 1: "build encoder", 2: "train", 3: "evaluate checkpoints", 4: "report"}

@@ -7,7 +7,7 @@ import pytest
 from problems.asr import ASR
 from problems.engine.runtime import distributed
 from problems.engine.runtime.errors import StageError
-from problems.engine.stages.manifest import Manifest
+from problems.engine.stages.freshness.manifest import Manifest
 from problems.engine.stages.target_folder import TargetFolder
 from problems.engine.stages.train import Train
 from tests.parts.configs import typed

@@ -19,7 +19,7 @@ from problems.engine.runtime import distributed
 from problems.engine.runtime.environment import reading_workers
 from problems.engine.runtime.errors import ConfigError
 from problems.engine.runtime.overrides import call
-from problems.engine.stages.choice import metric_of
+from problems.engine.stages.testing.choice import metric_of
 
 if TYPE_CHECKING:
     from problems.engine.stages.evaluate import Evaluate

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from problems.asr import ASR
-from problems.engine.stages.fingerprint import fingerprint, hash_files
-from problems.engine.stages.manifest import Manifest
+from problems.engine.stages.freshness.fingerprint import fingerprint, hash_files
+from problems.engine.stages.freshness.manifest import Manifest
 
 STAGE = 1
 CONFIG = {"build_encoder": {"name": "character", "conf": {"case": "keep"}}}

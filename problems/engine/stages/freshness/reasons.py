@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from problems.engine.checkpoints.store import CheckpointError
 from problems.engine.config.schema import free_keys
-from problems.engine.stages.fingerprint import Fingerprint
+from problems.engine.stages.freshness.fingerprint import Fingerprint
 from problems.engine.stages.stage import Stage
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dataset.live_audio import AHEAD, chunks_of_pipe
+from dataset.long_audio.live import AHEAD, chunks_of_pipe
 from dataset.places.audio_error import AudioError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from problems.asr import ASR
-from problems.engine.stages.fingerprint import differences, fingerprint, flatten, hash_files
+from problems.engine.stages.freshness.fingerprint import differences, fingerprint, flatten, hash_files
 
 CODE = ("build_encoder", "build_downstream")
 

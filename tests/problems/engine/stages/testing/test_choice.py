@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dataset.storage.files import read_json
-from problems.engine.stages.choice import Choice
+from problems.engine.stages.testing.choice import Choice
 
 
 @pytest.mark.parametrize("better", ["higher", "lower"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dataset import SAMPLE_RATE
-from dataset.chunking import at_pauses, in_windows
+from dataset.long_audio.chunking import at_pauses, in_windows
 
 
 @pytest.mark.parametrize("samples", [0, 1, 479_999, 480_000, 480_001, 1_600_000, 2_345_678])

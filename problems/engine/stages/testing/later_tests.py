@@ -12,7 +12,7 @@ from dataset.storage.files import write_text
 from dataset.wording import nearest
 from problems.engine.config.schema import fields_of
 from problems.engine.runtime.errors import ConfigError
-from problems.engine.stages.fingerprint import Fingerprint
+from problems.engine.stages.freshness.fingerprint import Fingerprint
 from problems.engine.stages.prepare_data import PrepareData
 from problems.engine.stages.target_folder import TargetFolder
 

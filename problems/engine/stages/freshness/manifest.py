@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.storage.files import read_json, sha256, write_json
-from problems.engine.stages.fingerprint import Fingerprint, differences, hash_files
+from problems.engine.stages.freshness.fingerprint import Fingerprint, differences, hash_files
 
 
 class Manifest:

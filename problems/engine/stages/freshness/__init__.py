@@ -1,0 +1,1 @@
+"""Whether a stage is done and fresh: its fingerprint, its record, and the reasons if it is not."""
