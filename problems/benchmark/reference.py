@@ -88,6 +88,8 @@ def differences(own: dict[str, Any], stored: dict[str, Any]) -> tuple[list[str],
         worst = max(worst, difference)
         if difference > TOLERANCE:
             ratio = state["rms"] / max(other["rms"], 1e-6)
-            wrong.append(f"state {layer} differs from the stored reference by {difference:.1e} of its RMS")
-            wrong[-1] += f" (RMS {state['rms']:g}, stored {other['rms']:g}: {ratio:.3g} times)"
+            wrong.append(
+                f"state {layer} differs from the stored reference by {difference:.1e} of its RMS (RMS {state['rms']:g},"
+                f" stored {other['rms']:g}: {ratio:.3g} times)"
+            )
     return wrong, worst

@@ -27,6 +27,11 @@ TIMEOUT = 60.0  # seconds without a byte
 CHUNK = 1 << 16
 
 
+def place_of(name: str) -> Path:
+    """Where the file ``name`` is, or will be."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
 def fetch(url: str, name: str) -> Path:
     """The file ``name`` in torch.hub's folder, downloaded from ``url`` if it does not exist.
 
@@ -36,7 +41,7 @@ def fetch(url: str, name: str) -> Path:
     Raises:
         ValueError: the file cannot be downloaded, the disk is full, or the file has changed since its download.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    path = place_of(name)
     record = path.with_name(f"{name}.sha256")
     if not (path.exists() and (record.exists() or not os.access(path.parent, os.W_OK))):
         path.parent.mkdir(parents=True, exist_ok=True)

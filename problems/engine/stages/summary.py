@@ -65,6 +65,18 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
         yield from _features(train, model)
+    yield from _transfer(model)
+
+
+def _transfer(model: Any) -> Iterator[str]:
+    """The pretrained encoders that are at hand, if the upstream has learnt nothing."""
+    from nn.upstream.at_hand import at_hand
+
+    upstream = getattr(model, "upstream", None)
+    if upstream is None or any(True for _ in upstream.parameters()) or not (names := at_hand()):
+        return
+    others = f" ({', '.join(names[1:4])} too)" if names[1:] else ""
+    yield f"  transfer  {names[0]} is on this machine{others}: --build_upstream.name {names[0]} starts from it"
 
 
 def _require_attributes(problem: Any, model: Any) -> None:

@@ -70,3 +70,15 @@ def test_an_empty_validation_set_has_no_utterances(screen):
     options = ("--prepare_data.valid=null", "--prepare_data.valid_fraction=0", "--train.valid_metric=null")
     screen("--stop=1", *options)
     assert "; valid 0 utterances, 0" in screen("--stop=2", *options)["data"]
+
+
+def test_pretrained_encoders_on_this_machine_are_named_unless_one_is_used(screen, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    assert "transfer" not in screen("--stop=2")
+    (tmp_path / "checkpoints").mkdir()
+    for file in ("hubert_fairseq_base_ls960.pth", "wavlm_base.pth"):
+        (tmp_path / "checkpoints" / file).touch()  # not read
+    line = screen("--stop=2", "--start=2")["transfer"]
+    assert line == "hubert_base is on this machine (wavlm_base too): --build_upstream.name hubert_base starts from it"
+    own = "--build_upstream={name: 'tests.parts.tiny_encoder:TinyEncoder', conf: {}}"
+    assert "transfer" not in screen("--stop=2", "--fresh=true", own)
