@@ -120,7 +120,9 @@ def _write(rows: Iterable[Mapping[str, Any]], overrides: Sequence[tuple[str, str
         if path in by_path:
             raise ConfigError(f"{row['upstream']['label']} and {by_path[path]['upstream']['label']} both become {path}")
         by_path[path] = row
-    errors = [error for path, row in by_path.items() for error in schema.check(row, str(path))]
+    errors = [
+        error for row in by_path.values() for error in schema.check(row, f"the row of {row['upstream']['label']}")
+    ]
     errors += [error for path, row in by_path.items() if (error := _other_source(path, row["source"])) is not None]
     if errors:
         raise ConfigError("\n".join(errors))
