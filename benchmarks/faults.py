@@ -1,6 +1,6 @@
 """Short command lines of every problem, interrupted at random instants and typed again, against undisturbed ones.
 
-    python benchmarks/faults.py [--faults N] [--runs 'a; b'] [--fault NAME] [--seed N] [--out FILE] [--with WORD...]
+    python benchmarks/faults.py [--faults N] [--runs 'a; b'] [--fault NAME] [--seed N] [--out FILE] [--with=WORD]...
     python benchmarks/faults.py --controls
     python benchmarks/faults.py --table FILE...
 

@@ -7,8 +7,8 @@
 ``finetune`` and ``probe`` run the toolkit's loop and a bare one in turn, in blocks of steps, for each precision, and
 print a JSON line for each: steps a second (medians over the blocks), their ratio, the share of the time in which the
 GPU computes and the peak of its memory. Both compute on the same batches of noise, made by the same number of workers.
-``frozen`` prints the share of the card's peak too: the operations of a second over those of a product of two matrices
-of 8192 x 8192 in the same precision.
+``frozen`` prints the share of the card's peak too: its floating-point operations a second over those of a product of
+two matrices of 8192 x 8192 in the same precision.
 """
 
 from __future__ import annotations
@@ -206,10 +206,10 @@ def against_bare_loop(options: argparse.Namespace) -> None:
 
 
 def peak(settings: dict) -> float:
-    """Operations a second of a large product of matrices."""
-    one, other = torch.randn(2, 8192, 8192, device=DEVICE).unbind()
-    with autocast(DEVICE, settings.get("precision", "fp32")):
-        return 2 * 8192**3 / seconds_of(lambda: one @ other, 20)
+    """Floating-point operations a second of a large product of matrices."""
+    dtype = torch.bfloat16 if settings.get("precision") == "bf16" else torch.float32
+    one, other = torch.randn(2, 8192, 8192, device=DEVICE, dtype=dtype).unbind()
+    return 2 * 8192**3 / seconds_of(lambda: one @ other, 20)
 
 
 def seconds_of(work: Callable[[], object], times: int) -> float:
@@ -250,7 +250,7 @@ def frozen(options: argparse.Namespace) -> None:
                 "upstream": upstream_class.name,
                 "precision": name,
                 "hours_per_hour": round(BATCH * SECONDS / seconds),
-                "tera_operations": round(counter.get_total_flops() / seconds / 1e12, 1),
+                "tflops": round(counter.get_total_flops() / seconds / 1e12, 1),
                 "share_of_peak": round(counter.get_total_flops() / seconds / highest, 3),
                 "gpu": torch.cuda.get_device_name(),
             }

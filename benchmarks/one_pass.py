@@ -5,7 +5,8 @@
 ``CORPUS_FOLDER`` has a ``metadata.csv`` and its audio. The upstream is wav2vec 2.0 base with random weights, frozen;
 the head is SUPERB's, smaller for asr. Prints one JSON line: wall and processor seconds of stage 2 for one learning
 rate, for five in one pass, and for five one after another, their ratios, and whether the weights of each pair of
-trainings are equal in bytes.
+trainings are equal in bytes. With ``--alone N``, only N are trained one by one, and five are taken to last as long as
+their mean.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def words_of(options: argparse.Namespace, root: Path, folder: str, rate: float, 
         "--build_upstream.name=wav2vec2_base",
         "--build_upstream.conf={checkpoint: random}",
         f"--features.cache={options.cache}",
+        "--build_dataset.speeds=[1.0]",  # so that features can be kept
         f"--build_batch_sampler.train={{name: random, batch_size: {options.batch_size}}}",
         f"--build_optimizer.conf.lr={rate}",
         f"--train.total_steps={options.steps}",
@@ -74,7 +76,14 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--alone", type=int, default=len(RATES), help="rates that are also trained one by one")
+    parser.add_argument(
+        "--alone",
+        type=int,
+        default=len(RATES),
+        choices=range(1, len(RATES) + 1),
+        metavar="N",
+        help="rates that are also trained one by one, for the times and to compare the weights",
+    )
     parser.add_argument("--cache", choices=("off", "disk"), default="off")
     options = parser.parse_args()
     seconds: dict[str, float] = {}

@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
     width = max(map(len, problems.NAMES))
     for name in problems.NAMES:
         print(f"  python -m problems.{name:{width}} {problems.get(name).summary}")
-    print("\nCommands that belong to none, each with --help too:\n")
+    print("\nGeneral commands, each with --help too:\n")
     print("  python -m problems compare RUN RUN...           finished runs side by side, with paired tests")
     print("  python -m problems results VERB                 export, check and import results, and make a leaderboard")
     print("  python -m problems run GRID.yaml                problems, settings, seeds and folds, and one table")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from problems.benchmark.cells import Cell, Encoder
 from problems.benchmark.runs.halving import steps_of
+from problems.engine.features.policy import decide, settings_of
 from problems.engine.runtime.formatting import duration
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ DATA = {
     "ks": Data("Speech Commands v0.01 and its test archive (arXiv 1804.03209)", 18, 1.0, 12),
     "ic": Data("Fluent Speech Commands (fluent.ai, on request)", 19, 2.3, 24),
     "sid": Data("VoxCeleb1 (robots.ox.ac.uk/~vgg, on request)", 352, 8.0, 1251),
-    "er": Data("IEMOCAP (sail.usc.edu, on request); five folds", 7, 4.6, 4),
+    "er": Data("IEMOCAP (sail.usc.edu, on request); one of five folds", 7, 4.6, 4),
     "asr": Data("LibriSpeech train-clean-100, dev-clean, test-clean (openslr.org/12)", 111, 12.7, 32),
     "qbe": Data("QUESST 2014 (on request)", 23, 7.0, 1),
     "sf": Data("Audio SNIPS (SUPERB's archive)", None, 3.0, 80),
@@ -53,7 +54,7 @@ class Speed:
     bytes_per_second: float
     layers: int
     size: int
-    is_cached: bool
+    has_weights: bool
 
 
 def lines_of(cells: Sequence[Cell], config: str, is_halving: bool) -> Iterator[str]:
@@ -79,14 +80,17 @@ def lines_of(cells: Sequence[Cell], config: str, is_halving: bool) -> Iterator[s
         row = _row(cell, speeds[cell.encoder.label], is_halving)
         yield "  ".join(f"{own:{width}}" for own, width in zip(row.cells, widths))
         heads += row.head_seconds
-        key = cell.encoder.label, DATA[cell.task.problem].source.partition(" ")[0]
-        features[key] = max(features.get(key, 0.0), row.feature_seconds)  # of one corpus: computed once
+        # what is kept is computed once for all problems of a corpus
+        corpus = DATA[cell.task.problem].source.partition(" ")[0] if row.disk else cell.task.problem
+        key = cell.encoder.label, corpus
+        features[key] = max(features.get(key, 0.0), row.feature_seconds)
         disk[key] = max(disk.get(key, 0.0), row.disk)
     free, needed = shutil.disk_usage(_existing(cells[0].root)).free, sum(disk.values())
     total = sum(features.values()) + heads
     times = [duration(own) for own in (sum(features.values()), heads, total)]
     yield f"in all: features {times[0]}, heads {times[1]}, together {times[2]}"
-    yield f"disk: {needed / 1e9:.0f} GB of features, {free / 1e9:.0f} GB are free" + _advice(needed, free)
+    yield f"disk: {needed / 1e9:.0f} GB of features, {free / 1e9:.0f} GB are free"
+    yield "features: with - they are computed in every epoch (features.cache, features.limit_gb)"
     yield "data:"
     yield from (f"  {cell.task.problem:4} {DATA[cell.task.problem].source}" for cell in _first(cells))
 
@@ -94,10 +98,6 @@ def lines_of(cells: Sequence[Cell], config: str, is_halving: bool) -> Iterator[s
 def _first(cells: Sequence[Cell]) -> list[Cell]:
     """One cell of each problem."""
     return list({cell.task.problem: cell for cell in cells}.values())
-
-
-def _advice(needed: float, free: float) -> str:
-    return "" if needed < free else ": with --features.limit_gb the rest is computed in every epoch"
 
 
 def _existing(path: Path) -> Path:
@@ -114,19 +114,33 @@ class _Row:
 
 
 def _row(cell: Cell, speed: Speed, is_halving: bool) -> _Row:
+    from problems.engine.runtime.memory import available_memory
+
     name, data = cell.task.problem, DATA[cell.task.problem]
     config = _config_of(cell)
-    steps = (config["train"]["total_steps"] or 0) * (5 if cell.task.folds else 1)
+    steps = config["train"]["total_steps"] or 0
     rates = max(1, len(cell.learning_rates))
     step = 0.0 if not steps else head_step(name, config, speed, data)
     only_means = name in ("ks", "sid", "er", "ic")
     seconds = (data.hours or 0) * 3600 * (config["prepare_data"].get("train_fraction") or 1)
-    disk = seconds / data.seconds * speed.layers * speed.size * 2 if only_means else seconds * speed.bytes_per_second
-    feature_seconds = seconds / speed.times_real if speed.is_cached else 0.0
+    size = seconds / data.seconds * speed.layers * speed.size * 2 if only_means else seconds * speed.bytes_per_second
+    features = settings_of(config)
+    free = shutil.disk_usage(_existing(cell.root)).free
+    available = {"disk": min(features.limit, free), "ram": available_memory() / 2}
+    is_kept = decide(features.mode, size, seconds / speed.times_real, available).place != "off"
+    # without that, each batch is computed once for all learning rates
+    batches = steps * _batch_size(config) * (config["train"]["gradient_accumulate"] or 1) * data.seconds
+    heard = seconds if is_kept else max(seconds, batches)
+    feature_seconds = heard / speed.times_real if speed.has_weights else 0.0
+    disk = size if is_kept and speed.has_weights else 0.0
     head_seconds = (steps_of(rates, steps) if is_halving else steps * rates) * step
     hours = "?" if data.hours is None else f"{seconds / 3600:.0f}"
-    cells = [cell.encoder.label, name, hours, f"{disk / 1e9:.1f}", f"{steps:,}", str(rates)]
+    cells = [cell.encoder.label, name, hours, f"{disk / 1e9:.1f}" if disk else "-", f"{steps:,}", str(rates)]
     return _Row([*cells, duration(feature_seconds), duration(head_seconds)], feature_seconds, head_seconds, disk)
+
+
+def _batch_size(config: Mapping[str, Any]) -> int:
+    return config["build_batch_sampler"]["train"].get("batch_size") or 8
 
 
 def _config_of(cell: Cell) -> dict[str, Any]:
@@ -144,18 +158,18 @@ def speed_of(encoder: Encoder) -> Speed:
     import torch
 
     from problems.engine.runtime.device import pick_device
+    from problems.engine.runtime.numerics import numerics
 
     device = pick_device("auto")
     upstream = _upstream(encoder).to(device).eval()
     batch = PROBE_BATCH[device.type]
     wav = torch.randn(batch, PROBE_SECONDS * 16000, device=device) * 0.1
     wav_len = torch.full((batch,), wav.shape[1], device=device)
-    with torch.inference_mode():
-        states, _ = upstream(wav, wav_len)
+    with numerics(deterministic=False, tf32=False), torch.inference_mode():  # as features are computed
         best = _best_seconds(lambda: upstream(wav, wav_len), device)
     per_second = sum(size * 16000 / rate * 2 for size, rate in zip(upstream.hidden_sizes, upstream.downsample_rates))
     has_weights = any(True for _ in upstream.parameters())
-    return Speed(batch * PROBE_SECONDS / best, per_second, len(states), upstream.hidden_sizes[0], has_weights)
+    return Speed(batch * PROBE_SECONDS / best, per_second, upstream.num_layers, upstream.hidden_sizes[0], has_weights)
 
 
 def _upstream(encoder: Encoder) -> Any:
@@ -182,7 +196,7 @@ def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) ->
     model = call(
         problems.get(name)(), "build_model", **sections, build_upstream=fake, model_output_size=data.labels
     ).to(device)
-    full = config["build_batch_sampler"]["train"].get("batch_size") or 8
+    full = _batch_size(config)
     frames = 1 if getattr(model, "commutes_with_mean", False) else round(data.seconds * 50)
     # of long ones, on a CPU a part: there the time grows with their number
     size = full if frames == 1 or device.type == "cuda" else min(full, HEAD_BATCH)
@@ -196,7 +210,7 @@ def head_step(name: str, config: Mapping[str, Any], speed: Speed, data: Data) ->
             output, _ = model(hidden_states=states, hidden_lens=lengths)
         output.float().square().mean().backward()
 
-    with numerics(False, train["tf32"]):
+    with numerics(deterministic=False, tf32=train["tf32"]):
         return _best_seconds(step, device) * full / size * (train["gradient_accumulate"] or 1)
 
 

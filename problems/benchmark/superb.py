@@ -35,11 +35,11 @@ Every problem of SUPERB for every encoder, and one table. The same command conti
   --problems a,b           some of the problems; by default all
   --learning_rates LIST    to choose from by validation; by default SUPERB's grid, with toy the preset's rate
   --halving                end the worse trainings of a search early
-  --parallel N             runs at a time; by default 1
-  --target_dir DIR         for the runs; by default result/superb/CONFIG
+  --parallel N             processes at a time, each for all learning rates of a search; by default 1
+  --target_dir DIR         for the runs; by default result/superb/CONFIG, with --quick result/superb/quick
   --baseline LABEL         the encoder that the paired tests compare with; by default the first
   --plan                   only print what it will take: time, disk, corpora
-  --quick                  a part of each training set, and few steps
+  --quick                  a part of each training set, and few steps; with --config superb alone
   --[PROBLEM.]KEY VALUE    a setting of all runs, or of one problem: --asr.prepare_data.dataset_root DIR"""
 OWN = ("upstream", "problems", "learning_rates", "halving", "parallel", "target_dir", "plan", "baseline", "quick")
 TOY: dict[str, tuple[str, ...]] = {

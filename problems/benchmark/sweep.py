@@ -29,14 +29,14 @@ USAGE = (
 )
 HELP = f"""usage: python -m problems {USAGE}
 
-Train a problem at every combination of some values, choose by validation, and test the best. The same command
-continues, or has only the table to write.
+Train a problem at every combination of some values, or at so many that optuna suggests, choose by validation, and
+test the best. The same command continues, or has only the table to write.
 
   --over.KEY '[VALUE, ...]'                    values of a setting
-  --over.KEY '{{low: A, high: B, log: true}}'    a range, of which optuna suggests values
-  --trials N          how many of a range
+  --over.KEY '{{low: A, high: B, log: true}}'    a range; it needs --trials
+  --trials N          trainings in all, at values that optuna suggests
   --halving           end the worse trainings early
-  --parallel N        runs at a time; by default 1
+  --parallel N        processes at a time; by default 1
   --config NAME       a preset or a file
   --target_dir DIR    for the runs; by default result/sweep/PROBLEM
   --KEY VALUE         a setting of all of them: python -m problems.PROBLEM --help"""

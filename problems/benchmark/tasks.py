@@ -17,13 +17,11 @@ class BenchmarkTask:
         problem: a key of the registry.
         columns: (metric, heading, scale) of each column: a number times its scale is shown.
         learning_rates: SUPERB's grid; empty if nothing is trained.
-        folds: True if the metric is the mean over folds.
     """
 
     problem: str
     columns: tuple[tuple[str, str, float], ...]
     learning_rates: tuple[float, ...] = ()
-    folds: bool = False
 
 
 def _powers(first: int, last: int) -> tuple[float, ...]:
@@ -37,7 +35,7 @@ TASKS = {
         BenchmarkTask("ks", (("accuracy", "KS acc", 100),), _powers(0, 6)),
         BenchmarkTask("ic", (("accuracy", "IC acc", 100),), _powers(0, 6)),
         BenchmarkTask("sid", (("accuracy", "SID acc", 100),), _powers(0, 5)),
-        BenchmarkTask("er", (("accuracy", "ER acc", 100),), _powers(0, 5), folds=True),
+        BenchmarkTask("er", (("accuracy", "ER acc", 100),), _powers(0, 5)),
         BenchmarkTask("asr", (("wer", "ASR WER", 100),), _powers(3, 5)),
         BenchmarkTask("qbe", (("mtwv", "QbE MTWV", 1),)),
         BenchmarkTask("sf", (("slot_type_f1", "SF F1", 100), ("slot_value_cer", "SF CER", 100)), _powers(3, 5)),

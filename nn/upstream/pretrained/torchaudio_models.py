@@ -18,7 +18,7 @@ from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 from nn.mask import frame_mask, zero_padding
 from nn.upstream.pretrained.base import PretrainedEncoder, convolved, receptive_field
 from nn.upstream.pretrained.masked_norms import replace_group_norms
-from nn.upstream.pretrained.weights import fetch, place_of
+from nn.upstream.pretrained.weights import fetch
 
 SERVER = "https://download.pytorch.org/torchaudio/models"
 
@@ -107,20 +107,12 @@ class Pipeline(Wav2Vec2):
             _load(model, _published(bundle._path) if checkpoint is None else Path(checkpoint).expanduser())
         super().__init__(model, bundle._normalize_waveform)
 
-    @classmethod
-    def is_at_hand(cls) -> bool:
-        """True if the published weights are on this machine."""
-        return place_of(_file_name(getattr(torchaudio.pipelines, cls.name)._path)).is_file()
-
 
 def _published(path: str) -> Path:
-    """The local file of a bundle's weights, fetched once."""
-    return fetch(path if path.startswith("https:") else f"{SERVER}/{path}", _file_name(path))
-
-
-def _file_name(path: str) -> str:
-    """Of a bundle's weights; a full URL has too short a file name, so its folder's name is added."""
-    return "-".join(path.rsplit("/", 2)[1:]) if path.startswith("https:") else path
+    """The local file of a bundle's weights; a full URL has too short a file name, so its folder's name is added."""
+    if not path.startswith("https:"):
+        return fetch(f"{SERVER}/{path}", path)
+    return fetch(path, "-".join(path.rsplit("/", 2)[1:]))
 
 
 def _load(model: nn.Module, path: Path) -> None:

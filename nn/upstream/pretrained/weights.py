@@ -27,11 +27,6 @@ TIMEOUT = 60.0  # seconds without a byte
 CHUNK = 1 << 16
 
 
-def place_of(name: str) -> Path:
-    """Where the file ``name`` is, or will be."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / name
-
-
 def fetch(url: str, name: str) -> Path:
     """The file ``name`` in torch.hub's folder, downloaded from ``url`` if it does not exist.
 
@@ -41,7 +36,7 @@ def fetch(url: str, name: str) -> Path:
     Raises:
         ValueError: the file cannot be downloaded, the disk is full, or the file has changed since its download.
     """
-    path = place_of(name)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
     record = path.with_name(f"{name}.sha256")
     if not (path.exists() and (record.exists() or not os.access(path.parent, os.W_OK))):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ HELP = f"""usage: python -m problems {USAGE}
 Every run of a grid, one folder each, and one table. The same command continues, or has only the table to write.
 
   GRID.yaml          problems, settings, seeds and folds; docs/benchmark.md has an example
-  --parallel N       runs at a time; by default what the grid says, or 1
+  --parallel N       processes at a time; by default what the grid says, or 1
   --target_dir DIR   for the runs; by default what the grid says, or result/grid/GRID
 
 One problem is run by python -m problems.PROBLEM run."""

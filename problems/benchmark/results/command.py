@@ -32,9 +32,10 @@ HELP = f"""usage: python -m problems {USAGE["export"]}
   board      make a leaderboard of a folder of them, one page that needs no server
   import     write such files for the results of s3prl, or of a CSV
 
-  --upstream_revision [LABEL=]REVISION   the revision of an encoder's weights
-  --out DIR                              for the files; by default results. Of board: a page, by default index.html
-  --protocol superb|quick|toy            how the imported results came about; by default superb"""
+  --upstream_revision [LABEL=]REVISION   export: the revision of an encoder's weights
+  --out DIR, -o DIR                      export, import: for the files; by default results
+                                         board: the page; by default index.html
+  --protocol superb|quick|toy            import: the protocol of the results; by default superb"""
 
 
 def results(words: Sequence[str]) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from problems.benchmark.runs.trials import Trial
-from problems.engine.loops.lockstep import Dropped
 
 
 def rungs(count: int, total_steps: int) -> Iterator[tuple[float, int]]:
@@ -65,6 +64,8 @@ class Halving:
         Args:
             train: the config's section, with ``total_steps`` filled in.
         """
+        from problems.engine.loops.lockstep import Dropped
+
         metric, sign = train["valid_metric"], -1 if train["valid_higher_better"] else 1
         histories = [
             [(row["step"], sign * row[metric]) for row in trial.validations() if row.get(metric) is not None]

@@ -127,7 +127,7 @@ class TrainLoop(Loop):
 
     @functools.cached_property
     def _of_task(self) -> list[torch.nn.Parameter]:
-        """All parameters of the task, listed once: to look for them in each step takes longer than what is done."""
+        """All parameters of the task, listed once: walking the modules takes longer than dropping the gradients."""
         _ = self.optimizers  # sharding, which replaces parameters, comes before them
         return list(self.task.parameters())
 

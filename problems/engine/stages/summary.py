@@ -65,18 +65,19 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
         yield from _features(train, model)
-    yield from _transfer(model)
+    yield from _transfer(train, model)
 
 
-def _transfer(model: Any) -> Iterator[str]:
-    """The pretrained encoders that are at hand, if the upstream has learnt nothing."""
-    from nn.upstream.at_hand import at_hand
+def _transfer(train: Train, model: Any) -> Iterator[str]:
+    """The pretrained encoders on this machine, if a new training begins from an upstream that has learnt nothing."""
+    from nn.upstream.downloaded import downloaded
 
     upstream = getattr(model, "upstream", None)
-    if upstream is None or any(True for _ in upstream.parameters()) or not (names := at_hand()):
+    if upstream is None or any(True for _ in upstream.parameters()) or train.folder.train_dir.exists():
         return
-    others = f" ({', '.join(names[1:4])} too)" if names[1:] else ""
-    yield f"  transfer  {names[0]} is on this machine{others}: --build_upstream.name {names[0]} starts from it"
+    if names := downloaded():
+        known = f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 4 else ", ".join(names)
+        yield f"  transfer  from {known} on this machine is possible: docs/defaults.md"
 
 
 def _require_attributes(problem: Any, model: Any) -> None:

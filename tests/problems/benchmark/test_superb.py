@@ -23,6 +23,7 @@ from problems.benchmark.superb import QUICK, _words
 from problems.benchmark.table import Table
 from problems.benchmark.tasks import PUBLISHED, REFERENCE, TASKS
 from tests.conftest import ROOT, tiny_options
+from tests.parts.tiny_encoder import TinyEncoder
 
 MFCC = "--upstream=cepstra={name: mfcc, conf: {num_mel_bins: 20}}"
 
@@ -215,12 +216,10 @@ def test_the_plan_names_data_times_and_disk(capsys):
     assert main(["superb", tiny, "--problems=ks,asr", "--plan"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"tiny: 3 states of 16, \d+ times real time here, \d+ kB", out)
-    assert re.search(r"tiny +asr +111 +[\d.]+ +200,000 +3 ", out) and re.search(
-        r"tiny +ks +18 +[\d.]+ +200,000 +7 ", out
-    )
+    assert re.search(r"tiny +asr +111 +\S+ +200,000 +3 ", out) and re.search(r"tiny +ks +18 +\S+ +200,000 +7 ", out)
     assert "Speech Commands v0.01" in out and "GB are free" in out
     assert main(["superb", tiny, "--problems=ks,asr", "--plan", "--quick"]) == 0
-    assert re.search(r"tiny +asr +11 +[\d.]+ +4,000 +3 ", capsys.readouterr().out)  # of 111 hours
+    assert re.search(r"tiny +asr +11 +\S+ +4,000 +3 ", capsys.readouterr().out)  # of 111 hours
 
 
 @pytest.mark.parametrize("words, hours", [([], 300), (["--halving"], 175)])
@@ -229,6 +228,31 @@ def test_the_plan_counts_the_steps_that_a_search_takes(words, hours, capsys, mon
     tiny = "--upstream=tiny={name: 'tests.parts.tiny_encoder:TinyEncoder'}"
     assert main(["superb", tiny, "--problems=asr", "--plan", *words]) == 0
     assert re.search(rf"tiny +asr .* {hours} h 00 min", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("cache, gigabytes, hours", [("disk", "4.8", "111 h"), ("off", "-", "11288 h")])
+def test_the_plan_counts_features_once_if_they_are_kept_and_in_every_epoch_if_not(
+    cache, gigabytes, hours, capsys, monkeypatch
+):
+    """200,000 steps of 16 utterances of 12.7 s, with an encoder that is as fast as speech."""
+    monkeypatch.setattr(plan, "head_step", lambda *_: 0.0)
+    monkeypatch.setattr(plan, "speed_of", lambda _: plan.Speed(1.0, 12000.0, 3, 16, True))
+    assert main(["superb", "--upstream=fbank", "--problems=asr", "--plan", f"--features.cache={cache}"]) == 0
+    assert re.search(rf"fbank +asr +111 +{gigabytes} .* {hours} \d\d min +0.0 s", capsys.readouterr().out)
+
+
+def test_the_plan_measures_an_encoder_as_features_are_computed(monkeypatch):
+    seen = set()
+
+    class Tiny(TinyEncoder):
+        def forward(self, wav, wav_len):
+            seen.add((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.is_grad_enabled()))
+            return super().forward(wav, wav_len)
+
+    monkeypatch.setattr("tests.parts.tiny_encoder.TinyEncoder", Tiny)
+    speed = plan.speed_of(Encoder("tiny", "tests.parts.tiny_encoder:TinyEncoder"))
+    assert seen == {(False, False, False)} and (speed.layers, speed.size, speed.has_weights) == (3, 16, True)
+    assert speed.bytes_per_second == 3 * 16 * 50 * 2
 
 
 def test_the_plan_measures_heads_as_they_are_trained(tmp_path, monkeypatch):

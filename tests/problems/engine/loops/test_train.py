@@ -12,6 +12,7 @@ import torch
 
 from problems.engine.checkpoints import averaging
 from problems.engine.checkpoints.store import steps_in
+from problems.engine.loops.base import Callback
 from problems.engine.loops.train import TrainLoop
 from problems.engine.runtime.errors import Interrupted
 from tests.parts.least_squares import Fit, Points, StoppedAt, loop_of, resumed, weights
@@ -29,6 +30,28 @@ def test_it_learns_what_a_plain_loop_learns(tmp_path):
         optimizer.step()
     assert torch.equal(weights(loop), task.model.weight)
     assert sorted(i for batch in loop.task.seen[:5] for i in batch) == list(range(37))
+
+
+class Spare(Callback):
+    """Leaves a gradient of a parameter that no optimizer moves, and counts the batches that find one."""
+
+    def __init__(self, parameter):
+        self.parameter, self.found = parameter, 0
+
+    def on_fit_batch_start(self, loop, batch):
+        self.found += self.parameter.grad is not None
+
+    def on_fit_batch_end(self, loop, batch, output):
+        self.parameter.grad = torch.ones(())
+
+
+def test_gradients_that_no_optimizer_uses_are_dropped_too(tmp_path):
+    loop = loop_of(tmp_path, total_steps=4)
+    _ = loop.optimizers
+    loop.task.spare = torch.nn.Parameter(torch.zeros(()))
+    loop.callbacks = [spare] = [Spare(loop.task.spare)]
+    loop.fit()
+    assert spare.found == 0 and spare.parameter.grad is not None
 
 
 def test_a_training_that_was_stopped_leaves_the_checkpoints_and_the_average_of_one_that_was_not(tmp_path):

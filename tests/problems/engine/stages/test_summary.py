@@ -78,7 +78,8 @@ def test_pretrained_encoders_on_this_machine_are_named_unless_one_is_used(screen
     (tmp_path / "checkpoints").mkdir()
     for file in ("hubert_fairseq_base_ls960.pth", "wavlm_base.pth"):
         (tmp_path / "checkpoints" / file).touch()  # not read
-    line = screen("--stop=2", "--start=2")["transfer"]
-    assert line == "hubert_base is on this machine (wavlm_base too): --build_upstream.name hubert_base starts from it"
+    line = screen("--stop=2", f"--target_dir={tmp_path / 'new'}")["transfer"]
+    assert line == "from hubert_base, wavlm_base on this machine is possible: docs/defaults.md"
+    assert "transfer" not in screen("--stop=2", f"--target_dir={tmp_path / 'new'}", "--train.total_steps=9")
     own = "--build_upstream={name: 'tests.parts.tiny_encoder:TinyEncoder', conf: {}}"
-    assert "transfer" not in screen("--stop=2", "--fresh=true", own)
+    assert "transfer" not in screen("--stop=2", f"--target_dir={tmp_path / 'other'}", own)
