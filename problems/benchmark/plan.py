@@ -129,8 +129,8 @@ def _row(cell: Cell, speed: Speed, is_halving: bool) -> _Row:
     available = {"disk": min(features.limit, free), "ram": available_memory() / 2}
     is_kept = decide(features.mode, size, seconds / speed.times_real, available).place != "off"
     # without that, each batch is computed once for all learning rates
-    batches = steps * _batch_size(config) * (config["train"]["gradient_accumulate"] or 1) * data.seconds
-    heard = seconds if is_kept else max(seconds, batches)
+    in_training = steps * _batch_size(config) * (config["train"]["gradient_accumulate"] or 1) * data.seconds
+    heard = seconds if is_kept else max(seconds, in_training)
     feature_seconds = heard / speed.times_real if speed.has_weights else 0.0
     disk = size if is_kept and speed.has_weights else 0.0
     head_seconds = (steps_of(rates, steps) if is_halving else steps * rates) * step
