@@ -22,23 +22,22 @@ HELP_WORDS = {"-h", "--help"}
 
 def main(words: Sequence[str]) -> int:
     """Run a command that belongs to no problem; without one, print every problem with its command."""
-    if words and words[0] in COMMANDS:
-        from problems.engine.config.registry import load_class
-        from problems.engine.runtime.errors import SoundstageError
-        from problems.engine.runtime.stop_signals import raise_on_signals
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        from problems.engine.cli.console import reader_is_gone
+        from problems.engine.cli.main import BROKEN_PIPE
 
-        if HELP_WORDS & {*words[1:]}:
-            print(load_class(f"{COMMANDS[words[0]]}:HELP"))
-            return 0
-        try:
-            with raise_on_signals():
-                return load_class(f"{COMMANDS[words[0]]}:{words[0]}")(words[1:])
-        except SoundstageError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return error.exit_code
-        except (KeyboardInterrupt, Interrupted) as stop:
-            print("interrupted: finished work is kept; run the same command to continue", file=sys.stderr)
-            return getattr(stop, "exit_code", 130)
+        if not reader_is_gone():
+            raise
+        return BROKEN_PIPE
+
+
+def _run(words: Sequence[str]) -> int:
+    if words and words[0] in COMMANDS:
+        return _command(*words)
     if words and words[0] not in HELP_WORDS:
         print(f"error: {_unknown(words[0])}", file=sys.stderr)
         return 2
@@ -54,6 +53,25 @@ def main(words: Sequence[str]) -> int:
     print("  python -m problems sweep PROBLEM --over.KEY ... trainings that differ in settings, and a test of the best")
     print("  python -m problems upstream NAME                what an encoder is, checked, and its speed here")
     return 0
+
+
+def _command(name: str, *words: str) -> int:
+    from problems.engine.config.registry import load_class
+    from problems.engine.runtime.errors import SoundstageError
+    from problems.engine.runtime.stop_signals import raise_on_signals
+
+    if HELP_WORDS & {*words}:
+        print(load_class(f"{COMMANDS[name]}:HELP"))
+        return 0
+    try:
+        with raise_on_signals():
+            return load_class(f"{COMMANDS[name]}:{name}")(list(words))
+    except SoundstageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, Interrupted) as stop:
+        print("interrupted: finished work is kept; run the same command to continue", file=sys.stderr)
+        return getattr(stop, "exit_code", 130)
 
 
 def _unknown(command: str) -> str:

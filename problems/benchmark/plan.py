@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataset.wording import count
 from problems.benchmark.cells import Cell, Encoder
 from problems.benchmark.runs.halving import steps_of
 from problems.engine.features.policy import decide, settings_of
@@ -67,7 +68,7 @@ def lines_of(cells: Sequence[Cell], config: str, is_halving: bool) -> Iterator[s
     for encoder in {cell.encoder.label: cell.encoder for cell in cells}.values():
         speed = speeds[encoder.label] = speed_of(encoder)
         disk_rate = f"{speed.bytes_per_second / 1e3:.0f} kB a second of audio as fp16"
-        shape = f"{speed.layers} states of {speed.size}"
+        shape = f"{count(speed.layers, 'state')} of {speed.size}"
         yield f"{encoder.label}: {shape}, {speed.times_real:.0f} times real time here, {disk_rate}"
     if config != "superb":
         yield "The toy corpora are made on first use; sizes and times are those of the runs."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from problems.__main__ import COMMANDS, main
 from problems.benchmark import superb, sweep
+from tests.conftest import ROOT
 
 OPTIONS = {
     "compare": ("baseline", "out"),
@@ -38,3 +41,16 @@ def test_the_list_names_every_command(words, capsys):
     out = capsys.readouterr().out
     for name in COMMANDS:
         assert f"python -m problems {name} " in out
+
+
+@pytest.mark.parametrize("words", [[], ["superb", "--help"]])
+def test_a_reader_that_stops_reading_is_no_error(words):
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "problems", *words],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()  # as head does
+    assert process.stderr.read() == "" and process.wait() == 141
