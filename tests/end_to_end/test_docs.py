@@ -239,7 +239,7 @@ def test_every_command_line_that_is_shown_is_understood(page, line, tmp_path, mo
         for module in (grid, superb, sweep):
             monkeypatch.setattr(module, "_run", lambda *options, **settings: 0)
         monkeypatch.setattr(superb, "_write", lambda *options: None)
-        monkeypatch.setattr(superb.plan, "lines_of", lambda cells, config: [])
+        monkeypatch.setattr(superb.plan, "lines_of", lambda *_, **__: [])
         assert problems_main(words[3:]) == 0
         return
     if words[1:4] == ["-m", "problems", "results"]:
