@@ -20,7 +20,10 @@ def downloaded() -> list[str]:
 
 
 def _file_of(name: str) -> str | None:
-    """The file of an encoder's weights, as :mod:`nn.upstream.pretrained.torchaudio_models` names it."""
+    """The file of an encoder's weights, as :mod:`nn.upstream.pretrained.torchaudio_models` names it.
+
+    That module's source decides whether cached features are still good, so it is left as it is for this.
+    """
     target = UPSTREAMS[name]
     if not target.startswith(BUNDLES):
         return None

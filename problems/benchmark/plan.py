@@ -115,29 +115,33 @@ class _Row:
 
 
 def _row(cell: Cell, speed: Speed, is_halving: bool) -> _Row:
-    from problems.engine.runtime.memory import available_memory
-
-    name, data = cell.task.problem, DATA[cell.task.problem]
-    config = _config_of(cell)
-    steps = config["train"]["total_steps"] or 0
-    rates = max(1, len(cell.learning_rates))
-    step = 0.0 if not steps else head_step(name, config, speed, data)
-    only_means = name in ("ks", "sid", "er", "ic")
-    seconds = (data.hours or 0) * 3600 * (config["prepare_data"].get("train_fraction") or 1)
-    size = seconds / data.seconds * speed.layers * speed.size * 2 if only_means else seconds * speed.bytes_per_second
-    features = settings_of(config)
-    free = shutil.disk_usage(_existing(cell.root)).free
-    available = {"disk": min(features.limit, free), "ram": available_memory() / 2}
-    is_kept = decide(features.mode, size, seconds / speed.times_real, available).place != "off"
-    # without that, each batch is computed once for all learning rates
-    in_training = steps * _batch_size(config) * (config["train"]["gradient_accumulate"] or 1) * data.seconds
-    heard = seconds if is_kept else max(seconds, in_training)
-    feature_seconds = heard / speed.times_real if speed.has_weights else 0.0
-    disk = size if is_kept and speed.has_weights else 0.0
+    name, data, config = cell.task.problem, DATA[cell.task.problem], _config_of(cell)
+    steps, rates = config["train"]["total_steps"] or 0, max(1, len(cell.learning_rates))
+    step = head_step(name, config, speed, data) if steps else 0.0
     head_seconds = (steps_of(rates, steps) if is_halving else steps * rates) * step
+    seconds = (data.hours or 0) * 3600 * (config["prepare_data"].get("train_fraction") or 1)
+    feature_seconds, disk = _features(cell, config, speed, seconds) if speed.has_weights else (0.0, 0.0)
     hours = "?" if data.hours is None else f"{seconds / 3600:.0f}"
     cells = [cell.encoder.label, name, hours, f"{disk / 1e9:.1f}" if disk else "-", f"{steps:,}", str(rates)]
     return _Row([*cells, duration(feature_seconds), duration(head_seconds)], feature_seconds, head_seconds, disk)
+
+
+def _features(cell: Cell, config: Mapping[str, Any], speed: Speed, seconds: float) -> tuple[float, float]:
+    """The seconds that computing the states of so many seconds of audio takes, and the bytes of those that are kept."""
+    from problems.engine.runtime.memory import available_memory
+
+    length = DATA[cell.task.problem].seconds
+    only_means = cell.task.problem in ("ks", "sid", "er", "ic")
+    size = seconds / length * speed.layers * speed.size * 2 if only_means else seconds * speed.bytes_per_second
+    settings = settings_of(config)
+    free = shutil.disk_usage(_existing(cell.root)).free
+    available = {"disk": min(settings.limit, free), "ram": available_memory() / 2}
+    if decide(settings.mode, size, seconds / speed.times_real, available).place != "off":
+        return seconds / speed.times_real, size
+    # each batch is computed once for all learning rates
+    train = config["train"]
+    batches = (train["total_steps"] or 0) * (train["gradient_accumulate"] or 1)
+    return max(seconds, batches * _batch_size(config) * length) / speed.times_real, 0.0
 
 
 def _batch_size(config: Mapping[str, Any]) -> int:

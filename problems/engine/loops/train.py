@@ -126,7 +126,7 @@ class TrainLoop(Loop):
         return [p for optimizer in self.optimizers for p in optimizer.parameters]
 
     @functools.cached_property
-    def _of_task(self) -> list[torch.nn.Parameter]:
+    def task_parameters(self) -> list[torch.nn.Parameter]:
         """All parameters of the task, listed once: walking the modules takes longer than dropping the gradients."""
         _ = self.optimizers  # sharding, which replaces parameters, comes before them
         return list(self.task.parameters())
@@ -163,7 +163,7 @@ class TrainLoop(Loop):
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
-        for p in self._of_task:
+        for p in self.task_parameters:
             p.grad = None
 
     def fit_batch(self, batch: Batch, units: Callable[[StepOutput], float]) -> StepOutput:
