@@ -75,8 +75,11 @@ class Table:
         """The mean over problems of the progress from the first reference (0) to the second (1000).
 
         The references are published rows, or, without them, the worst and the best value of the table. A problem with
-        several metrics counts once. None unless every problem has a value.
+        several metrics counts once. None unless every problem has a value, and without published rows for one encoder,
+        which has nothing to be compared with.
         """
+        if not self.with_published and len(self.encoders) < 2:
+            return None
         by_problem: dict[str, list[float]] = {}
         for column, value in values.items():
             low, high = self._references(column)
@@ -158,12 +161,7 @@ class Table:
 
         scores = {encoder: self.score(self.values(encoder)) for encoder in self.encoders}
         tiles = [(f"score of {name}", f"{score:.0f}") for name, score in scores.items() if score is not None]
-        note = (
-            f"Score: 0 is {REFERENCE[0]}, 1000 is {REFERENCE[1]}, as published; the mean over problems."
-            if self.with_published
-            else "Score: 0 is the worst and 1000 the best encoder of each problem here; the mean over problems."
-        )
-        sections = [Section("Table", self.header, list(self.lines()), note=note)]
+        sections = [Section("Table", self.header, list(self.lines()), note=self._score_note())]
         header = ["upstream", "problem", "metric", "value", "95 % interval", "learning rate", "chosen on test"]
         sections.append(Section("Certainty", header, list(self._certainty()), left=3, note=CERTAINTY_NOTE))
         searched = list(self._searched())
@@ -180,6 +178,13 @@ class Table:
             header = ["encoders", "problem", "metric", "difference", "95 % interval", "p (bootstrap)", "second test"]
             sections.append(Section("Paired tests", header, pairs, left=3))
         return Page("Soundstage benchmark", root.name, tiles=tiles, sections=sections).render()
+
+    def _score_note(self) -> str:
+        if self.with_published:
+            return f"Score: 0 is {REFERENCE[0]}, 1000 is {REFERENCE[1]}, as published; the mean over problems."
+        if len(self.encoders) < 2:
+            return "No score: one encoder has nothing to be compared with."
+        return "Score: 0 is the worst and 1000 the best encoder of each problem here; the mean over problems."
 
     def _certainty(self) -> Iterator[list[str]]:
         for row in self.rows:

@@ -168,6 +168,11 @@ def test_a_row_with_a_gap_has_no_score():
     assert [line[-1] for line in table.lines()] == ["", ""]
 
 
+def test_one_encoder_without_published_rows_has_no_score():
+    table = Table(rows_of({"one": {"ks": 90.0}}), [TASKS["ks"]], with_published=False)
+    assert list(table.lines()) == [["one", "90.00", ""]]
+
+
 def test_superbs_grid_is_the_default_and_of_equal_rates_the_greater_is_chosen(tmp_path):
     cell = Cell(Encoder("x", "fbank"), TASKS["ks"], tmp_path, (), TASKS["ks"].learning_rates)
     assert len(cell.trials()) == 7 and "--build_optimizer.conf.lr=1e-06" in cell.trials()[-1].words
