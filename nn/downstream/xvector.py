@@ -55,6 +55,8 @@ class XVector(nn.Module):
         batch_norm: batch normalisation after each time-delay layer
     """
 
+    context = CONTEXT
+
     def __init__(
         self,
         input_size: int,

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import CellType, CodeType
 from typing import Any
@@ -69,6 +70,8 @@ def _as_json(value: Any, depth: int = 6) -> Any:
     inner = functools.partial(_as_json, depth=depth - 1)
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, weakref.ref):  # as an LSTM holds its weights
+        return [_class(value), inner(value())]
     if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
         return [value.dtype.str, value.shape, hashlib.blake2b(value.tobytes()).hexdigest()]
     if isinstance(value, Mapping):

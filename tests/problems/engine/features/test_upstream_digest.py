@@ -96,6 +96,17 @@ def test_another_setting_is_another_upstream(name, before, after):
     assert digest_with(**{name: before}) != digest_with(**{name: after})
 
 
+def test_an_lstm_has_the_digest_of_its_weights():
+    """It holds weak references to them beside its parameters."""
+
+    def of(seed, **settings):
+        torch.manual_seed(seed)
+        return digest_of(torch.nn.LSTM(2, 3, **settings))
+
+    assert of(0) == of(0) != of(1)
+    assert of(0) != of(0, batch_first=True)
+
+
 def test_an_attribute_without_a_value_is_refused_by_its_type():
     with pytest.raises(ValueError, match=r"_thread\.lock, which cannot be digested"):
         digest_with(lock=threading.Lock())

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from nn.downstream.linear import MeanPoolLinear
+from nn.downstream.tdnn import TDNN
+from nn.downstream.xvector import XVector
+from nn.featurizer import Featurizer
+from nn.model import UpstreamDownstreamModel
+from nn.upstream.ge2e import GE2E
+from nn.upstream.signal.kaldi import Fbank
 from problems.asr import ASR
 from problems.engine.cli.main import execute
+from problems.engine.stages.summary import _long_frames
 
 
 @pytest.fixture
@@ -83,3 +92,16 @@ def test_pretrained_encoders_on_this_machine_are_named_unless_one_is_used(screen
     assert "transfer" not in screen("--stop=2", f"--target_dir={tmp_path / 'new'}", "--train.total_steps=9")
     own = "--build_upstream={name: 'tests.parts.tiny_encoder:TinyEncoder', conf: {}}"
     assert "transfer" not in screen("--stop=2", f"--target_dir={tmp_path / 'other'}", own)
+
+
+@pytest.mark.parametrize(
+    "upstream, head, is_warned",
+    [(GE2E, TDNN, True), (GE2E, XVector, True), (GE2E, MeanPoolLinear, False), (Fbank, TDNN, False)],
+)
+def test_a_head_that_joins_the_windows_of_a_speaker_encoder_is_warned_of(upstream, head, is_warned):
+    upstream = GE2E(checkpoint="random") if upstream is GE2E else upstream()
+    featurizer = Featurizer(upstream)
+    model = UpstreamDownstreamModel(upstream, featurizer, head(featurizer.output_size, 4))
+    train = SimpleNamespace(config={"build_upstream": {"name": "ge2e"}, "build_downstream": {"name": "some_head"}})
+    warning = "".join(_long_frames(train, model))
+    assert ("and one of ge2e is 0.77 s" in warning) == is_warned
