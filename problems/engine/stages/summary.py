@@ -22,7 +22,7 @@ BYTES = 4 * 3  # a weight and Adam's two moments, in float32
 OF_EQUAL_SIZE = ("random", "sequential", "sorted", "bucket", "balanced", "weighted")
 """Samplers whose number of batches follows from ``batch_size`` alone."""
 NOMINAL_LABELS = 32  # until stage 1 has counted them
-LONGEST_FRAME = 0.1  # seconds, of a frame beside which a head's layers may look at others
+LONGEST_FRAME = 0.1  # seconds; heads that join neighbouring frames are for frames of some ms
 
 
 def summary(train: Train, chosen: Sequence[Stage], *, has_data: bool, has_encoder: bool, device: str) -> Iterator[str]:
@@ -73,14 +73,11 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
 
 def _long_frames(train: Train, model: Any) -> Iterator[str]:
     """A warning if the head joins frames that are windows: trained so, a speaker encoder gets worse than untrained."""
-    context = getattr(getattr(model, "downstream", None), "context", 1)
-    if context == 1 or not hasattr(model, "featurizer"):
-        return
-    seconds = model.featurizer.downsample_rate / SAMPLE_RATE
-    if seconds > LONGEST_FRAME:
+    rate = getattr(getattr(model, "featurizer", None), "downsample_rate", 0)
+    if rate > LONGEST_FRAME * SAMPLE_RATE and hasattr(getattr(model, "downstream", None), "context"):
         upstream, head = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
         yield (
-            f"  WARNING   {head} joins {context} frames, and one of {upstream} is {seconds:.2f} s: a head on their mean"
+            f"  WARNING   {head} joins frames, and one of {upstream} is {rate / SAMPLE_RATE:.2f} s: a head on their mean"
             " suits better (--build_downstream.name mean_pool_linear)"
         )
 
