@@ -77,8 +77,8 @@ def _long_frames(train: Train, model: Any) -> Iterator[str]:
     if rate > LONGEST_FRAME * SAMPLE_RATE and hasattr(getattr(model, "downstream", None), "context"):
         upstream, head = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
         yield (
-            f"  WARNING   {head} joins frames, and one of {upstream} is {rate / SAMPLE_RATE:.2f} s: a head on their mean"
-            " suits better (--build_downstream.name mean_pool_linear)"
+            f"  WARNING   {head} joins frames, and one of {upstream} is {rate / SAMPLE_RATE:.2f} s: a head on their"
+            " mean suits better (--build_downstream.name mean_pool_linear)"
         )
 
 
