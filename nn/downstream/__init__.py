@@ -1,7 +1,7 @@
 """Downstream models by name. Importing this does not import torch.
 
 Every downstream is a module ``downstream(x (B, T, H), x_len (B,)) -> (y, y_len)``, built with the arguments
-``input_size`` and ``output_size``. A frame-level one returns y (B, T'', output_size) with its lengths and has the
+``input_size`` and ``output_size``, and with ``input_stride``, samples from one frame to the next, if it takes that. A frame-level one returns y (B, T'', output_size) with its lengths and has the
 attribute ``downsample_rate``, input frames per output frame. An utterance-level one returns y (B, output_size) with
 lengths of one. It declares ``commutes_with_mean = True`` if the mean of an utterance's frames, as its only frame, gives
 the same output; of a frozen upstream only means are then cached. One whose layers join neighbouring frames may declare
@@ -9,6 +9,7 @@ the same output; of a frozen upstream only means are then cached. One whose laye
 """
 
 DOWNSTREAMS = {
+    "auto": "nn.downstream.auto:auto",
     "rnn": "nn.downstream.rnn:RNNEncoder",
     "conformer": "nn.downstream.conformer:Conformer",
     "frame_linear": "nn.downstream.linear:FrameLinear",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from problems.engine.config.registry import build, load_class, resolve
@@ -36,6 +37,8 @@ class ModelBuilding:
         """The head: (B, T, downstream_input_size) at one frame per ``downstream_input_stride`` samples in."""
         target = resolve(build_downstream["name"], load_class("nn.downstream:DOWNSTREAMS"), "build_downstream.name")
         sizes = {"input_size": downstream_input_size, "output_size": downstream_output_size}
+        if "input_stride" in signature(load_class(target)).parameters:
+            sizes["input_stride"] = downstream_input_stride
         return build(target, build_downstream["conf"], "build_downstream", **sizes)
 
     def build_model(

@@ -22,7 +22,6 @@ BYTES = 4 * 3  # a weight and Adam's two moments, in float32
 OF_EQUAL_SIZE = ("random", "sequential", "sorted", "bucket", "balanced", "weighted")
 """Samplers whose number of batches follows from ``batch_size`` alone."""
 NOMINAL_LABELS = 32  # until stage 1 has counted them
-LONGEST_FRAME = 0.1  # seconds; heads that join neighbouring frames are for frames of some ms
 
 
 def summary(train: Train, chosen: Sequence[Stage], *, has_data: bool, has_encoder: bool, device: str) -> Iterator[str]:
@@ -60,6 +59,7 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     trained, frozen = count_parameters(model)
     guess = "" if has_encoder else f" (assuming {NOMINAL_LABELS} labels; stage 1 counts them)"
     yield f"  model     {trained:,} parameters trained, {frozen:,} frozen{guess}"
+    yield from _head(train, model)
     steps_per_epoch = _steps_per_epoch(train.config, folder) if has_data else None
     if steps_per_epoch and section["epochs"] is None:
         section = plan.planned(section, steps_per_epoch, has_budget=train.config["budget"] is not None)
@@ -67,19 +67,22 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
     yield f"  disk      {_disk(trained, section, folder.train_dir)}"
     if has_encoder:
         yield from _features(train, model)
-    yield from _long_frames(train, model)
     yield from _transfer(train, model)
 
 
-def _long_frames(train: Train, model: Any) -> Iterator[str]:
-    """A warning if the head joins frames that are windows: trained so, a speaker encoder gets worse than untrained."""
-    rate = getattr(getattr(model, "featurizer", None), "downsample_rate", 0)
-    if rate > LONGEST_FRAME * SAMPLE_RATE and hasattr(getattr(model, "downstream", None), "context"):
-        upstream, head = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
-        yield (
-            f"  WARNING   {head} joins frames, and one of {upstream} is {rate / SAMPLE_RATE:.2f} s: a head on their"
-            " mean suits better (--build_downstream.name mean_pool_linear)"
-        )
+def _head(train: Train, model: Any) -> Iterator[str]:
+    """The head that follows from the length of the upstream's frames; a warning if another was named against it."""
+    from nn.downstream.auto import AUTO, chosen
+
+    stride = getattr(getattr(model, "featurizer", None), "downsample_rate", None)
+    if stride is None or not hasattr(model, "downstream") or is_overridden(train.problem, "build_downstream"):
+        return
+    upstream, head = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
+    suited, frames = chosen(stride), f"frames of {upstream} are {stride / SAMPLE_RATE:.2f} s apart"
+    if head == AUTO:
+        yield f"  head      {suited}{'' if suited == 'tdnn' else ' without settings'}, as {frames}"
+    elif suited != "tdnn" and hasattr(model.downstream, "context"):
+        yield f"  WARNING   {head} joins frames, and {frames}: {suited} suits better (--build_downstream.name)"
 
 
 def _transfer(train: Train, model: Any) -> Iterator[str]:

@@ -1,0 +1,43 @@
+"""A head of utterances that follows from how long the upstream's frames are."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nn.downstream.linear import MeanPoolLinear
+from nn.downstream.tdnn import TDNN
+
+AUTO = "auto"
+LONGEST_STRIDE = 1600
+"""Samples (0.1 s) from one frame to the next up to which layers that join frames are of use. A frame of filter banks or
+of a self-supervised encoder is a part of a sound; one of a speaker encoder is a window with several words."""
+
+
+def chosen(input_stride: int) -> str:
+    """The name of the head for frames that are so many samples apart."""
+    return "mean_pool_linear" if input_stride > LONGEST_STRIDE else "tdnn"
+
+
+def auto(
+    input_size: int,
+    output_size: int,
+    input_stride: int,
+    channels: list[int] = [128, 128, 128],  # noqa: B006 (a literal, for --help; never changed)
+    stack: int = 2,
+    pooling: str = "statistics",
+    dropout: float = 0.1,
+) -> nn.Module:
+    """``tdnn`` with these settings; ``mean_pool_linear`` without them if frames are more than 0.1 s apart.
+
+    Args:
+        input_size: features per frame
+        output_size: number of classes
+        input_stride: samples from one frame to the next
+        channels: channels of each layer, one number per layer
+        stack: join this many successive frames before the first layer; the last group is filled with zeros
+        pooling: mean, statistics, self_attentive or attentive_statistics
+        dropout: dropout after each layer and after the pooling
+    """
+    if chosen(input_stride) == "tdnn":
+        return TDNN(input_size, output_size, channels, stack, pooling, dropout)
+    return MeanPoolLinear(input_size, output_size)
