@@ -8,15 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from nn.downstream.linear import MeanPoolLinear
-from nn.downstream.tdnn import TDNN
-from nn.downstream.xvector import XVector
-from nn.featurizer import Featurizer
-from nn.model import UpstreamDownstreamModel
-from nn.upstream.ge2e import GE2E
-from nn.upstream.signal.kaldi import Fbank
 from problems.asr import ASR
+from problems.engine.cli.arguments import resolve_config
 from problems.engine.cli.main import execute
-from problems.engine.stages.summary import _long_frames
+from problems.engine.stages.summary import _head
+from problems.sid import SID
 
 
 @pytest.fixture
@@ -95,13 +91,37 @@ def test_pretrained_encoders_on_this_machine_are_named_unless_one_is_used(screen
 
 
 @pytest.mark.parametrize(
-    "upstream, head, is_warned",
-    [(GE2E, TDNN, True), (GE2E, XVector, True), (GE2E, MeanPoolLinear, False), (Fbank, TDNN, False)],
+    "upstream, name, line",
+    [
+        ("fbank", "auto", "head      tdnn, as frames of fbank are 0.01 s apart"),
+        ("ge2e", "auto", "head      mean_pool_linear without settings, as frames of ge2e are 0.77 s apart"),
+        ("fbank", "tdnn", ""),
+        ("ge2e", "mean_pool_linear", ""),
+        ("ge2e", "tdnn", "WARNING   tdnn joins frames, and frames of ge2e are 0.77 s apart: mean_pool_linear suits"),
+        (
+            "ge2e",
+            "xvector",
+            "WARNING   xvector joins frames, and frames of ge2e are 0.77 s apart: mean_pool_linear suits",
+        ),
+    ],
 )
-def test_a_head_that_joins_the_windows_of_a_speaker_encoder_is_warned_of(upstream, head, is_warned):
-    upstream = GE2E(checkpoint="random") if upstream is GE2E else upstream()
-    featurizer = Featurizer(upstream)
-    model = UpstreamDownstreamModel(upstream, featurizer, head(featurizer.output_size, 4))
-    train = SimpleNamespace(config={"build_upstream": {"name": "ge2e"}, "build_downstream": {"name": "some_head"}})
-    warning = "".join(_long_frames(train, model))
-    assert ("and one of ge2e is 0.77 s" in warning) == is_warned
+def test_the_head_that_follows_from_the_upstream_is_named_and_one_against_it_warned_of(upstream, name, line):
+    random = {"conf": {"checkpoint": "random"}} if upstream == "ge2e" else {"conf": {}}
+    sections = {"build_upstream": {"name": upstream, **random}, "build_downstream": {"name": name, "conf": {}}}
+    problem = SID()
+    config = resolve_config(problem, [], []) | sections
+    names = ("build_model", "build_upstream", "build_featurizer", "build_downstream")
+    model = problem.build_model(model_output_size=4, **{key: config[key] for key in names})
+    lines = list(_head(SimpleNamespace(config=config, problem=problem), model))
+    assert len(lines) == bool(line) and line in "".join(lines)
+
+
+def test_the_head_of_an_overridden_method_is_not_named():
+    class Mine(SID):
+        def build_downstream(self, build_downstream, downstream_input_size, downstream_output_size):
+            return MeanPoolLinear(downstream_input_size, downstream_output_size)
+
+    model = SimpleNamespace(featurizer=SimpleNamespace(downsample_rate=160), downstream=MeanPoolLinear(4, 2))
+    config = {"build_upstream": {"name": "fbank"}, "build_downstream": {"name": "auto"}}
+    assert list(_head(SimpleNamespace(config=config, problem=SID()), model))
+    assert not list(_head(SimpleNamespace(config=config, problem=Mine()), model))
