@@ -5,9 +5,9 @@ Every downstream is a module ``downstream(x (B, T, H), x_len (B,)) -> (y, y_len)
 
 A frame-level one returns y (B, T'', output_size) with its lengths and has the attribute ``downsample_rate``, input
 frames per output frame. An utterance-level one returns y (B, output_size) with lengths of one. It declares
-``commutes_with_mean = True`` if the mean of an utterance's frames, as its only frame, gives the same output; of a frozen
-upstream only means are then cached. One whose layers join neighbouring frames may declare ``context``, how many: the
-first screen warns where an upstream's frames are too long for that.
+``commutes_with_mean = True`` if the mean of an utterance's frames, as its only frame, gives the same output; of a
+frozen upstream only means are then cached. One whose layers join neighbouring frames may declare ``context``, how many:
+the first screen warns where an upstream's frames are too long for that.
 """
 
 DOWNSTREAMS = {

@@ -98,9 +98,12 @@ class Labelled(Problem):
         labels = self.labels_of(self.load_encoder(encoder_path))
         if mode != "train":
             return Utterances(data_csv, labels)
-        dataset = Utterances(data_csv, labels, build_augmentation(build_dataset))
-        if build_dataset["max_seconds"] is not None:
-            dataset.seconds = np.minimum(dataset.seconds, build_dataset["max_seconds"])
+        dataset, crop = Utterances(data_csv, labels, build_augmentation(build_dataset)), build_dataset["max_seconds"]
+        if crop is not None:
+            is_alone = build_augmentation({**build_dataset, "max_seconds": None}) is None
+            if is_alone and dataset.seconds.max() <= crop:
+                dataset.augment = None  # it would change nothing, but keep features from being cached
+            dataset.seconds = np.minimum(dataset.seconds, crop)
         return dataset
 
     def labels_of(self, encoder: Any) -> Callable[[Mapping[str, str]], dict[str, Any]]:

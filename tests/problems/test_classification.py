@@ -209,6 +209,11 @@ def test_crops_and_balance_act_on_training_alone(tables, tmp_path):
     valid = problem.build_dataset(*given, "valid", target[1], str(tmp_path / "encoder"), None)
     assert len(train[0]["wav"]) == 4000 == 16000 * train.seconds[0] and len(valid[0]["wav"]) > 12000
     assert any(not (train[0]["wav"] == train[0]["wav"]).all() for _ in range(5)), "another piece each time"
+    assert train.sources is None, "features of pieces are not cached"
+    for speeds, is_fixed in (([1.0], True), ([0.9], False)):
+        section = {"speeds": speeds, "max_seconds": 5.0}
+        long = problem.build_dataset(section, *given[1:], "train", target[0], str(tmp_path / "encoder"), None)
+        assert (long.sources is not None) == is_fixed, "a crop that no utterance needs does not keep them from it"
     samplers = {mode: {"name": name, "batch_size": 8} for mode, name in (("train", "balanced"), ("valid", "sorted"))}
     sampler = problem.build_batch_sampler(samplers, *given[1:], "train", target[0], train)
     drawn = [index for batch in sampler for index in batch]
