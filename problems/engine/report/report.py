@@ -236,10 +236,18 @@ def _unbeaten(report: Report) -> Iterator[str]:
             if not is_beaten and not is_perfect:
                 yield (
                     f"WARNING: {report.chosen} does not beat a trivial model on {test_set}: {metric.heading(name)}"
-                    f" {metric.format(value)}, {model} {metric.format(baseline)}. Train longer (--train.total_steps),"
-                    " try another front end (--build_upstream.conf.cmvn none or mean), or a pretrained upstream"
-                    " (docs/upstreams.md)."
+                    f" {metric.format(value)}, {model} {metric.format(baseline)}. {_what_to_try(model)}"
                 )
+
+
+def _what_to_try(model: str) -> str:
+    """What helps where this trivial model is better."""
+    if "the upstream" in model:
+        return "The head loses what the upstream knows: train it on more speech, or on speech closer to the test set's."
+    return (
+        "Train longer (--train.total_steps), try another front end (--build_upstream.conf.cmvn none or mean), or a"
+        " pretrained upstream (docs/upstreams.md)."
+    )
 
 
 def _choose(run: Run) -> tuple[str | None, Rule | None]:

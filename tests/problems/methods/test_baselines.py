@@ -125,6 +125,12 @@ def test_a_run_is_compared_and_a_model_that_does_not_beat_a_trivial_one_is_warne
     assert results["baselines"]["test"]["most frequent word"]["wer"] == wer
     page = (tmp_path / "run" / "report" / "report.html").read_text()
     assert "most frequent word" in page and "does not beat a trivial model" in page
+    assert "try another front end" in printed and "The head loses" not in printed
+    better = {"test_sets": {"test": {"cosine of the upstream": {"wer": 0.0}}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | better))
+    assert execute(ASR(), ["run", *options, "--train.total_steps=1", "--start=4"]) == 0
+    printed = capsys.readouterr().out
+    assert "The head loses what the upstream knows" in printed and "another front end" not in printed
 
 
 def test_trivial_models_are_computed_once_for_the_same_csvs(tiny, tones, tmp_path, monkeypatch):
