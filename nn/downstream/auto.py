@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from nn.downstream.linear import MeanPoolLinear
+from nn.downstream.linear import MeanPoolAdapter, MeanPoolLinear
 from nn.downstream.tdnn import TDNN
 
 AUTO = "auto"
@@ -13,9 +13,11 @@ LONGEST_STRIDE = 1600
 of a self-supervised encoder is a part of a sound; one of a speaker encoder is a window with several words."""
 
 
-def chosen(input_stride: int) -> str:
+def chosen(input_stride: int, is_embedding: bool = False) -> str:
     """The name of the head for frames that are so many samples apart."""
-    return "mean_pool_linear" if input_stride > LONGEST_STRIDE else "tdnn"
+    if input_stride <= LONGEST_STRIDE:
+        return "tdnn"
+    return "mean_pool_adapter" if is_embedding else "mean_pool_linear"
 
 
 def auto(
@@ -26,8 +28,9 @@ def auto(
     stack: int = 2,
     pooling: str = "statistics",
     dropout: float = 0.1,
+    is_embedding: bool = False,
 ) -> nn.Module:
-    """``tdnn`` with these settings; ``mean_pool_linear`` without them if frames are more than 0.1 s apart.
+    """``tdnn`` with these settings; if frames are more than 0.1 s apart, a linear head on their mean without them.
 
     Args:
         input_size: features per frame
@@ -37,7 +40,9 @@ def auto(
         stack: join this many successive frames before the first layer; the last group is filled with zeros
         pooling: mean, statistics, self_attentive or attentive_statistics
         dropout: dropout after each layer and after the pooling
+        is_embedding: frames more than 0.1 s apart get mean_pool_adapter, not mean_pool_linear
     """
-    if chosen(input_stride) == "tdnn":
+    head = chosen(input_stride, is_embedding)
+    if head == "tdnn":
         return TDNN(input_size, output_size, channels, stack, pooling, dropout)
-    return MeanPoolLinear(input_size, output_size)
+    return {"mean_pool_linear": MeanPoolLinear, "mean_pool_adapter": MeanPoolAdapter}[head](input_size, output_size)

@@ -142,6 +142,20 @@ def test_a_csv_of_utterances_is_refused_with_the_name_of_the_corpus_that_draws_t
     assert not (tmp_path / "run/data").exists()
 
 
+def test_with_a_speaker_encoder_the_default_preset_begins_at_its_cosine(tmp_path):
+    options = [option for option in command(tmp_path) if not option.startswith(("--build_upstream", "--build_downst"))]
+    upstream = "--build_upstream={name: ge2e, conf: {checkpoint: random}}"
+    length = "--train={total_steps: 1, eval_step: 1, save_step: 1, use_scheduler: false}"
+    still = ("--build_optimizer.conf.lr=0.0", "--evaluate.baselines=true", "--features.dtype=fp32")
+    assert execute(ASV(), [*options, upstream, length, *still]) == 0
+    baselines = json.loads((tmp_path / "run/evaluate/baselines.json").read_text())["test_sets"]
+    for name, folder in results(tmp_path).items():
+        metrics = json.loads((folder / "result.json").read_text())["metrics"]
+        assert metrics["eer"] == pytest.approx(baselines[name]["cosine of the upstream"]["eer"], abs=1e-3)
+        with np.load(folder / "embeddings.npz") as file:
+            assert file["embeddings"].shape[1] == 256
+
+
 def test_ge2e_trains_on_batches_of_several_utterances_of_each_speaker(tmp_path):
     options = ("--build_task.loss=ge2e", "--build_batch_sampler.train={name: speakers, batch_size: 6}")
     assert execute(ASV(), command(tmp_path, *options, "--train.total_steps=8", "--stop=2")) == 0

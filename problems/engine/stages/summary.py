@@ -78,11 +78,12 @@ def _head(train: Train, model: Any) -> Iterator[str]:
     if stride is None or not hasattr(model, "downstream") or is_overridden(train.problem, "build_downstream"):
         return
     upstream, head = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
-    suited, frames = chosen(stride), f"frames of {upstream} are {stride / SAMPLE_RATE:.2f} s apart"
+    suited = chosen(stride, train.config["build_downstream"]["conf"].get("is_embedding", False))
+    frames = f"frames of {upstream} are {stride / SAMPLE_RATE:.2f} s apart"
     if head == AUTO:
         yield f"  head      {suited}{'' if suited == 'tdnn' else ' without settings'}, as {frames}"
     elif suited != "tdnn" and hasattr(model.downstream, "context"):
-        yield f"  WARNING   {head} joins frames, and {frames}: {suited} suits better (--build_downstream.name)"
+        yield f"  WARNING   {head} joins frames, and {frames}: mean_pool_linear or mean_pool_adapter suits better"
 
 
 def _transfer(train: Train, model: Any) -> Iterator[str]:

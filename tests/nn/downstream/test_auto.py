@@ -7,7 +7,7 @@ import torch
 
 import problems
 from nn.downstream.auto import auto
-from nn.downstream.linear import MeanPoolLinear
+from nn.downstream.linear import MeanPoolAdapter, MeanPoolLinear
 from nn.downstream.tdnn import TDNN
 from problems.engine.cli.arguments import resolve_config
 from problems.engine.config.registry import describe
@@ -26,8 +26,14 @@ def test_frames_of_up_to_a_tenth_of_a_second_are_joined_and_longer_ones_are_aver
     assert y.shape == (2, 5) and lengths.tolist() == [1, 1]
 
 
+def test_embeddings_of_long_frames_are_adapted():
+    assert type(auto(8, 5, 160, is_embedding=True)) is TDNN
+    assert type(auto(8, 5, 12320, is_embedding=True)) is MeanPoolAdapter
+
+
 def test_its_settings_are_those_of_the_time_delay_head():
-    assert describe("nn.downstream.auto:auto") == describe("nn.downstream.tdnn:TDNN")
+    *shared, own = describe("nn.downstream.auto:auto")
+    assert shared == describe("nn.downstream.tdnn:TDNN") and own.name == "is_embedding"
     settings = {"channels": [6, 4], "stack": 3, "pooling": "mean", "dropout": 0.4}
     torch.manual_seed(0)
     expected = str(TDNN(8, 5, **settings))
@@ -42,7 +48,9 @@ def test_with_the_default_preset_of_a_problem_the_head_suits_the_upstream(name, 
     config = resolve_config(problem, [], [("build_upstream.name", upstream), *random], to_edit=True)
     sections = {key: config[key] for key in ("build_model", "build_upstream", "build_featurizer", "build_downstream")}
     model = call(problem, "build_model", model_output_size=4, **sections)
-    assert type(model.downstream) is kind
+    is_of_embeddings = name == "asv" and kind is MeanPoolLinear
+    assert type(model.downstream) is (MeanPoolAdapter if is_of_embeddings else kind)
+    assert name != "asv" or model.embedding_size == (256 if is_of_embeddings else 64)
 
 
 class OfStride(torch.nn.Linear):

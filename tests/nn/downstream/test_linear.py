@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nn.downstream.linear import FrameLinear, MeanPoolLinear
+from nn.downstream.linear import FrameLinear, MeanPoolAdapter, MeanPoolLinear
 from tests.parts.speaker_heads import count
 
 
@@ -28,3 +28,13 @@ def test_linear_probes():
 @pytest.mark.parametrize("classes", [12, 1251])
 def test_mean_pool_linear_has_as_many_parameters_as_superbs(classes):
     assert count(MeanPoolLinear(768, classes)) == (768 * 256 + 256) + (256 * classes + classes)
+
+
+def test_an_adapter_begins_with_the_mean_itself_and_is_trained():
+    x, lengths = torch.randn(3, 6, 4), torch.tensor([6, 2, 1])
+    head = MeanPoolAdapter(4, 99)
+    y, y_len = head(x, lengths)
+    torch.testing.assert_close(y, torch.stack([row[:length].mean(0) for row, length in zip(x, lengths)]))
+    assert head.output_size == 4 and y_len.tolist() == [1, 1, 1]
+    y.square().sum().backward()
+    assert head.linear.weight.grad.abs().sum() > 0

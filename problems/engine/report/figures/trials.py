@@ -48,7 +48,7 @@ def det_figure(title: str, systems: Mapping[str, Points]) -> Figure | None:
     equal = {name: _equal(points) for name, points in systems.items()}
     highest = WORST if max(equal.values()) < WORST else 0.9
     rates = [point[kind] for points in systems.values() for point in points for kind in KINDS]
-    lowest = min((rate for rate in rates if rate > 0), default=0.0)
+    lowest = min((rate for rate in rates if 0 < rate < highest), default=0.0)
     x, y, metric = deviates(lowest, highest, LEFT, RIGHT), deviates(lowest, highest, BOTTOM, TOP), Rate()
     diagonal = f"M{x.place(x.low):.1f} {y.place(y.low):.1f}L{x.place(x.high):.1f} {y.place(y.high):.1f}"
     drawn, rows = [frame(x, y, "false alarms", "misses"), element("path", class_="guide", d=diagonal)], []

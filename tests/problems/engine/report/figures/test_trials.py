@@ -45,6 +45,12 @@ def test_systems_share_a_plot_and_worse_ones_widen_it(trials):
     assert det_figure("DET", {"none": []}) is None
 
 
+@pytest.mark.parametrize("scores", [[0.5] * 4, [1.0, 0.0, 1.0, 0.0]])
+def test_trials_of_which_all_or_none_are_told_apart_have_a_curve_too(scores):
+    figure = det_figure("DET", {"": points_of((np.array(scores), np.array([1, 0, 1, 0]) > 0))})
+    assert figure.rows and "nan" not in figure.svg
+
+
 @pytest.mark.parametrize("text", ["", "[1]", '[{"miss": 0.5}]', "null"])
 def test_a_det_file_that_cannot_be_read_is_left_out(tmp_path, text):
     (tmp_path / "det.json").write_text(text)
