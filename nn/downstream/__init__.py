@@ -4,11 +4,11 @@ Every downstream is a module ``downstream(x (B, T, H), x_len (B,)) -> (y, y_len)
 ``input_size`` and ``output_size``, and with ``input_stride``, samples from one frame to the next, if it takes that.
 
 A frame-level one returns y (B, T'', output_size) with its lengths and has the attribute ``downsample_rate``, input
-frames per output frame. An utterance-level one returns y (B, output_size) with lengths of one; one of
-embeddings may choose their size itself, and has it as its attribute ``output_size``. It declares ``commutes_with_mean =
-True`` if the mean of an utterance's frames, as its only frame, gives the same output; of a frozen upstream only means
-are then cached. One whose layers join neighbouring frames may declare ``context``, how many: the first screen warns
-where an upstream's frames are too long for that.
+frames per output frame. An utterance-level one returns y (B, output_size) with lengths of one. If it gives embeddings
+of a size of its own, its attribute ``output_size`` is that. It declares ``commutes_with_mean = True`` if the mean of an
+utterance's frames, as its only frame, gives the same output; of a frozen upstream only means are then cached. One whose
+layers join neighbouring frames may declare ``context``, how many: the first screen warns where an upstream's frames are
+too long for that.
 """
 
 DOWNSTREAMS = {
