@@ -36,7 +36,7 @@ class BuildDataset(labelled.BuildDataset):
 class BuildModel(sections.BuildModel):
     """Upstream, featurizer and head together."""
 
-    embedding_size: int = setting(512, "size of the embeddings, but for mean_pool_adapter", min=1)
+    embedding_size: int = setting(512, "size of the embeddings; those of mean_pool_adapter have the upstream's", min=1)
 
 
 @dataclass
@@ -179,8 +179,7 @@ class ASV(classification.Classification):
             build_featurizer=build_featurizer,
             build_downstream=build_downstream,
         )
-        head = getattr(model, "downstream", None)
-        model.embedding_size = getattr(head, "output_size", size)  # build_task builds the loss for it
+        model.embedding_size = getattr(model.downstream, "output_size", size)  # build_task builds the loss for it
         return model
 
     def task_arguments(

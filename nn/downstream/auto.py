@@ -13,13 +13,6 @@ LONGEST_STRIDE = 1600
 of a self-supervised encoder is a part of a sound; one of a speaker encoder is a window with several words."""
 
 
-def chosen(input_stride: int, is_embedding: bool = False) -> str:
-    """The name of the head for frames that are so many samples apart."""
-    if input_stride <= LONGEST_STRIDE:
-        return "tdnn"
-    return "mean_pool_adapter" if is_embedding else "mean_pool_linear"
-
-
 def auto(
     input_size: int,
     output_size: int,
@@ -42,7 +35,6 @@ def auto(
         dropout: dropout after each layer and after the pooling
         is_embedding: frames more than 0.1 s apart get mean_pool_adapter, not mean_pool_linear
     """
-    head = chosen(input_stride, is_embedding)
-    if head == "tdnn":
+    if input_stride <= LONGEST_STRIDE:
         return TDNN(input_size, output_size, channels, stack, pooling, dropout)
-    return {"mean_pool_linear": MeanPoolLinear, "mean_pool_adapter": MeanPoolAdapter}[head](input_size, output_size)
+    return (MeanPoolAdapter if is_embedding else MeanPoolLinear)(input_size, output_size)

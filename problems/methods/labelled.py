@@ -100,9 +100,8 @@ class Labelled(Problem):
             return Utterances(data_csv, labels)
         dataset, crop = Utterances(data_csv, labels, build_augmentation(build_dataset)), build_dataset["max_seconds"]
         if crop is not None:
-            is_alone = build_augmentation({**build_dataset, "max_seconds": None}) is None
-            if is_alone and dataset.seconds.max() <= crop:
-                dataset.augment = None  # it would change nothing, but keep features from being cached
+            if len(dataset.augment.steps) == 1 and dataset.seconds.max() <= crop:
+                dataset.augment = None  # the crop would change nothing, but keep features from being cached
             dataset.seconds = np.minimum(dataset.seconds, crop)
         return dataset
 

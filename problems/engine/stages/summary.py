@@ -71,19 +71,21 @@ def _training(train: Train, has_data: bool, has_encoder: bool) -> Iterator[str]:
 
 
 def _head(train: Train, model: Any) -> Iterator[str]:
-    """The head that follows from the length of the upstream's frames; a warning if another was named against it."""
-    from nn.downstream.auto import AUTO, chosen
+    """The head that ``auto`` chose by how far apart frames are; a warning if one was named that does not suit them."""
+    from nn.downstream import DOWNSTREAMS
+    from nn.downstream.auto import AUTO, LONGEST_STRIDE
 
     stride = getattr(getattr(model, "featurizer", None), "downsample_rate", None)
     if stride is None or not hasattr(model, "downstream") or is_overridden(train.problem, "build_downstream"):
         return
-    upstream, head = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
-    suited = chosen(stride, train.config["build_downstream"]["conf"].get("is_embedding", False))
-    frames = f"frames of {upstream} are {stride / SAMPLE_RATE:.2f} s apart"
-    if head == AUTO:
-        yield f"  head      {suited}{'' if suited == 'tdnn' else ' without settings'}, as {frames}"
-    elif suited != "tdnn" and hasattr(model.downstream, "context"):
-        yield f"  WARNING   {head} joins frames, and {frames}: mean_pool_linear or mean_pool_adapter suits better"
+    upstream, name = (train.config[section]["name"] for section in ("build_upstream", "build_downstream"))
+    is_long, frames = stride > LONGEST_STRIDE, f"frames of {upstream} are {stride / SAMPLE_RATE:.2f} s apart"
+    if name == AUTO:
+        kind = f":{type(model.downstream).__name__}"
+        chosen = next(head for head, target in DOWNSTREAMS.items() if target.endswith(kind))
+        yield f"  head      {chosen}{' without settings' if is_long else ''}, as {frames}"
+    elif is_long and hasattr(model.downstream, "context"):
+        yield f"  WARNING   {name} joins frames, and {frames}: mean_pool_linear or mean_pool_adapter suits better"
 
 
 def _transfer(train: Train, model: Any) -> Iterator[str]:
